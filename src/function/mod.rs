@@ -1,0 +1,167 @@
+//! One decoded function: compact, owned, comparable.
+//!
+//! Layer 3. [`decode`] turns configuration space into a [`Function`] and what only few functions
+//! have ([`Extras`]); [`Inventory`] collects the functions of a dump.
+
+mod decode;
+mod detail;
+mod inventory;
+
+pub use decode::{Decoded, Extras, decode};
+pub use detail::{Detail, Listed, ListedId};
+pub use inventory::{Attributes, HostBridge, Inventory, Record, Repeat, Sink};
+
+use crate::addr::{BusRange, Sbdf};
+use crate::anomaly::Presence;
+use crate::cap::acs::Acs;
+use crate::cap::ari::Ari;
+use crate::cap::ats::Ats;
+use crate::cap::pcie::DevicePortType;
+use crate::config::{ClassCode, HeaderLayout, HeaderType};
+
+/// How a walk of a capability list ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ListState {
+    /// At its end: what was not found is absent.
+    Complete,
+    /// The next structure, at this offset, was not captured.
+    NotCaptured(u16),
+    /// The list is broken; the anomaly says where.
+    Broken,
+}
+
+/// What the PCI Express capability says, as far as topology and routing need it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct PcieSummary {
+    /// Offset of the structure.
+    pub offset: u8,
+    /// Capability Version.
+    pub version: u8,
+    /// Device/Port Type as the register has it. Linux corrects impossible values: see
+    /// [`crate::route::linux`].
+    pub port_type: DevicePortType,
+    /// Port Number; `None` without a link, or if not captured.
+    pub port_number: Option<u8>,
+    /// ARI Forwarding Supported; `None` if not captured.
+    pub ari_forwarding_supported: Option<bool>,
+    /// ARI Forwarding Enable; `None` if not captured.
+    pub ari_forwarding_enabled: Option<bool>,
+    /// Slot Implemented.
+    pub slot_implemented: bool,
+    /// Hot-Plug Capable; `None` without a slot, or if not captured.
+    pub hot_plug_capable: Option<bool>,
+}
+
+/// One function of the dump: an ordinary one, a port, a physical or a virtual function.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Function {
+    /// Where it is.
+    pub address: Sbdf,
+    /// Vendor ID as the register has it: FFFFh in a virtual function.
+    pub vendor_id: u16,
+    /// Device ID as the register has it: FFFFh in a virtual function.
+    pub device_id: u16,
+    /// Subsystem vendor and subsystem ID, from the header or, in a bridge, from its capability.
+    pub subsystem: Option<(u16, u16)>,
+    /// Class Code.
+    pub class: ClassCode,
+    /// Revision ID.
+    pub revision: u8,
+    /// Command register.
+    pub command: u16,
+    /// Header Type register.
+    pub header_type: HeaderType,
+    /// Bytes of configuration space that were captured.
+    pub captured: u16,
+    /// One more than the offset of the highest captured byte.
+    pub extent: u16,
+    /// Whether the common header (16 bytes) was captured and is not all ones. If not, every field
+    /// above but the address is 0.
+    pub answers: bool,
+    /// Double words 10h to 33h of the header as they read: BARs, bus numbers, windows. `None` if not
+    /// captured.
+    pub header: Option<[u32; 9]>,
+    /// PCI Express capability.
+    pub pcie: Presence<PcieSummary>,
+    /// ACS, read as the specification lays it out.
+    pub acs: Presence<Acs>,
+    /// The double word at +08h of the ACS structure: egress control vector, or the control register
+    /// of devices that use 32-bit registers. `None` without ACS, or if not captured.
+    pub acs_dword_8: Option<u32>,
+    /// ARI.
+    pub ari: Presence<Ari>,
+    /// ATS.
+    pub ats: Presence<Ats>,
+    /// How the standard capability list ended.
+    pub standard_list: ListState,
+    /// How the extended list ended; `Complete` for a conventional function, which has none.
+    pub extended_list: ListState,
+}
+
+impl Function {
+    /// Secondary and subordinate bus number, if this is a bridge whose header was captured.
+    #[must_use]
+    pub fn bus_range(&self) -> Option<BusRange> {
+        if !self.is_bridge() {
+            return None;
+        }
+        let [_, secondary, subordinate, _] = self.bus_register()?;
+        Some(BusRange { secondary, subordinate })
+    }
+
+    /// Primary bus number, if this is a bridge whose header was captured.
+    #[must_use]
+    pub fn primary_bus(&self) -> Option<u8> {
+        if !self.is_bridge() {
+            return None;
+        }
+        self.bus_register().map(|[primary, ..]| primary)
+    }
+
+    fn bus_register(&self) -> Option<[u8; 4]> {
+        let [_, _, buses, ..] = self.header?;
+        Some(buses.to_le_bytes())
+    }
+
+    /// Whether the header is of layout 1 or 2: something that leads to other buses.
+    #[must_use]
+    pub const fn is_bridge(&self) -> bool {
+        self.answers && matches!(self.header_type.layout(), HeaderLayout::Type1 | HeaderLayout::Type2)
+    }
+
+    /// Device/Port Type as the register has it, of a PCIe function.
+    #[must_use]
+    pub fn port_type(&self) -> Option<DevicePortType> {
+        self.pcie.present().map(|pcie| pcie.port_type)
+    }
+
+    /// Whether Vendor and Device ID read FFFFh although the function answers, as those of a virtual
+    /// function do.
+    #[must_use]
+    pub const fn hides_its_ids(&self) -> bool {
+        self.answers && self.vendor_id == 0xffff && self.device_id == 0xffff
+    }
+
+    /// Whether nothing that decoding asks for was missing: the function is proved conventional and
+    /// its 256 bytes were walked, or both lists were.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        self.answers
+            && self.header.is_some()
+            && self.standard_list == ListState::Complete
+            && self.extended_list == ListState::Complete
+            && !self.acs.is_not_captured()
+            && !self.pcie.is_not_captured()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_function_record_stays_compact() {
+        assert!(size_of::<Function>() <= 128, "{} bytes", size_of::<Function>());
+    }
+}

@@ -14,3 +14,8 @@ pub mod config;
 pub mod function;
 #[cfg(feature = "alloc")]
 pub mod db;
+#[cfg(feature = "alloc")]
+pub mod topology;
+pub mod route;
+#[cfg(feature = "alloc")]
+pub mod finding;

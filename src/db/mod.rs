@@ -311,6 +311,11 @@ impl Database {
 
     /// The entries about this function, in order of precedence.
     pub fn lookup<'a>(&'a self, subject: &'a Subject) -> impl Iterator<Item = &'a Entry> {
+        self.lookup_indices(subject).filter_map(|index| self.entries.get(index))
+    }
+
+    /// Indices into [`entries`](Self::entries) of those about this function, in order of precedence.
+    pub fn lookup_indices<'a>(&'a self, subject: &'a Subject) -> impl Iterator<Item = usize> + 'a {
         let of_vendor = |vendor: Option<u16>| {
             let from = self.by_vendor.partition_point(|(key, _)| *key < vendor);
             let rest = self.by_vendor.get(from..).unwrap_or_default();
@@ -323,7 +328,6 @@ impl Database {
             (Some(_), _) => own.next(),
             (None, _) => any.next(),
         })
-        .filter_map(|index| self.entries.get(index))
-        .filter(|entry| entry.matches.holds(subject))
+        .filter(|index| self.entries.get(*index).is_some_and(|entry| entry.matches.holds(subject)))
     }
 }

@@ -219,10 +219,11 @@ impl Inventory {
         self.sides.iter().filter_map(|side| Some((side.index, side.extras.as_ref()?)))
     }
 
-    /// The host bridges that the dump names.
+    /// The host bridge with this root bus, if the dump names it.
     #[must_use]
-    pub fn host_bridges(&self) -> &[HostBridge] {
-        &self.host_bridges
+    pub fn host_bridge_at(&self, segment: Segment, bus: u8) -> Option<HostBridge> {
+        let at = self.host_bridges.partition_point(|known| (known.segment, known.bus) < (segment, bus));
+        self.host_bridges.get(at).copied().filter(|known| (known.segment, known.bus) == (segment, bus))
     }
 
     /// The addresses that the dump holds more than once.

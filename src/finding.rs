@@ -1,0 +1,362 @@
+//! Judgements with a code, a severity and a place: what is off, how it shows, and what to do.
+//!
+//! Layer 6. [`findings`] lifts what the layers below noticed. Codes are stable; [`Code::ALL`] is the
+//! one table of them.
+
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec;
+use alloc::vec::Vec;
+use core::fmt;
+
+use crate::addr::Sbdf;
+use crate::anomaly::{Anomaly, Presence};
+use crate::function::{ListState, Repeat};
+use crate::route::evidence::Evidence;
+use crate::topology::{BusDefect, FunctionIndex, Kind, Topology};
+
+/// How much a finding matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Severity {
+    /// Worth knowing.
+    Note,
+    /// Isolation is weaker than it looks, or part of the answer is missing.
+    Warning,
+    /// The answer for these functions cannot be trusted.
+    Error,
+}
+
+impl Severity {
+    /// Lower-case word, as in JSON output.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Note => "note",
+            Self::Warning => "warning",
+            Self::Error => "error",
+        }
+    }
+}
+
+impl fmt::Display for Severity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.word())
+    }
+}
+
+/// Declares the table of codes: name, code, severity, what it means, what to do.
+macro_rules! codes {
+    ($($(#[$doc:meta])* $name:ident = $code:literal, $severity:ident, $advice:literal;)*) => {
+        /// What a finding is about.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[non_exhaustive]
+        pub enum Code {
+            $($(#[$doc])* $name,)*
+        }
+
+        impl Code {
+            /// All codes.
+            pub const ALL: &'static [Self] = &[$(Self::$name,)*];
+
+            /// Stable kebab-case code.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$name => $code,)* }
+            }
+
+            /// Severity of every finding with this code.
+            #[must_use]
+            pub const fn severity(self) -> Severity {
+                match self { $(Self::$name => Severity::$severity,)* }
+            }
+
+            /// What to do about it; empty if nothing can be done.
+            #[must_use]
+            pub const fn advice(self) -> &'static str {
+                match self { $(Self::$name => $advice,)* }
+            }
+        }
+    };
+}
+
+codes! {
+    /// The dump lacks bytes that the answer needs.
+    ConfigNotCaptured = "config-not-captured", Warning,
+        "take the dump as root with all 4096 bytes: lspci -xxxx, or the config files of sysfs";
+    /// Every captured byte of the header reads FFh.
+    ConfigReadsAllOnes = "config-reads-all-ones", Error,
+        "the function is gone, asleep (D3cold) or not decoding: wake it and take the dump again";
+    /// The header layout is not defined.
+    HeaderTypeReserved = "header-type-reserved", Error,
+        "the dump is damaged or the device is broken: take the dump again";
+    /// A capability pointer leads into the header.
+    CapPointerOutOfRange = "cap-pointer-out-of-range", Error,
+        "the capability list is broken: what stands behind the break is not known";
+    /// The capability list loops.
+    CapListCycle = "cap-list-cycle", Error,
+        "the capability list is broken: what stands behind the break is not known";
+    /// A capability reads ID FFh.
+    CapReadsAllOnes = "cap-reads-all-ones", Error,
+        "the capability list is broken: what stands behind the break is not known";
+    /// An extended capability points below 100h.
+    ExtCapPointerOutOfRange = "ext-cap-pointer-out-of-range", Error,
+        "the extended list is broken: ACS behind the break would not be seen, by Linux either";
+    /// The extended list loops.
+    ExtCapListCycle = "ext-cap-list-cycle", Error,
+        "the extended list is broken: ACS behind the break would not be seen, by Linux either";
+    /// An extended capability header reads all ones.
+    ExtCapReadsAllOnes = "ext-cap-reads-all-ones", Error,
+        "extended configuration space does not answer: check that the platform's ECAM works for it";
+    /// A structure does not fit into configuration space.
+    CapStructureCut = "cap-structure-cut", Error,
+        "the structure is not complete, and was not used";
+    /// ACS Control reads FFFFh.
+    AcsControlReadsAllOnes = "acs-control-reads-all-ones", Error,
+        "the register gave no answer: wake the function and take the dump again";
+    /// ACS Control bits are set that the capability does not offer.
+    AcsControlWithoutCapability = "acs-control-without-capability", Note,
+        "the bits have no effect";
+    /// Subordinate bus below secondary bus.
+    BusRangeReversed = "bus-range-reversed", Error,
+        "nothing is routed to the bridge's buses: check the firmware's bus numbers";
+    /// Secondary bus not above the bridge's own.
+    SecondaryBusNotBelow = "secondary-bus-not-below", Error,
+        "the bridge was not used to build the hierarchy: check the firmware's bus numbers";
+    /// The ranges of two bridges on one bus overlap.
+    BusRangeOverlap = "bus-range-overlap", Error,
+        "requests to the shared buses may go either way: check the firmware's bus numbers";
+    /// A bridge's range leaves that of the bridge above it.
+    BusRangeEscapes = "bus-range-escapes", Error,
+        "the buses outside cannot be reached through the bridge above: check the firmware's bus numbers";
+    /// Two bridges lead to one bus.
+    BusNumberRepeated = "bus-number-repeated", Error,
+        "only the bridge with the lower address was used: check the firmware's bus numbers";
+    /// Nothing leads to a bus.
+    OrphanBus = "orphan-bus", Warning,
+        "the dump lacks the bridge, or it is hidden: add it, or take what is said of these functions with care";
+    /// Enabled virtual functions are not in the dump.
+    VirtualFunctionsMissing = "virtual-functions-missing", Note,
+        "they were not dumped, or came after the dump: nothing is said of them";
+    /// A function looks virtual, and no physical function places it.
+    VirtualFunctionUnplaced = "virtual-function-unplaced", Warning,
+        "its physical function is not in the dump, or its SR-IOV registers have changed since";
+    /// Records of one function differ.
+    RecordsDiffer = "records-differ", Warning,
+        "the dump holds two states of the function; one of them was used";
+    /// A function is in the dump more than once.
+    RecordRepeated = "record-repeated", Note, "";
+    /// Lines of hex could not be used.
+    HexLineDamaged = "hex-line-damaged", Warning,
+        "something was written into the dump: redirect standard error elsewhere and take it again";
+    /// The kernel's groups are not those of the model.
+    KernelGroupsDiffer = "kernel-groups-differ", Warning,
+        "registers changed after boot, the kernel is patched, or the dump is not complete";
+}
+
+impl Code {
+    /// The code of an anomaly.
+    #[must_use]
+    pub fn of(anomaly: Anomaly) -> Self {
+        match anomaly {
+            Anomaly::ConfigAllOnes => Self::ConfigReadsAllOnes,
+            Anomaly::HeaderTypeReserved { .. } => Self::HeaderTypeReserved,
+            Anomaly::CapPointerOutOfRange { .. } => Self::CapPointerOutOfRange,
+            Anomaly::CapListCycle { .. } => Self::CapListCycle,
+            Anomaly::CapAllOnes { .. } => Self::CapReadsAllOnes,
+            Anomaly::ExtCapPointerOutOfRange { .. } => Self::ExtCapPointerOutOfRange,
+            Anomaly::ExtCapListCycle { .. } => Self::ExtCapListCycle,
+            Anomaly::ExtCapAllOnes { .. } => Self::ExtCapReadsAllOnes,
+            Anomaly::CapStructureCut { .. } => Self::CapStructureCut,
+            Anomaly::AcsControlAllOnes { .. } => Self::AcsControlReadsAllOnes,
+            Anomaly::AcsControlWithoutCapability { .. } => Self::AcsControlWithoutCapability,
+            Anomaly::BusRangeReversed { .. } => Self::BusRangeReversed,
+            Anomaly::SecondaryNotBelow { .. } => Self::SecondaryBusNotBelow,
+        }
+    }
+}
+
+/// One judgement.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Finding {
+    /// What it is about.
+    pub code: Code,
+    /// The functions, sorted by address.
+    pub functions: Vec<Sbdf>,
+    /// One sentence.
+    pub message: String,
+    /// What it rests on.
+    pub evidence: Vec<Evidence>,
+}
+
+impl Finding {
+    /// A finding without evidence beyond its message.
+    #[must_use]
+    pub const fn new(code: Code, functions: Vec<Sbdf>, message: String) -> Self {
+        Self { code, functions, message, evidence: Vec::new() }
+    }
+}
+
+/// What the functions and the hierarchy show, most severe first, then by code and address.
+#[must_use]
+pub fn findings(topology: &Topology) -> Vec<Finding> {
+    let mut found = Vec::new();
+    for (index, extras) in topology.inventory().all_extras() {
+        let Some(address) = address(topology, index) else { continue };
+        for anomaly in extras.anomalies() {
+            found.push(Finding::new(Code::of(anomaly), vec![address], anomaly.to_string()));
+        }
+    }
+    not_captured(topology, &mut found);
+    records(topology, &mut found);
+    virtual_functions(topology, &mut found);
+    for defect in topology.bus_defects() {
+        found.extend(bus_defect(topology, *defect));
+    }
+    found.sort_by(|a, b| {
+        b.code.severity().cmp(&a.code.severity()).then(a.code.cmp(&b.code)).then(a.functions.cmp(&b.functions))
+    });
+    found
+}
+
+fn address(topology: &Topology, index: FunctionIndex) -> Option<Sbdf> {
+    topology.function(index).map(|function| function.address)
+}
+
+/// One finding for all functions that lack the same thing.
+fn not_captured(topology: &Topology, found: &mut Vec<Finding>) {
+    let [mut nothing, mut types, mut extended] = [const { Vec::new() }; 3];
+    for (index, function) in topology.functions().iter().enumerate() {
+        let all_ones = topology.inventory().extras(index).is_some_and(|extras| extras.anomalies().count() > 0);
+        if function.is_complete() || (!function.answers && all_ones) {
+            continue;
+        }
+        match (function.answers, function.pcie) {
+            (false, _) => nothing.push(function.address),
+            (true, Presence::Present(_)) if function.extended_list == ListState::Broken => {}
+            (true, Presence::Present(_)) => extended.push(function.address),
+            (true, _) if function.standard_list == ListState::Broken => {}
+            (true, _) => types.push(function.address),
+        }
+    }
+    for (functions, what) in [
+        (nothing, "nothing of their configuration space was captured"),
+        (types, "their capability list was not captured, so that not even their type is known"),
+        (extended, "their extended configuration space was not captured, so that their ACS is not known"),
+    ] {
+        if !functions.is_empty() {
+            let message = format!("{}: {what}", count(functions.len(), "function"));
+            found.push(Finding::new(Code::ConfigNotCaptured, functions, message));
+        }
+    }
+}
+
+fn records(topology: &Topology, found: &mut Vec<Finding>) {
+    let (differing, alike): (Vec<Repeat>, Vec<Repeat>) =
+        topology.inventory().repeats().iter().partition(|repeat| repeat.differ);
+    for (code, repeats, what) in [
+        (Code::RecordsDiffer, differing, "more than once, with different content"),
+        (Code::RecordRepeated, alike, "more than once"),
+    ] {
+        if !repeats.is_empty() {
+            let message = format!("{} in the dump {what}", count(repeats.len(), "function"));
+            let functions = repeats.iter().map(|repeat| repeat.address).collect();
+            found.push(Finding::new(code, functions, message));
+        }
+    }
+    for (index, function) in topology.functions().iter().enumerate() {
+        let damaged = topology.inventory().attributes(index).map_or(0, |known| known.damaged_lines);
+        if damaged > 0 {
+            let lines = count(usize::try_from(damaged).unwrap_or(usize::MAX), "line");
+            let message = format!("{lines} of hex could not be used, or only in part");
+            found.push(Finding::new(Code::HexLineDamaged, vec![function.address], message));
+        }
+    }
+}
+
+fn virtual_functions(topology: &Topology, found: &mut Vec<Finding>) {
+    for (physical, missing) in topology.missing_vfs() {
+        if let Some(address) = address(topology, *physical) {
+            let missing = count(usize::from(*missing), "enabled virtual function");
+            let message = format!("{missing} of it not in the dump");
+            found.push(Finding::new(Code::VirtualFunctionsMissing, vec![address], message));
+        }
+    }
+    let unplaced: Vec<Sbdf> = (0..topology.functions().len())
+        .filter(|index| topology.kind(*index) == Kind::VirtualOfUnknown)
+        .filter_map(|index| address(topology, index))
+        .collect();
+    if !unplaced.is_empty() {
+        let message = format!(
+            "{} with IDs ffff:ffff, as virtual functions have, where no physical function places one",
+            count(unplaced.len(), "function")
+        );
+        found.push(Finding::new(Code::VirtualFunctionUnplaced, unplaced, message));
+    }
+}
+
+fn bus_defect(topology: &Topology, defect: BusDefect) -> Option<Finding> {
+    let range = |index: FunctionIndex| {
+        let function = topology.function(index)?;
+        Some((function.address, function.bus_range()?))
+    };
+    let (code, a, b, relation) = match defect {
+        BusDefect::Orphan(bus) => {
+            let functions: Vec<Sbdf> =
+                topology.on_bus(bus).filter_map(|index| address(topology, index)).collect();
+            let bus = topology.bus(bus)?;
+            let message = format!("no bridge in the dump leads to bus {}:{:02x}", bus.segment, bus.number);
+            return Some(Finding::new(Code::OrphanBus, functions, message));
+        }
+        BusDefect::Overlap(a, b) => (Code::BusRangeOverlap, a, b, "overlaps"),
+        BusDefect::Escapes(a, b) => (Code::BusRangeEscapes, b, a, "is not within"),
+        BusDefect::Repeated(a, b) => (Code::BusNumberRepeated, a, b, "has the same secondary bus as"),
+    };
+    let ((first, first_range), (second, second_range)) = (range(a)?, range(b)?);
+    let message = format!("bus range {first_range} of {first} {relation} {second_range} of {second}");
+    let mut functions = vec![first, second];
+    functions.sort_unstable();
+    Some(Finding::new(code, functions, message))
+}
+
+/// A number and a noun: `1 function`, `2 functions`.
+#[must_use]
+pub fn count(number: usize, noun: &str) -> String {
+    if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::collections::BTreeSet;
+
+    #[test]
+    fn codes_are_unique_kebab_slugs() {
+        let codes: BTreeSet<_> = Code::ALL.iter().map(|code| code.as_str()).collect();
+        assert_eq!(codes.len(), Code::ALL.len());
+        for code in codes {
+            assert!(code.bytes().all(|b| b.is_ascii_lowercase() || b == b'-'), "{code}");
+        }
+    }
+
+    #[test]
+    fn every_anomaly_has_the_code_of_its_finding() {
+        for anomaly in [
+            Anomaly::ConfigAllOnes,
+            Anomaly::HeaderTypeReserved { layout: 0x7f },
+            Anomaly::CapPointerOutOfRange { at: 0x34, target: 0x10 },
+            Anomaly::CapListCycle { at: 0x40, target: 0x40 },
+            Anomaly::CapAllOnes { at: 0x40 },
+            Anomaly::ExtCapPointerOutOfRange { at: 0x100, target: 0x40 },
+            Anomaly::ExtCapListCycle { at: 0x100, target: 0x100 },
+            Anomaly::ExtCapAllOnes { at: 0x100 },
+            Anomaly::CapStructureCut { at: 0xffc },
+            Anomaly::AcsControlAllOnes { at: 0x106 },
+            Anomaly::AcsControlWithoutCapability { at: 0x106, bits: 2 },
+            Anomaly::BusRangeReversed { secondary: 2, subordinate: 1 },
+            Anomaly::SecondaryNotBelow { secondary: 1 },
+        ] {
+            assert_eq!(Code::of(anomaly).as_str(), anomaly.code());
+        }
+    }
+}

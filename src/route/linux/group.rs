@@ -1,0 +1,401 @@
+//! Groups, in the order in which the kernel assigns them.
+//!
+//! Source: Linux 7.2.13, drivers/iommu/iommu.c, `pci_device_group`, `get_pci_alias_group`,
+//! `get_pci_function_alias_group`; drivers/pci/search.c, `pci_for_each_dma_alias`.
+
+use alloc::collections::BTreeSet;
+use alloc::vec;
+use alloc::vec::Vec;
+
+use super::{Above, Guess, Linux, Requester};
+use crate::cap::pcie::DevicePortType;
+use crate::db::Claim;
+use crate::topology::{BusIndex, FunctionIndex};
+
+/// The partition of a topology's functions.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Grouping {
+    /// The groups, by the lowest address in each.
+    pub groups: Vec<Group>,
+    /// For each function: its group; `None` for what the kernel puts into none.
+    pub group_of: Vec<Option<usize>>,
+}
+
+/// One group.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Group {
+    /// Its functions, sorted by address.
+    pub functions: Vec<FunctionIndex>,
+    /// Why each function but the first came to be in it, in the order in which they joined.
+    pub joins: Vec<Join>,
+    /// What was guessed: if any of it is wrong, the group may be another one. Empty: certain.
+    pub depends_on: BTreeSet<Dependency>,
+}
+
+impl Group {
+    /// Whether nothing had to be guessed.
+    #[must_use]
+    pub fn is_certain(&self) -> bool {
+        self.depends_on.is_empty()
+    }
+}
+
+/// How one function joined a group that was there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Join {
+    /// The function.
+    pub function: FunctionIndex,
+    /// The function that made it join: the port that does not isolate, the bridge whose requester ID
+    /// it uses, the sibling.
+    pub hop: FunctionIndex,
+    /// The rule.
+    pub cause: Cause,
+}
+
+/// Why a function joins a group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Cause {
+    /// Its requests carry the hop's requester ID, or one that the hop puts in place of it.
+    RequesterId,
+    /// The hop is on its way up and does not isolate.
+    PathDoesNotIsolate,
+    /// It and the hop are functions of one device, and neither isolates.
+    MultiFunction,
+    /// It and the hop use each other's requester ID.
+    Alias,
+}
+
+impl Cause {
+    /// Kebab-case code, as in JSON output.
+    #[must_use]
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::RequesterId => "requester-id",
+            Self::PathDoesNotIsolate => "path-does-not-isolate",
+            Self::MultiFunction => "multi-function",
+            Self::Alias => "requester-id-alias",
+        }
+    }
+}
+
+/// Something that a group rests on and that the dump does not tell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum Dependency {
+    /// Whether this function isolates.
+    Isolation(FunctionIndex, Guess),
+    /// Whether this bridge is a PCIe port, or one to a conventional bus.
+    BridgeType(FunctionIndex),
+    /// What is above this bus.
+    BridgeAbove(BusIndex),
+    /// Whose requester ID the functions of this function's segment use.
+    Requester(FunctionIndex),
+    /// Which requester IDs this function uses beside its own.
+    Aliases(FunctionIndex),
+}
+
+impl Linux<'_> {
+    /// Assigns each function to a group as the kernel does: bus by bus, virtual functions last.
+    #[must_use]
+    pub fn group(&self) -> Grouping {
+        let count = self.topology.functions().len();
+        let mut state = State {
+            linux: self,
+            groups: Vec::new(),
+            group_of: vec![None; count],
+            aliases: self.aliases(),
+        };
+        let is_virtual = |index: &FunctionIndex| self.topology.kind(*index).is_virtual();
+        let ordinary = (0..count).filter(|index| !is_virtual(index));
+        for index in ordinary.chain((0..count).filter(is_virtual)) {
+            if !self.is_ungrouped(index) {
+                state.assign(index);
+            }
+        }
+        state.finish()
+    }
+
+    /// The functions that use other requester IDs of their bus, with the entries that say so, sorted.
+    fn aliases(&self) -> Vec<(FunctionIndex, Vec<usize>)> {
+        let alias_entries = |index| {
+            let subject = self.subject(index)?;
+            let entries = self.entries(&subject);
+            let aliases = entries.filter(|(_, entry)| matches!(entry.claim, Claim::RequesterIdAlias(_)));
+            Some(aliases.map(|(found, _)| found).collect::<Vec<_>>()).filter(|found| !found.is_empty())
+        };
+        let functions = 0..self.topology.functions().len();
+        functions.filter_map(|index| Some((index, alias_entries(index)?))).collect()
+    }
+}
+
+/// A group that was found, and what led to it.
+type Found = Option<(usize, FunctionIndex, Cause)>;
+
+struct State<'l, 'a> {
+    linux: &'l Linux<'a>,
+    groups: Vec<Group>,
+    group_of: Vec<Option<usize>>,
+    aliases: Vec<(FunctionIndex, Vec<usize>)>,
+}
+
+impl State<'_, '_> {
+    fn assign(&mut self, index: FunctionIndex) {
+        let mut depends_on = BTreeSet::new();
+        let (group, join) = match self.find(index, &mut depends_on) {
+            Some((group, hop, cause)) => (group, Some(Join { function: index, hop, cause })),
+            None => {
+                self.groups.push(Group::default());
+                (self.groups.len().saturating_sub(1), None)
+            }
+        };
+        if let Some(slot) = self.group_of.get_mut(index) {
+            *slot = Some(group);
+        }
+        if let Some(group) = self.groups.get_mut(group) {
+            group.functions.push(index);
+            group.joins.extend(join);
+            group.depends_on.append(&mut depends_on);
+        }
+    }
+
+    fn group(&self, index: FunctionIndex) -> Option<usize> {
+        self.group_of.get(index).copied().flatten()
+    }
+
+    /// `pci_device_group`.
+    fn find(&self, index: FunctionIndex, depends_on: &mut BTreeSet<Dependency>) -> Found {
+        match self.linux.requester(index) {
+            Requester::Itself => {}
+            Requester::Known(owner) => return Some((self.group(owner)?, owner, Cause::RequesterId)),
+            Requester::Unknown => return self.by_segment(index, depends_on),
+        }
+        let mut highest = index;
+        if let Some(bridge) = self.aliasing_bridge(index, depends_on) {
+            if let Some(group) = self.group(bridge) {
+                return Some((group, bridge, Cause::RequesterId));
+            }
+            highest = bridge;
+        }
+        let mut at = highest;
+        while let Some(bridge) = self.bridge_above(at, depends_on) {
+            let path = self.linux.path(bridge);
+            if !path.certain {
+                self.add_path(bridge, depends_on);
+            }
+            if path.yes {
+                break;
+            }
+            at = bridge;
+            if let Some(group) = self.group(bridge) {
+                return Some((group, self.first_open(bridge), Cause::PathDoesNotIsolate));
+            }
+        }
+        let mut seen = [0_u64; 4];
+        self.alias_group(at, &mut seen, depends_on).or_else(|| self.sibling_group(at, &mut seen, depends_on))
+    }
+
+    /// Functions of a segment that a driver made, where the dump does not name the function that owns
+    /// it: together, whatever their owner is.
+    fn by_segment(&self, index: FunctionIndex, depends_on: &mut BTreeSet<Dependency>) -> Found {
+        depends_on.insert(Dependency::Requester(index));
+        let segment = self.linux.topology.function(index)?.address.segment;
+        let owner = self.linux.segment_owner(segment);
+        if let Some(group) = owner.and_then(|owner| self.group(owner)) {
+            return Some((group, owner?, Cause::RequesterId));
+        }
+        let functions = self.linux.topology.functions();
+        let first = functions.partition_point(|f| f.address.segment < segment);
+        Some((self.group(first).filter(|_| first != index)?, first, Cause::RequesterId))
+    }
+
+    /// The bridge above, noting where the dump does not tell.
+    fn bridge_above(&self, index: FunctionIndex, depends_on: &mut BTreeSet<Dependency>) -> Option<FunctionIndex> {
+        match self.linux.above(index) {
+            Above::Root => None,
+            Above::Bridge(bridge) => Some(bridge),
+            Above::Unknown(bridge) => {
+                depends_on.extend(self.linux.topology.bus_of(index).map(Dependency::BridgeAbove));
+                bridge
+            }
+        }
+    }
+
+    /// `pci_for_each_dma_alias`: the first bridge on the way up that puts a requester ID of its own in
+    /// place of the function's.
+    fn aliasing_bridge(&self, index: FunctionIndex, depends_on: &mut BTreeSet<Dependency>) -> Option<FunctionIndex> {
+        let mut at = index;
+        while let Some(bridge) = self.bridge_above(at, depends_on) {
+            at = bridge;
+            if self.linux.claims(bridge, |claim| matches!(claim, Claim::TranslationRoot)) {
+                return None;
+            }
+            let view = self.linux.view(bridge);
+            if view.guessed {
+                depends_on.insert(Dependency::BridgeType(bridge));
+            }
+            match view.port_type {
+                None | Some(DevicePortType::PciToPcieBridge) => return Some(bridge),
+                Some(DevicePortType::PcieToPciBridge)
+                    if !self.linux.claims(bridge, |claim| matches!(claim, Claim::BridgeKeepsRequesterId)) =>
+                {
+                    return Some(bridge);
+                }
+                Some(_) => {}
+            }
+        }
+        None
+    }
+
+    /// The first function from `bridge` up that does not isolate.
+    fn first_open(&self, bridge: FunctionIndex) -> FunctionIndex {
+        let mut at = bridge;
+        while self.linux.isolation(at).isolates {
+            match self.linux.above(at) {
+                Above::Bridge(above) | Above::Unknown(Some(above)) => at = above,
+                Above::Root | Above::Unknown(None) => return bridge,
+            }
+        }
+        at
+    }
+
+    /// What a path that is not certain rests on.
+    fn add_path(&self, bridge: FunctionIndex, depends_on: &mut BTreeSet<Dependency>) {
+        let mut at = Some(bridge);
+        while let Some(index) = at {
+            self.add_isolation(index, depends_on);
+            at = self.bridge_above(index, depends_on);
+        }
+    }
+
+    fn add_isolation(&self, index: FunctionIndex, depends_on: &mut BTreeSet<Dependency>) {
+        let guess = self.linux.isolation(index).guess;
+        depends_on.extend(guess.map(|guess| Dependency::Isolation(index, guess)));
+    }
+
+    /// `get_pci_alias_group`.
+    fn alias_group(
+        &self,
+        index: FunctionIndex,
+        seen: &mut [u64; 4],
+        depends_on: &mut BTreeSet<Dependency>,
+    ) -> Found {
+        let devfn = self.linux.topology.function(index)?.address.bdf.devfn();
+        let word = seen.get_mut(usize::from(devfn >> 6))?;
+        let bit = 1_u64 << (devfn & 63);
+        if *word & bit != 0 {
+            return None;
+        }
+        *word |= bit;
+        if let Some(group) = self.group(index) {
+            return Some((group, index, Cause::Alias));
+        }
+        let bus = self.linux.topology.on_bus(self.linux.topology.bus_of(index)?);
+        let alias_of = |index| {
+            let at = self.aliases.binary_search_by_key(&index, |(index, _)| *index).ok()?;
+            self.aliases.get(at)
+        };
+        let aliasing_here = self.aliases.partition_point(|(index, _)| *index < bus.start);
+        let anyone = self.aliases.get(aliasing_here).is_some_and(|(index, _)| *index < bus.end);
+        for other in bus.filter(|other| anyone && *other != index) {
+            let mut aliases = false;
+            for (from, to) in [(index, other), (other, index)] {
+                match alias_of(from).map_or(Some(false), |(_, entries)| self.covers(entries, from, to)) {
+                    Some(covered) => aliases |= covered,
+                    None => {
+                        depends_on.insert(Dependency::Aliases(from));
+                    }
+                }
+            }
+            if !aliases {
+                continue;
+            }
+            let found = self.alias_group(other, seen, depends_on);
+            if let Some((group, _, _)) = found.or_else(|| self.sibling_group(other, seen, depends_on)) {
+                return Some((group, other, Cause::Alias));
+            }
+        }
+        None
+    }
+
+    /// Whether one of the aliases of `from` is the ID of `to`; `None` if that is not known.
+    fn covers(&self, entries: &[usize], from: FunctionIndex, to: FunctionIndex) -> Option<bool> {
+        let devfn = |index| Some(self.linux.topology.function(index)?.address.bdf.devfn());
+        let (from, to) = (devfn(from)?, devfn(to)?);
+        let mut unknown = false;
+        for entry in entries.iter().filter_map(|entry| self.linux.database.entries().get(*entry)) {
+            let Claim::RequesterIdAlias(alias) = &entry.claim else { continue };
+            match alias.covers(from, to) {
+                Some(true) => return Some(true),
+                Some(false) => {}
+                None => unknown = true,
+            }
+        }
+        (!unknown).then_some(false)
+    }
+
+    /// `get_pci_function_alias_group`.
+    fn sibling_group(
+        &self,
+        index: FunctionIndex,
+        seen: &mut [u64; 4],
+        depends_on: &mut BTreeSet<Dependency>,
+    ) -> Found {
+        if !self.linux.view(index).multi_function {
+            return None;
+        }
+        let slot = self.linux.topology.in_slot(index);
+        if slot.len() > 1 {
+            self.add_isolation(index, depends_on);
+        }
+        if self.linux.isolation(index).isolates {
+            return None;
+        }
+        for other in slot.filter(|other| *other != index && !self.linux.is_ungrouped(*other)) {
+            self.add_isolation(other, depends_on);
+            if self.linux.isolation(other).isolates {
+                continue;
+            }
+            if let Some((group, _, _)) = self.alias_group(other, seen, depends_on) {
+                return Some((group, other, Cause::MultiFunction));
+            }
+        }
+        None
+    }
+
+    /// Sorts, and lets a guess about one function count for that function's own group too: had it
+    /// been wrong, others would have joined there.
+    fn finish(mut self) -> Grouping {
+        let mut carried = Vec::new();
+        for group in &self.groups {
+            for dependency in &group.depends_on {
+                if let Dependency::Isolation(index, _) | Dependency::BridgeType(index) = dependency {
+                    carried.extend(self.group(*index).map(|target| (target, *dependency)));
+                }
+            }
+        }
+        for (target, dependency) in carried {
+            if let Some(group) = self.groups.get_mut(target) {
+                group.depends_on.insert(dependency);
+            }
+        }
+        for group in &mut self.groups {
+            group.functions.sort_unstable();
+        }
+        let mut order: Vec<usize> = (0..self.groups.len()).collect();
+        order.sort_unstable_by_key(|group| self.groups.get(*group).and_then(|g| g.functions.first().copied()));
+        let mut renumbered = vec![0; order.len()];
+        for (new, old) in order.iter().enumerate() {
+            if let Some(slot) = renumbered.get_mut(*old) {
+                *slot = new;
+            }
+        }
+        for slot in self.group_of.iter_mut().flatten() {
+            *slot = renumbered.get(*slot).copied().unwrap_or(*slot);
+        }
+        let groups = order
+            .iter()
+            .filter_map(|old| self.groups.get_mut(*old).map(core::mem::take))
+            .collect();
+        Grouping { groups, group_of: self.group_of }
+    }
+}

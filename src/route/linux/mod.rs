@@ -1,0 +1,274 @@
+//! Linux's grouping of functions for the IOMMU, exactly.
+//!
+//! [`Linux`] sees each function as the kernel does ([`view`]), asks whether it isolates
+//! ([`isolation`]), and assigns groups in the order in which the kernel would ([`Linux::group`]).
+//! Where the dump cannot tell, the best guess is taken and the group says that it rests on it.
+//!
+//! Source: Linux 7.2.13, drivers/iommu/iommu.c (`pci_device_group`), drivers/pci/search.c
+//! (`pci_for_each_dma_alias`), drivers/pci/pci.c (`pci_acs_enabled`, `pci_acs_path_enabled`),
+//! drivers/pci/quirks.c; alike in 6.12.117.
+
+mod group;
+mod isolation;
+mod view;
+
+pub use group::{Cause, Dependency, Group, Grouping, Join};
+pub use isolation::{Basis, Guess, Isolation};
+pub use view::View;
+
+use alloc::vec::Vec;
+
+use crate::addr::Segment;
+use crate::cap::acs::AcsControl;
+use crate::config::ClassCode;
+use crate::db::{Claim, Database, Entry, Layer, Subject};
+use crate::topology::{FunctionIndex, Parent, Topology};
+
+/// The ACS controls that Linux asks for: Source Validation, Request Redirect, Completion Redirect and
+/// Upstream Forwarding (`REQ_ACS_FLAGS`).
+pub const REQUIRED: AcsControl = AcsControl::SOURCE_VALIDATION
+    .union(AcsControl::REQUEST_REDIRECT)
+    .union(AcsControl::COMPLETION_REDIRECT)
+    .union(AcsControl::UPSTREAM_FORWARDING);
+
+/// The kernel's view of a topology.
+#[derive(Debug)]
+pub struct Linux<'a> {
+    topology: &'a Topology,
+    database: &'a Database,
+    views: Vec<View>,
+    isolations: Vec<Isolation>,
+    paths: Vec<Answer>,
+    has_amd_iommu: bool,
+    /// Segments that only drivers make, sorted.
+    driver_segments: Vec<Segment>,
+    /// Functions whose driver makes segments, sorted.
+    segment_owners: Vec<FunctionIndex>,
+}
+
+/// Yes or no, and whether that is certain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Answer {
+    yes: bool,
+    certain: bool,
+}
+
+impl Answer {
+    const YES: Self = Self { yes: true, certain: true };
+
+    /// Certain if either is a certain no, or both are certain.
+    fn and(self, other: Self) -> Self {
+        let certain_no = |answer: Self| answer.certain && !answer.yes;
+        Self {
+            yes: self.yes && other.yes,
+            certain: certain_no(self) || certain_no(other) || (self.certain && other.certain),
+        }
+    }
+}
+
+impl<'a> Linux<'a> {
+    /// Looks at each function once. Only built-in entries of the database count: the kernel knows no
+    /// others.
+    #[must_use]
+    pub fn new(topology: &'a Topology, database: &'a Database) -> Self {
+        let count = topology.functions().len();
+        let mut linux = Self {
+            topology,
+            database,
+            views: Vec::with_capacity(count),
+            isolations: Vec::with_capacity(count),
+            paths: Vec::with_capacity(count),
+            has_amd_iommu: topology.has_amd_iommu(),
+            driver_segments: Vec::new(),
+            segment_owners: Vec::new(),
+        };
+        // Bridges have lower addresses than what is below them, so that each step finds the step of the
+        // bridge above done.
+        for index in 0..count {
+            let view = view::view(topology, index, |above| linux.views.get(above).copied());
+            linux.views.push(view);
+            let isolation = isolation::isolation(&linux, index);
+            linux.isolations.push(isolation);
+            let path = linux.path_from(index, isolation);
+            linux.paths.push(path);
+        }
+        let segments = topology.functions().iter().map(|function| function.address.segment);
+        linux.driver_segments = segments.filter(|segment| segment.0 >= FIRST_SEGMENT_OF_DRIVERS).collect();
+        linux.driver_segments.dedup();
+        if !linux.driver_segments.is_empty() {
+            let owns = |index: &FunctionIndex| linux.claims(*index, |claim| *claim == Claim::OwnsSegment);
+            linux.segment_owners = (0..count).filter(owns).collect();
+        }
+        linux
+    }
+
+    /// The topology.
+    #[must_use]
+    pub const fn topology(&self) -> &'a Topology {
+        self.topology
+    }
+
+    /// The database.
+    #[must_use]
+    pub const fn database(&self) -> &'a Database {
+        self.database
+    }
+
+    /// How the kernel sees a function.
+    #[must_use]
+    pub fn view(&self, index: FunctionIndex) -> View {
+        self.views.get(index).copied().unwrap_or_default()
+    }
+
+    /// Whether the kernel takes the function as isolating (`pci_acs_enabled` with [`REQUIRED`]).
+    #[must_use]
+    pub fn isolation(&self, index: FunctionIndex) -> Isolation {
+        self.isolations.get(index).copied().unwrap_or_default()
+    }
+
+    /// The built-in entries about a function, in order of precedence.
+    fn entries<'s>(&'s self, subject: &'s Subject) -> impl Iterator<Item = (usize, &'s Entry)> {
+        self.database
+            .lookup_indices(subject)
+            .filter_map(|index| Some((index, self.database.entries().get(index)?)))
+            .filter(|(_, entry)| entry.layer == Layer::BuiltIn)
+    }
+
+    /// Whether everything from this function up to the root isolates (`pci_acs_path_enabled`).
+    fn path(&self, index: FunctionIndex) -> Answer {
+        self.paths.get(index).copied().unwrap_or(Answer::YES)
+    }
+
+    fn path_from(&self, index: FunctionIndex, isolation: Isolation) -> Answer {
+        let own = Answer { yes: isolation.isolates, certain: isolation.guess.is_none() };
+        let above = match self.above(index) {
+            Above::Root => Answer::YES,
+            Above::Bridge(bridge) => self.path(bridge),
+            Above::Unknown(bridge) => {
+                let known = bridge.map_or(Answer::YES, |bridge| self.path(bridge));
+                known.and(Answer { yes: true, certain: false })
+            }
+        };
+        own.and(above)
+    }
+
+    /// What the kernel finds when it goes from a function's bus upwards (`bus->self`, past virtual
+    /// buses, which have none).
+    fn above(&self, index: FunctionIndex) -> Above {
+        match self.topology.parent_of(index) {
+            Parent::Root => Above::Root,
+            Parent::Bridge(bridge) => Above::Bridge(bridge),
+            Parent::Orphan(bridge) => Above::Unknown(bridge),
+            Parent::VirtualFunctions(bus) => match self.topology.bus(bus).map(|bus| bus.parent) {
+                Some(Parent::Root) => Above::Root,
+                Some(Parent::Bridge(bridge)) => Above::Bridge(bridge),
+                Some(Parent::Orphan(bridge)) => Above::Unknown(bridge),
+                // Physical functions do not stand on such buses.
+                Some(Parent::VirtualFunctions(_)) | None => Above::Unknown(None),
+            },
+        }
+    }
+
+    /// Whether the kernel puts the function into no group: the function through which AMD's IOMMU is
+    /// found, and AMD's host bridge beside it.
+    #[must_use]
+    pub fn is_ungrouped(&self, index: FunctionIndex) -> bool {
+        let Some(function) = self.topology.function(index) else { return false };
+        if !function.answers || function.vendor_id != VENDOR_AMD {
+            return false;
+        }
+        match function.class.class() {
+            ClassCode::IOMMU => true,
+            ClassCode::HOST_BRIDGE if function.address.bdf.devfn() == 0 => self
+                .topology
+                .in_slot(index)
+                .filter(|other| *other != index)
+                .any(|other| self.topology.function(other).is_some_and(|f| f.answers && f.class.class() == ClassCode::IOMMU)),
+            _ => false,
+        }
+    }
+
+    /// The function whose requester ID a function of a segment that Linux's VMD driver made uses.
+    fn requester(&self, index: FunctionIndex) -> Requester {
+        let Some(function) = self.topology.function(index) else { return Requester::Itself };
+        let segment = function.address.segment;
+        let root = self.root_bus_of(index);
+        let named = root.and_then(|bus| self.topology.inventory().host_bridge_at(segment, bus));
+        if let Some(requester) = named.and_then(|bridge| bridge.requester) {
+            return match self.topology.index_of(requester) {
+                Some(found) => Requester::Known(found),
+                None => Requester::Unknown,
+            };
+        }
+        if named.is_some() || segment.0 < FIRST_SEGMENT_OF_DRIVERS {
+            return Requester::Itself;
+        }
+        Requester::Unknown
+    }
+
+    /// The function that owns a segment which Linux's VMD driver made, by position: the owners and such
+    /// segments of the dump, both in order, if there are as many of the one as of the other.
+    fn segment_owner(&self, segment: Segment) -> Option<FunctionIndex> {
+        let at = self.driver_segments.binary_search(&segment).ok()?;
+        (self.segment_owners.len() == self.driver_segments.len()).then(|| self.segment_owners.get(at).copied())?
+    }
+
+    /// Number of the root bus above a function, as far as the dump leads.
+    fn root_bus_of(&self, index: FunctionIndex) -> Option<u8> {
+        let mut at = index;
+        loop {
+            match self.above(at) {
+                Above::Bridge(bridge) | Above::Unknown(Some(bridge)) => at = bridge,
+                Above::Root | Above::Unknown(None) => {
+                    return self.topology.function(at).map(|function| function.address.bus());
+                }
+            }
+        }
+    }
+
+    /// Whether a function has an entry with such a claim.
+    fn claims(&self, index: FunctionIndex, is: impl Fn(&Claim) -> bool) -> bool {
+        self.subject(index).is_some_and(|subject| self.entries(&subject).any(|(_, entry)| is(&entry.claim)))
+    }
+
+    /// What the database is asked with; `None` where the IDs are not known.
+    fn subject(&self, index: FunctionIndex) -> Option<Subject> {
+        let function = self.topology.function(index)?;
+        let (vendor, device) = self.topology.ids(index)?;
+        let view = self.view(index);
+        Some(Subject {
+            vendor,
+            device,
+            subsystem: function.subsystem,
+            revision: function.revision,
+            class: (function.class.base, function.class.sub),
+            port_type: view.port_type,
+            bridge: function.is_bridge(),
+            multi_function: view.multi_function,
+            root_bus: self.topology.on_root_bus(index),
+            function: function.address.bdf.function(),
+            acs: function.acs.present().is_some(),
+        })
+    }
+}
+
+/// What is above a function.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Above {
+    Root,
+    Bridge(FunctionIndex),
+    /// The dump does not tell; this bridge's range is around the bus.
+    Unknown(Option<FunctionIndex>),
+}
+
+/// Whose requester ID a function uses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Requester {
+    Itself,
+    Known(FunctionIndex),
+    Unknown,
+}
+
+const VENDOR_AMD: u16 = 0x1022;
+/// Linux numbers the segments that its VMD driver makes from here up.
+const FIRST_SEGMENT_OF_DRIVERS: u32 = 0x1_0000;

@@ -1,0 +1,83 @@
+//! What Linux derives of a function before it judges: type, multi-function flag.
+
+use crate::anomaly::Presence;
+use crate::cap::pcie::DevicePortType;
+use crate::function::{Function, ListState};
+use crate::topology::{FunctionIndex, Parent, Topology};
+
+/// A function as the kernel sees it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct View {
+    /// Device/Port Type after the kernel's correction of impossible ones (`set_pcie_port_type`).
+    /// `None`: no PCI Express capability (`pci_is_pcie` is false).
+    pub port_type: Option<DevicePortType>,
+    /// Whether the dump does not tell the type, so that it is guessed.
+    pub guessed: bool,
+    /// The kernel's multi-function flag (`pdev->multifunction`): bit 7 of this function's Header Type,
+    /// set for every function but the first of its device, clear for virtual functions.
+    pub multi_function: bool,
+}
+
+/// The view of one function. `above` has the views of functions with lower indices.
+pub(super) fn view(
+    topology: &Topology,
+    index: FunctionIndex,
+    above: impl Fn(FunctionIndex) -> Option<View>,
+) -> View {
+    let Some(function) = topology.function(index) else { return View::default() };
+    let parent = topology.parent_of(index);
+    let (port_type, guessed) = match function.pcie {
+        Presence::Present(pcie) => (Some(pcie.port_type), false),
+        Presence::Absent => (None, false),
+        // The kernel finds nothing in a list that is broken before the capability.
+        Presence::NotCaptured if function.answers && function.standard_list == ListState::Broken => (None, true),
+        Presence::NotCaptured => (guess(function, parent), true),
+    };
+    let bridge = match parent {
+        Parent::Bridge(bridge) => above(bridge).and_then(|view| view.port_type),
+        _ => None,
+    };
+    View {
+        port_type: port_type.map(|port_type| corrected(port_type, bridge)),
+        guessed,
+        multi_function: multi_function(topology, index, function),
+    }
+}
+
+/// A type that cannot be where it is is turned into the one that can. Source: Linux 7.2.13,
+/// drivers/pci/probe.c, `set_pcie_port_type`.
+fn corrected(port_type: DevicePortType, bridge: Option<DevicePortType>) -> DevicePortType {
+    use DevicePortType::{PciToPcieBridge, RootPort, SwitchDownstreamPort, SwitchUpstreamPort};
+    match (port_type, bridge) {
+        (SwitchDownstreamPort, Some(RootPort | SwitchDownstreamPort | PciToPcieBridge)) => SwitchUpstreamPort,
+        (SwitchUpstreamPort, Some(SwitchUpstreamPort)) => SwitchDownstreamPort,
+        _ => port_type,
+    }
+}
+
+/// What a function whose capabilities were not captured most likely is.
+fn guess(function: &Function, parent: Parent) -> Option<DevicePortType> {
+    // Subtractive decode: bridges to conventional buses.
+    let subtractive = function.class.interface == 0x01;
+    match (function.is_bridge(), parent) {
+        (true, _) if subtractive => None,
+        (true, Parent::Root) => Some(DevicePortType::RootPort),
+        (true, _) => Some(DevicePortType::SwitchDownstreamPort),
+        (false, Parent::Root) => None,
+        (false, _) => Some(DevicePortType::Endpoint),
+    }
+}
+
+/// Source: Linux 7.2.13, drivers/pci/probe.c, `pci_scan_slot`; drivers/pci/iov.c,
+/// `pci_iov_add_virtfn`.
+fn multi_function(topology: &Topology, index: FunctionIndex, function: &Function) -> bool {
+    if topology.kind(index).is_virtual() {
+        return false;
+    }
+    if function.header_type.multi_function() || function.address.bdf.function() > 0 {
+        return true;
+    }
+    // With ARI all functions of the bus are one device, and only devfn 0 is its first.
+    let ari = topology.bus_of(index).and_then(|bus| topology.uses_ari(bus));
+    function.address.bdf.devfn() > 0 && ari == Some(true)
+}

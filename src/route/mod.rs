@@ -1,0 +1,9 @@
+//! Who can reach whom, and who is kept apart: the models.
+//!
+//! Layer 5. [`linux`] is the kernel's own grouping, exactly, so that it can be compared with
+//! `/sys/kernel/iommu_groups`.
+
+#[cfg(feature = "alloc")]
+pub mod evidence;
+#[cfg(feature = "alloc")]
+pub mod linux;

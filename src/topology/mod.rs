@@ -1,0 +1,260 @@
+//! How the functions of a dump hang together: buses, parents, virtual functions, orphans.
+//!
+//! Layer 4. Built from bus numbers alone, as software sees them. A bus's parent is the bridge whose
+//! Secondary Bus Number equals it and stands on a lower bus, so that the structure is a forest
+//! whatever the registers say: following parents ends after at most 255 steps.
+//!
+//! Sources: PCIe Base 6.x, §7.3.1 "Device Number" and §7.5.1.3.3 "Secondary Bus Number Register";
+//! §9.2.1.2 "VF Discovery".
+
+mod build;
+mod check;
+mod vf;
+
+pub use check::BusDefect;
+
+use alloc::vec::Vec;
+
+use crate::addr::{Sbdf, Segment};
+use crate::anomaly::Presence;
+use crate::cap::sriov::SrIov;
+use crate::config::ClassCode;
+use crate::function::{Function, Inventory, ListState};
+
+/// Index of a function in [`Topology::functions`].
+pub type FunctionIndex = usize;
+/// Index of a bus in [`Topology::buses`].
+pub type BusIndex = usize;
+
+/// What leads to a bus.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Parent {
+    /// It is a root bus: directly below a host bridge.
+    Root,
+    /// The bridge with this Secondary Bus Number.
+    Bridge(FunctionIndex),
+    /// No bridge: virtual functions spilled onto it from the bus of their physical function.
+    VirtualFunctions(BusIndex),
+    /// The dump lacks the bridge, or it is hidden. The bridge with the tightest bus range around it,
+    /// if any, is above it.
+    Orphan(Option<FunctionIndex>),
+}
+
+/// One bus with at least one function.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bus {
+    /// Its segment.
+    pub segment: Segment,
+    /// Its number.
+    pub number: u8,
+    /// What leads to it.
+    pub parent: Parent,
+    /// Index of its first function.
+    first: FunctionIndex,
+    /// One more than the index of its last function.
+    end: FunctionIndex,
+}
+
+/// What kind of function one is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Neither of the following.
+    Ordinary,
+    /// A physical function: it has SR-IOV.
+    Physical,
+    /// A virtual function of this physical function.
+    Virtual(FunctionIndex),
+    /// Its IDs read FFFFh as a virtual function's do, but no physical function in the dump places one
+    /// here.
+    VirtualOfUnknown,
+}
+
+impl Kind {
+    /// Whether it is a virtual function, of a known physical function or not.
+    #[must_use]
+    pub const fn is_virtual(self) -> bool {
+        matches!(self, Self::Virtual(_) | Self::VirtualOfUnknown)
+    }
+}
+
+/// The functions of a dump, and how they hang together.
+#[derive(Clone, Debug)]
+pub struct Topology {
+    inventory: Inventory,
+    buses: Vec<Bus>,
+    /// For each function: its bus.
+    bus_of: Vec<BusIndex>,
+    /// For each function: its kind.
+    kinds: Vec<Kind>,
+    /// Virtual functions that are enabled but not in the dump: physical function and how many.
+    missing_vfs: Vec<(FunctionIndex, u16)>,
+    defects: Vec<BusDefect>,
+}
+
+impl Topology {
+    /// Builds the topology of an inventory in one pass over its sorted functions.
+    #[must_use]
+    pub fn new(inventory: Inventory) -> Self {
+        build::build(inventory)
+    }
+
+    /// The inventory that it was built from.
+    #[must_use]
+    pub const fn inventory(&self) -> &Inventory {
+        &self.inventory
+    }
+
+    /// The functions, sorted by address.
+    #[must_use]
+    pub fn functions(&self) -> &[Function] {
+        self.inventory.functions()
+    }
+
+    /// The function with this index.
+    #[must_use]
+    pub fn function(&self, index: FunctionIndex) -> Option<&Function> {
+        self.functions().get(index)
+    }
+
+    /// Index of the function at `address`.
+    #[must_use]
+    pub fn index_of(&self, address: Sbdf) -> Option<FunctionIndex> {
+        self.inventory.index_of(address)
+    }
+
+    /// The buses that have functions, sorted by segment and number: parents before children.
+    #[must_use]
+    pub fn buses(&self) -> &[Bus] {
+        &self.buses
+    }
+
+    /// The bus with this index.
+    #[must_use]
+    pub fn bus(&self, index: BusIndex) -> Option<&Bus> {
+        self.buses.get(index)
+    }
+
+    /// Index of the bus of a function.
+    #[must_use]
+    pub fn bus_of(&self, index: FunctionIndex) -> Option<BusIndex> {
+        self.bus_of.get(index).copied()
+    }
+
+    /// What leads to the bus of a function.
+    #[must_use]
+    pub fn parent_of(&self, index: FunctionIndex) -> Parent {
+        self.bus_of(index).and_then(|bus| self.bus(bus)).map_or(Parent::Orphan(None), |bus| bus.parent)
+    }
+
+    /// Indices of the functions on a bus, virtual ones included.
+    #[must_use]
+    pub fn on_bus(&self, bus: BusIndex) -> core::ops::Range<FunctionIndex> {
+        self.bus(bus).map_or(0..0, |bus| bus.first..bus.end)
+    }
+
+    /// Indices of the functions with the same segment, bus and device number, itself included. Below
+    /// a port that forwards ARI that is an arbitrary slice of a device; Linux looks at it anyway.
+    #[must_use]
+    pub fn in_slot(&self, index: FunctionIndex) -> core::ops::Range<FunctionIndex> {
+        let (Some(function), Some(bus)) = (self.function(index), self.bus_of(index)) else { return 0..0 };
+        let range = self.on_bus(bus);
+        let slot = function.address.bdf.devfn() >> 3;
+        let on_bus = self.functions().get(range.clone()).unwrap_or_default();
+        let from = on_bus.partition_point(|other| other.address.bdf.devfn() >> 3 < slot);
+        let to = on_bus.partition_point(|other| other.address.bdf.devfn() >> 3 <= slot);
+        range.start.saturating_add(from)..range.start.saturating_add(to)
+    }
+
+    /// What kind of function it is.
+    #[must_use]
+    pub fn kind(&self, index: FunctionIndex) -> Kind {
+        self.kinds.get(index).copied().unwrap_or(Kind::Ordinary)
+    }
+
+    /// The SR-IOV structure of a function.
+    #[must_use]
+    pub fn sriov(&self, index: FunctionIndex) -> Presence<SrIov> {
+        if let Some(extras) = self.inventory.extras(index) {
+            return extras.sriov;
+        }
+        match self.function(index) {
+            Some(f) if f.pcie.is_absent() => Presence::Absent,
+            Some(f) if f.pcie.present().is_some() && f.extended_list == ListState::Complete => {
+                Presence::Absent
+            }
+            _ => Presence::NotCaptured,
+        }
+    }
+
+    /// Vendor and device ID: a virtual function's are its physical function's Vendor ID and VF Device
+    /// ID. `None` if they are not known.
+    #[must_use]
+    pub fn ids(&self, index: FunctionIndex) -> Option<(u16, u16)> {
+        let function = self.function(index)?;
+        match self.kind(index) {
+            Kind::Virtual(physical) => {
+                let vendor = self.function(physical)?.vendor_id;
+                Some((vendor, self.sriov(physical).present()?.vf_device_id))
+            }
+            Kind::VirtualOfUnknown => None,
+            Kind::Ordinary | Kind::Physical => {
+                function.answers.then_some((function.vendor_id, function.device_id))
+            }
+        }
+    }
+
+    /// Whether ARI is in use on a bus: the bridge above forwards it, and function 0 has it. `None` if
+    /// the dump does not tell.
+    #[must_use]
+    pub fn uses_ari(&self, bus: BusIndex) -> Option<bool> {
+        let bus = self.bus(bus)?;
+        let function_0 = self.function(bus.first).filter(|f| f.address.bdf.devfn() == 0);
+        let has_ari = match function_0.map(|f| f.ari) {
+            Some(Presence::Present(_)) => Some(true),
+            Some(Presence::Absent) => return Some(false),
+            _ => None,
+        };
+        let forwards = match bus.parent {
+            Parent::Bridge(bridge) => match self.function(bridge)?.pcie {
+                Presence::Present(pcie) => pcie.ari_forwarding_enabled,
+                Presence::Absent => Some(false),
+                Presence::NotCaptured => None,
+            },
+            Parent::Root => Some(false),
+            Parent::VirtualFunctions(_) | Parent::Orphan(_) => None,
+        };
+        match (forwards, has_ari) {
+            (Some(false), _) => Some(false),
+            (Some(true), Some(true)) => Some(true),
+            _ => None,
+        }
+    }
+
+    /// Whether the function stands on a root bus.
+    #[must_use]
+    pub fn on_root_bus(&self, index: FunctionIndex) -> bool {
+        self.parent_of(index) == Parent::Root
+    }
+
+    /// The physical functions whose enabled virtual functions are not all in the dump, and how many
+    /// are missing.
+    #[must_use]
+    pub fn missing_vfs(&self) -> &[(FunctionIndex, u16)] {
+        &self.missing_vfs
+    }
+
+    /// What is wrong with the bus numbers.
+    #[must_use]
+    pub fn bus_defects(&self) -> &[BusDefect] {
+        &self.defects
+    }
+
+    /// Whether the dump holds a function through which AMD's IOMMU is found (class 0806h).
+    #[must_use]
+    pub fn has_amd_iommu(&self) -> bool {
+        self.functions().iter().any(|f| f.answers && f.class.class() == ClassCode::IOMMU)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -8,9 +8,11 @@
 
 #[cfg(feature = "std")]
 mod parse;
+#[cfg(all(test, feature = "std"))]
+mod tests;
 
 #[cfg(feature = "std")]
-pub use parse::{ParseError, builtin, parse};
+pub use parse::{BUILTIN, ParseError, Problem, builtin, parse};
 
 use alloc::string::String;
 use alloc::vec::Vec;

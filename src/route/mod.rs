@@ -4,6 +4,8 @@
 //! `/sys/kernel/iommu_groups`.
 
 #[cfg(feature = "alloc")]
+pub mod compare;
+#[cfg(feature = "alloc")]
 pub mod evidence;
 #[cfg(feature = "alloc")]
 pub mod linux;

@@ -3,13 +3,14 @@
 //! Source: Linux 7.2.13, drivers/iommu/iommu.c, `pci_device_group`, `get_pci_alias_group`,
 //! `get_pci_function_alias_group`; drivers/pci/search.c, `pci_for_each_dma_alias`.
 
-use alloc::collections::BTreeSet;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec;
 use alloc::vec::Vec;
 
 use super::{Above, Guess, Linux, Requester};
 use crate::cap::pcie::DevicePortType;
 use crate::db::Claim;
+use crate::route::evidence::Evidence;
 use crate::topology::{BusIndex, FunctionIndex};
 
 /// The partition of a topology's functions.
@@ -63,6 +64,8 @@ pub enum Cause {
     MultiFunction,
     /// It and the hop use each other's requester ID.
     Alias,
+    /// The dump does not tell, and the running kernel had both in one group.
+    KernelSays,
 }
 
 impl Cause {
@@ -74,6 +77,7 @@ impl Cause {
             Self::PathDoesNotIsolate => "path-does-not-isolate",
             Self::MultiFunction => "multi-function",
             Self::Alias => "requester-id-alias",
+            Self::KernelSays => "kernel-says",
         }
     }
 }
@@ -94,7 +98,38 @@ pub enum Dependency {
     Aliases(FunctionIndex),
 }
 
+impl Join {
+    /// What it rests on: the hop's lack of isolation; in one device the function's own, too.
+    #[must_use]
+    pub fn evidence(&self, linux: &Linux<'_>) -> Vec<Evidence> {
+        let of = |index| linux.isolation(index).evidence(linux, index);
+        match self.cause {
+            Cause::PathDoesNotIsolate => of(self.hop),
+            Cause::MultiFunction => [of(self.function), of(self.hop)].concat(),
+            Cause::RequesterId => linux.requester_evidence(self.hop),
+            Cause::Alias => [linux.alias_evidence(self.function), linux.alias_evidence(self.hop)].concat(),
+            Cause::KernelSays => Vec::new(),
+        }
+    }
+}
+
 impl Linux<'_> {
+    /// Why requests from behind a bridge, or in a segment that a driver made, carry its requester ID.
+    fn requester_evidence(&self, index: FunctionIndex) -> Vec<Evidence> {
+        let Some(function) = self.topology.function(index) else { return Vec::new() };
+        match self.view(index).port_type {
+            Some(port_type @ (DevicePortType::PcieToPciBridge | DevicePortType::PciToPcieBridge)) => {
+                vec![Evidence::PortType { function: function.address, port_type }]
+            }
+            None if function.is_bridge() => self.isolation(index).evidence(self, index),
+            _ => self.entry_evidence_where(index, |claim| *claim == Claim::OwnsSegment),
+        }
+    }
+
+    fn alias_evidence(&self, index: FunctionIndex) -> Vec<Evidence> {
+        self.entry_evidence_where(index, |claim| matches!(claim, Claim::RequesterIdAlias(_)))
+    }
+
     /// Assigns each function to a group as the kernel does: bus by bus, virtual functions last.
     #[must_use]
     pub fn group(&self) -> Grouping {
@@ -104,6 +139,7 @@ impl Linux<'_> {
             groups: Vec::new(),
             group_of: vec![None; count],
             aliases: self.aliases(),
+            first_of_kernel_group: BTreeMap::new(),
         };
         let is_virtual = |index: &FunctionIndex| self.topology.kind(*index).is_virtual();
         let ordinary = (0..count).filter(|index| !is_virtual(index));
@@ -136,12 +172,18 @@ struct State<'l, 'a> {
     groups: Vec<Group>,
     group_of: Vec<Option<usize>>,
     aliases: Vec<(FunctionIndex, Vec<usize>)>,
+    /// For each group of the running kernel: the first function of it that was assigned.
+    first_of_kernel_group: BTreeMap<u32, FunctionIndex>,
 }
 
 impl State<'_, '_> {
     fn assign(&mut self, index: FunctionIndex) {
         let mut depends_on = BTreeSet::new();
-        let (group, join) = match self.find(index, &mut depends_on) {
+        let mut found = self.find(index, &mut depends_on);
+        if !depends_on.is_empty() {
+            found = self.as_the_kernel_says(index).unwrap_or(found);
+        }
+        let (group, join) = match found {
             Some((group, hop, cause)) => (group, Some(Join { function: index, hop, cause })),
             None => {
                 self.groups.push(Group::default());
@@ -150,6 +192,10 @@ impl State<'_, '_> {
         };
         if let Some(slot) = self.group_of.get_mut(index) {
             *slot = Some(group);
+        }
+        let attributes = self.linux.topology.inventory().attributes(index);
+        if let Some(kernel_group) = attributes.and_then(|known| known.kernel_group) {
+            self.first_of_kernel_group.entry(kernel_group).or_insert(index);
         }
         if let Some(group) = self.groups.get_mut(group) {
             group.functions.push(index);
@@ -160,6 +206,14 @@ impl State<'_, '_> {
 
     fn group(&self, index: FunctionIndex) -> Option<usize> {
         self.group_of.get(index).copied().flatten()
+    }
+
+    /// Where the answer is a guess and the dump says which group the running kernel made, that is the
+    /// best guess: the group of an earlier function of the same one, or (`Some(None)`) a new group.
+    fn as_the_kernel_says(&mut self, index: FunctionIndex) -> Option<Found> {
+        let kernel_group = self.linux.topology.inventory().attributes(index)?.kernel_group?;
+        let first = self.first_of_kernel_group.get(&kernel_group).copied();
+        Some(first.and_then(|first| Some((self.group(first)?, first, Cause::KernelSays))))
     }
 
     /// `pci_device_group`.
@@ -209,7 +263,11 @@ impl State<'_, '_> {
     }
 
     /// The bridge above, noting where the dump does not tell.
-    fn bridge_above(&self, index: FunctionIndex, depends_on: &mut BTreeSet<Dependency>) -> Option<FunctionIndex> {
+    fn bridge_above(
+        &self,
+        index: FunctionIndex,
+        depends_on: &mut BTreeSet<Dependency>,
+    ) -> Option<FunctionIndex> {
         match self.linux.above(index) {
             Above::Root => None,
             Above::Bridge(bridge) => Some(bridge),
@@ -222,7 +280,11 @@ impl State<'_, '_> {
 
     /// `pci_for_each_dma_alias`: the first bridge on the way up that puts a requester ID of its own in
     /// place of the function's.
-    fn aliasing_bridge(&self, index: FunctionIndex, depends_on: &mut BTreeSet<Dependency>) -> Option<FunctionIndex> {
+    fn aliasing_bridge(
+        &self,
+        index: FunctionIndex,
+        depends_on: &mut BTreeSet<Dependency>,
+    ) -> Option<FunctionIndex> {
         let mut at = index;
         while let Some(bridge) = self.bridge_above(at, depends_on) {
             at = bridge;
@@ -382,7 +444,8 @@ impl State<'_, '_> {
             group.functions.sort_unstable();
         }
         let mut order: Vec<usize> = (0..self.groups.len()).collect();
-        order.sort_unstable_by_key(|group| self.groups.get(*group).and_then(|g| g.functions.first().copied()));
+        order
+            .sort_unstable_by_key(|group| self.groups.get(*group).and_then(|g| g.functions.first().copied()));
         let mut renumbered = vec![0; order.len()];
         for (new, old) in order.iter().enumerate() {
             if let Some(slot) = renumbered.get_mut(*old) {
@@ -392,10 +455,7 @@ impl State<'_, '_> {
         for slot in self.group_of.iter_mut().flatten() {
             *slot = renumbered.get(*slot).copied().unwrap_or(*slot);
         }
-        let groups = order
-            .iter()
-            .filter_map(|old| self.groups.get_mut(*old).map(core::mem::take))
-            .collect();
+        let groups = order.iter().filter_map(|old| self.groups.get_mut(*old).map(core::mem::take)).collect();
         Grouping { groups, group_of: self.group_of }
     }
 }

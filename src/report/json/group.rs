@@ -1,0 +1,138 @@
+//! Groups as JSON.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::EvidenceDocument;
+use crate::report::words;
+use crate::route::compare;
+use crate::route::linux::{Group, Grouping, Linux};
+use crate::topology::{FunctionIndex, Topology};
+
+/// Whether a group rests on guesses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Certainty {
+    /// Everything that it rests on was captured.
+    Certain,
+    /// It is the best guess.
+    Predicted,
+}
+
+/// One group.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct GroupDocument {
+    /// Number, by the lowest address; it means nothing beyond this document.
+    pub id: usize,
+    /// Its functions.
+    pub functions: Vec<String>,
+    /// Whether it rests on guesses.
+    pub certainty: Certainty,
+    /// The guesses.
+    pub depends_on: Vec<String>,
+    /// Why each function but the first is in it.
+    pub why: Vec<WhyDocument>,
+}
+
+/// Why one function joined a group.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct WhyDocument {
+    /// The function.
+    pub function: String,
+    /// The function that made it join: a port, a bridge, a sibling.
+    pub hop: String,
+    /// `path-does-not-isolate`, `requester-id`, `multi-function`, `requester-id-alias`, `kernel-says`.
+    pub cause: &'static str,
+    /// What that rests on.
+    pub evidence: Vec<EvidenceDocument>,
+}
+
+/// A group that the running kernel formed.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct KernelGroupDocument {
+    /// Its number.
+    pub id: u32,
+    /// Its functions.
+    pub functions: Vec<String>,
+}
+
+/// Groups of the model and of the kernel that share functions and are not the same.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct DifferenceDocument {
+    /// `id` in `groups`.
+    pub groups: Vec<usize>,
+    /// `id` in `kernel_groups`.
+    pub kernel_groups: Vec<u32>,
+    /// The functions.
+    pub functions: Vec<String>,
+}
+
+/// All groups of a partition.
+#[must_use]
+pub fn groups(linux: &Linux<'_>, grouping: &Grouping) -> Vec<GroupDocument> {
+    grouping.groups.iter().enumerate().map(|(id, group)| GroupDocument::new(linux, id, group)).collect()
+}
+
+/// The functions that are in no group.
+#[must_use]
+pub fn ungrouped(topology: &Topology, grouping: &Grouping) -> Vec<String> {
+    let outside = grouping.group_of.iter().enumerate().filter(|(_, group)| group.is_none());
+    outside.map(|(index, _)| address(topology, index)).collect()
+}
+
+/// The running kernel's groups; `None` if the dump has none.
+#[must_use]
+pub fn kernel_groups(topology: &Topology) -> Option<Vec<KernelGroupDocument>> {
+    let mut groups: BTreeMap<u32, Vec<String>> = BTreeMap::new();
+    for (index, group) in compare::kernel_groups(topology).into_iter().enumerate() {
+        if let Some(id) = group {
+            groups.entry(id).or_default().push(address(topology, index));
+        }
+    }
+    let mut groups: Vec<_> =
+        groups.into_iter().map(|(id, functions)| KernelGroupDocument { id, functions }).collect();
+    groups.sort_by(|a, b| a.functions.first().cmp(&b.functions.first()));
+    (!groups.is_empty()).then_some(groups)
+}
+
+/// Where the model and the running kernel differ; `None` if the dump has no groups of a kernel.
+#[must_use]
+pub fn differences(topology: &Topology, grouping: &Grouping) -> Option<Vec<DifferenceDocument>> {
+    let kernel = compare::kernel_groups(topology);
+    kernel.iter().any(Option::is_some).then(|| {
+        let found = compare::differences(&grouping.group_of, &kernel);
+        let document = |difference: compare::Difference<usize, u32>| DifferenceDocument {
+            groups: difference.first.into_iter().collect(),
+            kernel_groups: difference.second.into_iter().collect(),
+            functions: difference.functions.iter().map(|index| address(topology, *index)).collect(),
+        };
+        found.into_iter().map(document).collect()
+    })
+}
+
+impl GroupDocument {
+    fn new(linux: &Linux<'_>, id: usize, group: &Group) -> Self {
+        let topology = linux.topology();
+        let why = |join: &crate::route::linux::Join| WhyDocument {
+            function: address(topology, join.function),
+            hop: address(topology, join.hop),
+            cause: join.cause.code(),
+            evidence: join.evidence(linux).iter().map(EvidenceDocument::from).collect(),
+        };
+        let mut joins = group.joins.clone();
+        joins.sort_unstable_by_key(|join| join.function);
+        Self {
+            id,
+            functions: group.functions.iter().map(|index| address(topology, *index)).collect(),
+            certainty: if group.is_certain() { Certainty::Certain } else { Certainty::Predicted },
+            depends_on: group.depends_on.iter().map(|d| words::dependency(linux, *d)).collect(),
+            why: joins.iter().map(why).collect(),
+        }
+    }
+}
+
+fn address(topology: &Topology, index: FunctionIndex) -> String {
+    topology.function(index).map(|function| function.address.to_string()).unwrap_or_default()
+}

@@ -1,0 +1,267 @@
+//! The JSON contract: the types that are written, and from which the JSON Schema is made.
+//!
+//! Within a major schema number JSON changes only by adding. Addresses and registers are strings,
+//! single bits booleans, verdicts words; lists are sorted by address.
+
+mod function;
+mod group;
+mod registers;
+
+pub use function::FunctionDocument;
+pub use group::{
+    Certainty, DifferenceDocument, GroupDocument, KernelGroupDocument, WhyDocument, differences, groups,
+    kernel_groups, ungrouped,
+};
+pub use registers::{AcsDocument, EffectiveDocument};
+
+use std::io;
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::Source;
+use crate::finding::{Finding, Severity};
+use crate::route::evidence::Evidence;
+use crate::topology::Topology;
+
+/// Name and major number of the schema.
+pub const SCHEMA: &str = "acsscan/1";
+
+/// One document.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct Document {
+    /// Name and major number of the schema: `acsscan/1`.
+    pub schema: &'static str,
+    /// What was read.
+    pub source: SourceDocument,
+    /// What the document is about; adds `kind`.
+    #[serde(flatten)]
+    pub body: Body,
+    /// Findings, most severe first.
+    pub findings: Vec<FindingDocument>,
+}
+
+/// What a document is about.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[serde(tag = "kind", rename_all = "lowercase")]
+pub enum Body {
+    /// `acsscan --dump`: everything.
+    Scan(ScanDocument),
+    /// `acsscan show`: decoded registers.
+    Show(ShowDocument),
+    /// `acsscan groups`: one partition.
+    Groups(GroupsDocument),
+}
+
+/// The scan.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct ScanDocument {
+    /// What was assumed where no dump can tell.
+    pub assumptions: Vec<String>,
+    /// Groups as Linux forms them.
+    pub groups: Vec<GroupDocument>,
+    /// Functions that Linux puts into no group.
+    pub ungrouped: Vec<String>,
+    /// The groups that the running kernel formed, where the dump has them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kernel_groups: Option<Vec<KernelGroupDocument>>,
+    /// Where those differ from `groups`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub differences: Option<Vec<DifferenceDocument>>,
+    /// The functions that were asked for; present if any were.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub functions: Option<Vec<FunctionDocument>>,
+}
+
+/// Decoded registers.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct ShowDocument {
+    /// The selected functions.
+    pub functions: Vec<FunctionDocument>,
+}
+
+/// One partition.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct GroupsDocument {
+    /// The model: `linux`.
+    pub model: String,
+    /// Its groups.
+    pub groups: Vec<GroupDocument>,
+    /// Functions that the model puts into no group.
+    pub ungrouped: Vec<String>,
+    /// The groups that the running kernel formed, where the dump has them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kernel_groups: Option<Vec<KernelGroupDocument>>,
+    /// Where those differ from `groups`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub differences: Option<Vec<DifferenceDocument>>,
+}
+
+/// What was read.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct SourceDocument {
+    /// `sysfs`, `lspci-hex`, `config`, `ecam`, `tree`, …: a word of `--input-format`.
+    pub kind: String,
+    /// Path, or `-`.
+    pub path: String,
+    /// How many functions.
+    pub functions: usize,
+    /// Whether everything that the answers need was captured.
+    pub complete: bool,
+    /// Kernel release of the machine, where known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kernel: Option<String>,
+    /// Kernel command line of the machine, where known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cmdline: Option<String>,
+    /// What could not be read, one line each.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub problems: Vec<String>,
+}
+
+impl SourceDocument {
+    /// Describes a source and what was read from it.
+    #[must_use]
+    pub fn new(source: &Source, topology: &Topology) -> Self {
+        Self {
+            kind: source.kind.clone(),
+            path: source.path.clone(),
+            functions: topology.functions().len(),
+            complete: topology.functions().iter().all(|function| function.is_complete()),
+            kernel: source.kernel.clone(),
+            cmdline: source.cmdline.clone(),
+            problems: source.problems.clone(),
+        }
+    }
+}
+
+/// How much a finding matters.
+#[derive(Clone, Copy, Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum SeverityDocument {
+    /// The answer for these functions cannot be trusted.
+    Error,
+    /// Isolation is weaker than it looks, or part of the answer is missing.
+    Warning,
+    /// Worth knowing.
+    Note,
+}
+
+/// One finding.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct FindingDocument {
+    /// Stable kebab-case code.
+    pub code: &'static str,
+    /// How much it matters.
+    pub severity: SeverityDocument,
+    /// The functions, sorted by address.
+    pub functions: Vec<String>,
+    /// One sentence.
+    pub message: String,
+    /// What it rests on.
+    pub evidence: Vec<EvidenceDocument>,
+    /// What to do; empty if nothing can be done.
+    pub advice: &'static str,
+}
+
+impl From<&Finding> for FindingDocument {
+    fn from(finding: &Finding) -> Self {
+        Self {
+            code: finding.code.as_str(),
+            severity: match finding.code.severity() {
+                Severity::Error => SeverityDocument::Error,
+                Severity::Warning => SeverityDocument::Warning,
+                Severity::Note => SeverityDocument::Note,
+            },
+            functions: finding.functions.iter().map(ToString::to_string).collect(),
+            message: finding.message.clone(),
+            evidence: finding.evidence.iter().map(EvidenceDocument::from).collect(),
+            advice: finding.code.advice(),
+        }
+    }
+}
+
+/// One piece of evidence: a register, a structure, a type, or a database entry.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[serde(untagged)]
+pub enum EvidenceDocument {
+    /// A register as it reads.
+    Register {
+        /// Address of the function.
+        function: String,
+        /// Name of the register.
+        register: &'static str,
+        /// Offset in configuration space.
+        offset: String,
+        /// The bits that matter, as lspci's tokens or by name.
+        bits: String,
+        /// The whole register.
+        value: String,
+    },
+    /// A structure that is absent or not captured.
+    Structure {
+        /// Address of the function.
+        function: String,
+        /// Name of the structure.
+        structure: &'static str,
+        /// `absent` or `not-captured`.
+        presence: &'static str,
+    },
+    /// The Device/Port Type alone.
+    PortType {
+        /// Address of the function.
+        function: String,
+        /// The type as Linux corrects it.
+        port_type: &'static str,
+    },
+    /// An entry of the device database.
+    Entry {
+        /// Address of the function that it matched.
+        function: String,
+        /// Name of the entry.
+        entry: String,
+        /// Layer that it comes from.
+        layer: &'static str,
+        /// File that it comes from; empty for the built-in layer.
+        file: String,
+    },
+}
+
+impl From<&Evidence> for EvidenceDocument {
+    fn from(evidence: &Evidence) -> Self {
+        let function = evidence.function().to_string();
+        match evidence {
+            Evidence::Register { register, offset, bits, value, .. } => Self::Register {
+                function,
+                register,
+                offset: format!("{offset:#05x}"),
+                bits: bits.clone(),
+                value: format!("{value:#06x}"),
+            },
+            Evidence::Structure { structure, presence, .. } => {
+                Self::Structure { function, structure, presence }
+            }
+            Evidence::PortType { port_type, .. } => Self::PortType { function, port_type: port_type.word() },
+            Evidence::Database { entry, layer, file, .. } => {
+                Self::Entry { function, entry: entry.clone(), layer: layer.word(), file: file.clone() }
+            }
+        }
+    }
+}
+
+/// Writes a document and a line end.
+///
+/// # Errors
+///
+/// Those of the writer.
+pub fn write(mut out: impl io::Write, document: &Document) -> io::Result<()> {
+    serde_json::to_writer_pretty(&mut out, document).map_err(io::Error::from)?;
+    out.write_all(b"\n")
+}
+
+/// The JSON Schema of [`Document`], as text.
+#[must_use]
+pub fn schema() -> String {
+    let schema = schemars::schema_for!(Document);
+    serde_json::to_string_pretty(&schema).unwrap_or_default()
+}

@@ -1,0 +1,63 @@
+//! Writers: JSON for programs, text for people.
+//!
+//! Layer 7. Nothing here reads a dump. What comes from outside, be it a driver's name or a file's, is
+//! passed through [`clean`] on its way to a terminal.
+
+#[cfg(feature = "serde")]
+pub mod json;
+#[cfg(feature = "cli")]
+pub mod names;
+#[cfg(feature = "cli")]
+pub mod text;
+pub mod words;
+
+use std::borrow::Cow;
+
+/// Where the functions came from, as reports say it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Source {
+    /// Kind of input: a word of `--input-format`.
+    pub kind: String,
+    /// Path, or `-`.
+    pub path: String,
+    /// Kernel release of the machine, where known.
+    pub kernel: Option<String>,
+    /// Kernel command line of the machine, where known.
+    pub cmdline: Option<String>,
+    /// What the reader could not do, one line each.
+    pub problems: Vec<String>,
+}
+
+/// Text that a terminal may show: control characters, and those that turn the direction of writing,
+/// are written as escapes.
+#[must_use]
+pub fn clean(text: &str) -> Cow<'_, str> {
+    if !text.chars().any(is_unsafe) {
+        return Cow::Borrowed(text);
+    }
+    let mut cleaned = String::with_capacity(text.len());
+    for c in text.chars() {
+        if is_unsafe(c) { cleaned.extend(c.escape_unicode()) } else { cleaned.push(c) }
+    }
+    Cow::Owned(cleaned)
+}
+
+/// Control characters, and the bidirectional formatting characters of Unicode (UAX #9).
+fn is_unsafe(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{200e}' | '\u{200f}' | '\u{061c}' | '\u{202a}'..='\u{202e}' | '\u{2028}' | '\u{2029}' | '\u{2066}'..='\u{2069}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_that_moves_a_cursor_or_turns_text_passes() {
+        let hostile = "a\u{1b}[2Jb\r\n\u{9b}31m\u{202e}c\u{7f}";
+        let cleaned = clean(hostile);
+        assert!(cleaned.chars().all(|c| !c.is_control() && c != '\u{202e}'), "{cleaned}");
+        assert!(cleaned.contains("\\u{1b}[2J"));
+        assert_eq!(clean("r8169 (Ω)"), "r8169 (Ω)");
+    }
+}

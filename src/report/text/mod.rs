@@ -1,0 +1,119 @@
+//! Text for people. Colour only ever repeats what a word says.
+
+mod groups;
+mod scan;
+mod show;
+mod tree;
+
+pub use groups::groups;
+pub use scan::scan;
+pub use show::show;
+pub use tree::tree;
+
+use std::io::{self, Write};
+
+use anstyle::{AnsiColor, Style};
+
+use super::names::Names;
+use super::{Source, clean};
+use crate::finding::{Finding, Severity, count};
+use crate::route::linux::{Grouping, Linux};
+use crate::topology::{FunctionIndex, Topology};
+
+/// Everything that a text report is made of.
+#[derive(Debug)]
+pub struct View<'a> {
+    /// Where the functions came from.
+    pub source: &'a Source,
+    /// The kernel's view of them.
+    pub linux: &'a Linux<'a>,
+    /// The groups.
+    pub grouping: &'a Grouping,
+    /// The findings.
+    pub findings: &'a [Finding],
+    /// How functions are named.
+    pub names: &'a Names,
+    /// Columns of the terminal; `None` where lines are not to be wrapped.
+    pub width: Option<usize>,
+}
+
+/// Headings.
+const BOLD: Style = Style::new().bold();
+/// What is worth a look.
+const YELLOW: Style = AnsiColor::Yellow.on_default();
+
+impl View<'_> {
+    fn topology(&self) -> &Topology {
+        self.linux.topology()
+    }
+
+    /// `0000:00:1c.0`.
+    fn address(&self, index: FunctionIndex) -> String {
+        self.topology().function(index).map(|function| function.address.to_string()).unwrap_or_default()
+    }
+
+    /// Address, name, driver.
+    fn line(&self, index: FunctionIndex) -> String {
+        let attributes = self.topology().inventory().attributes(index);
+        let driver = attributes.and_then(|known| known.driver.as_deref());
+        let driver = driver.map(|driver| format!("  (driver {})", clean(driver))).unwrap_or_default();
+        format!("{} {}{driver}", self.address(index), self.names.function(self.topology(), index))
+    }
+
+    /// Where the functions came from, how many, and whether anything was missing.
+    fn source(&self, out: &mut impl Write) -> io::Result<()> {
+        let functions = self.topology().functions();
+        let incomplete = functions.iter().filter(|function| !function.is_complete()).count();
+        let complete = match incomplete {
+            0 => String::from("complete"),
+            n if n == functions.len() => String::from("not all of any of them captured"),
+            n => format!("{n} of them not captured whole"),
+        };
+        let Source { kind, path, kernel, .. } = self.source;
+        let kernel = kernel.as_deref().map(|kernel| format!(", Linux {}", clean(kernel))).unwrap_or_default();
+        let total = count(functions.len(), "function");
+        writeln!(out, "{BOLD}Source{BOLD:#}  {} ({kind}{kernel}): {total}, {complete}", clean(path))
+    }
+
+    /// The findings, each with what to do about it.
+    fn findings(&self, out: &mut impl Write) -> io::Result<()> {
+        if self.findings.is_empty() {
+            return Ok(());
+        }
+        writeln!(out, "\n{BOLD}Findings{BOLD:#}")?;
+        for finding in self.findings {
+            let style = match finding.code.severity() {
+                Severity::Error => AnsiColor::Red.on_default().bold(),
+                Severity::Warning => YELLOW,
+                Severity::Note => Style::new().dimmed(),
+            };
+            let severity = finding.code.severity();
+            writeln!(out, "{style}{severity}{style:#} {}", finding.code.as_str())?;
+            let shown: Vec<String> = finding.functions.iter().take(8).map(ToString::to_string).collect();
+            let more = finding.functions.len().saturating_sub(shown.len());
+            let more = if more == 0 { String::new() } else { format!(" and {more} more") };
+            self.paragraph(out, 4, &format!("{}{more}: {}", shown.join(", "), clean(&finding.message)))?;
+            for evidence in &finding.evidence {
+                let text = format!("{}: {evidence}", evidence.function());
+                self.paragraph(out, 6, &clean(&text))?;
+            }
+            if !finding.code.advice().is_empty() {
+                self.paragraph(out, 4, &format!("→ {}", finding.code.advice()))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// One paragraph, indented, wrapped to the terminal.
+    fn paragraph(&self, out: &mut impl Write, indent: usize, text: &str) -> io::Result<()> {
+        let spaces = " ".repeat(indent);
+        let Some(width) = self.width else { return writeln!(out, "{spaces}{text}") };
+        let hanging = " ".repeat(indent.saturating_add(2));
+        let options =
+            textwrap::Options::new(width.max(40)).initial_indent(&spaces).subsequent_indent(&hanging);
+        for line in textwrap::wrap(text, options.break_words(false)) {
+            writeln!(out, "{line}")?;
+        }
+        Ok(())
+    }
+}

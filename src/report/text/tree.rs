@@ -1,0 +1,83 @@
+//! `acsscan show -t`: the hierarchy, with each function's group.
+
+use std::io::{self, Write};
+
+use termtree::Tree;
+
+use super::View;
+use crate::topology::{Bus, BusIndex, FunctionIndex, Parent};
+
+/// The hierarchy as a tree, a root bus at a time.
+///
+/// # Errors
+///
+/// Those of the writer.
+pub fn tree(out: &mut impl Write, view: &View<'_>) -> io::Result<()> {
+    let topology = view.topology();
+    let buses = topology.buses();
+    // Buses below each function, and those that virtual functions made beside their physical one.
+    let mut below: Vec<Vec<BusIndex>> = vec![Vec::new(); topology.functions().len()];
+    let mut spilled: Vec<Vec<BusIndex>> = vec![Vec::new(); buses.len()];
+    for (index, bus) in buses.iter().enumerate() {
+        match bus.parent {
+            Parent::Bridge(bridge) | Parent::Orphan(Some(bridge)) => below[bridge].push(index),
+            Parent::VirtualFunctions(bus) => spilled[bus].push(index),
+            Parent::Root | Parent::Orphan(None) => {}
+        }
+    }
+    for (index, bus) in buses.iter().enumerate() {
+        let label = match bus.parent {
+            Parent::Root => format!("[{}:{:02x}]", bus.segment, bus.number),
+            Parent::Orphan(None) => {
+                format!("[{}:{:02x}] bridge above not in the dump", bus.segment, bus.number)
+            }
+            _ => continue,
+        };
+        let mut root = Tree::new(label);
+        add_bus(&mut root, view, bus, index, &below, &spilled);
+        write!(out, "{root}")?;
+    }
+    Ok(())
+}
+
+/// Bus numbers rise on the way down, so that this goes at most 255 levels deep.
+fn add_bus(
+    tree: &mut Tree<String>,
+    view: &View<'_>,
+    bus: &Bus,
+    index: BusIndex,
+    below: &[Vec<BusIndex>],
+    spilled: &[Vec<BusIndex>],
+) {
+    let topology = view.topology();
+    for function in topology.on_bus(index) {
+        let mut node = Tree::new(label(view, bus, function));
+        for child in below.get(function).into_iter().flatten() {
+            if let Some(bus) = topology.bus(*child) {
+                add_bus(&mut node, view, bus, *child, below, spilled);
+            }
+        }
+        tree.push(node);
+    }
+    for other in spilled.get(index).into_iter().flatten() {
+        if let Some(bus) = topology.bus(*other) {
+            add_bus(tree, view, bus, *other, below, spilled);
+        }
+    }
+}
+
+fn label(view: &View<'_>, bus: &Bus, index: FunctionIndex) -> String {
+    let group = match view.grouping.group_of.get(index).copied().flatten() {
+        Some(group) => format!("group {group}"),
+        None => String::from("no group"),
+    };
+    let topology = view.topology();
+    let function = topology.function(index);
+    let bdf = function.map(|function| function.address.bdf).unwrap_or_default();
+    let range = function.and_then(|function| function.bus_range());
+    let range = range.map(|range| format!(" [{range}]")).unwrap_or_default();
+    let port = function.and_then(|function| function.port_type());
+    let port = port.map(|port| format!(" {port},")).unwrap_or_default();
+    let name = view.names.function(topology, index);
+    format!("{:02x}:{:02x}.{}{range} {{{group}}}{port} {name}", bus.number, bdf.device(), bdf.function())
+}

@@ -1,0 +1,88 @@
+//! Sentences that text and JSON share.
+
+use crate::addr::Sbdf;
+use crate::finding::count;
+use crate::route::linux::{Cause, Dependency, Guess, Linux};
+use crate::topology::{FunctionIndex, Topology};
+
+/// What a group rests on, in one sentence.
+#[must_use]
+pub fn dependency(linux: &Linux<'_>, dependency: Dependency) -> String {
+    let topology = linux.topology();
+    match dependency {
+        Dependency::Isolation(index, guess) => {
+            let taken = if linux.isolation(index).isolates { "isolating" } else { "not isolating" };
+            format!("{}: taken as {taken}: {}", address(topology, index), self::guess(linux, guess))
+        }
+        Dependency::BridgeType(index) => {
+            let conventional = linux.view(index).port_type.is_none();
+            let taken = if conventional { "a bridge to a conventional bus" } else { "a PCIe port" };
+            format!("{}: taken as {taken}: its capabilities are not known", address(topology, index))
+        }
+        Dependency::BridgeAbove(bus) => match topology.bus(bus) {
+            Some(bus) => format!("bridge above bus {}:{:02x} not in the dump", bus.segment, bus.number),
+            None => String::from("bridge not in the dump"),
+        },
+        Dependency::Requester(index) => format!(
+            "{}: segment made by a driver; which function's requester ID it uses is not in the dump",
+            address(topology, index)
+        ),
+        Dependency::Aliases(index) => format!(
+            "{}: uses other requester IDs, which are not in configuration space",
+            address(topology, index)
+        ),
+    }
+}
+
+/// Why something had to be guessed.
+#[must_use]
+pub fn guess(linux: &Linux<'_>, guess: Guess) -> String {
+    let entries = linux.database().entries();
+    match guess {
+        Guess::NoAnswer => String::from("its configuration space gave no answer"),
+        Guess::TypeNotCaptured => String::from("its capability list is not in the dump"),
+        Guess::AcsNotCaptured => String::from("its extended configuration space is not in the dump"),
+        Guess::BrokenList => {
+            String::from("its capability list is broken, and the kernel finds nothing behind the break")
+        }
+        Guess::ControlAllOnes => String::from("its ACS Control register reads ffff"),
+        Guess::Condition(entry) => match entries.get(entry) {
+            Some(entry) => {
+                let conditions: Vec<String> =
+                    entry.conditions.iter().map(|condition| condition.kind.to_string()).collect();
+                format!("database entry {} asks that {}", entry.name, conditions.join(" and that "))
+            }
+            None => String::from("a database entry has a condition"),
+        },
+        Guess::KernelVersion(entry) => match entries.get(entry) {
+            Some(entry) => format!("kernels differ: database entry {}", entry.name),
+            None => String::from("kernels differ"),
+        },
+    }
+}
+
+/// Why functions joined a group, to be read after "because".
+#[must_use]
+pub fn cause(cause: Cause) -> &'static str {
+    match cause {
+        Cause::RequesterId => "requests from behind it carry its requester ID",
+        Cause::PathDoesNotIsolate => "it is on the way to the root and does not isolate",
+        Cause::MultiFunction => "functions of one device, none of which isolates",
+        Cause::Alias => "they use each other's requester ID",
+        Cause::KernelSays => "the dump does not tell, and the running kernel had them together",
+    }
+}
+
+/// `31 groups`, with the number of those that are predicted.
+#[must_use]
+pub fn groups(total: usize, predicted: usize) -> String {
+    let total = count(total, "group");
+    match predicted {
+        0 => format!("{total}, all certain"),
+        n => format!("{total}, {n} of them predicted: the dump does not tell everything"),
+    }
+}
+
+fn address(topology: &Topology, index: FunctionIndex) -> Sbdf {
+    topology.function(index).map(|function| function.address).unwrap_or_default()
+}

@@ -14,3 +14,5 @@ pub mod config;
 pub mod function;
 #[cfg(feature = "alloc")]
 pub mod db;
+#[cfg(feature = "std")]
+pub mod dump;

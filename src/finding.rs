@@ -213,14 +213,16 @@ pub fn findings(topology: &Topology) -> Vec<Finding> {
     for defect in topology.bus_defects() {
         found.extend(bus_defect(topology, *defect));
     }
-    found.sort_by(|a, b| {
-        b.code
-            .severity()
-            .cmp(&a.code.severity())
-            .then(a.code.cmp(&b.code))
-            .then(a.functions.cmp(&b.functions))
-    });
+    sort(&mut found);
     found
+}
+
+/// Most severe first, then by code and address.
+pub fn sort(findings: &mut [Finding]) {
+    findings.sort_by(|a, b| {
+        let severity = |finding: &Finding| core::cmp::Reverse(finding.code.severity());
+        (severity(a), a.code, &a.functions).cmp(&(severity(b), b.code, &b.functions))
+    });
 }
 
 fn address(topology: &Topology, index: FunctionIndex) -> Option<Sbdf> {

@@ -9,9 +9,13 @@ extern crate alloc;
 pub mod addr;
 pub mod anomaly;
 pub mod cap;
+#[cfg(feature = "cli")]
+pub mod cli;
 pub mod config;
 #[cfg(feature = "alloc")]
 pub mod db;
+#[cfg(feature = "std")]
+pub mod dump;
 #[cfg(feature = "alloc")]
 pub mod finding;
 #[cfg(feature = "alloc")]

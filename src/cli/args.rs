@@ -1,0 +1,194 @@
+//! What can be typed.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::dump::Format;
+use crate::finding::Severity;
+
+const ABOUT: &str = "Who can reach whom in a PCI hierarchy, past the IOMMU, and why";
+
+const LONG_ABOUT: &str = "\
+Reads PCI configuration space, of this host or from a dump, decodes ACS, ARI, SR-IOV and the \
+multi-function headers, predicts the kernel's IOMMU groups, and says for each group which bit of \
+which register holds it together.
+
+Without a verb: the scan. SOURCE is a file or directory; its format is found out: output of lspci \
+-x, -xxx or -xxxx, config files or directories of them, a copy of sysfs or of /proc/bus/pci, an \
+ECAM image, or - for text on standard input. Without --dump: this host (root is needed for more \
+than the first 64 bytes of each function).";
+
+const EXAMPLES: &str = "\
+Examples:
+  acsscan                                      this host: groups, reasons, findings
+  lspci -xxxx | acsscan --dump -               the same from a pipe
+  acsscan --dump host.txt                      somebody else's dump
+  acsscan 01:00.0 --dump host.txt              one function, and its group
+  acsscan show -s 00:1c --dump host.txt        decoded registers, as lspci -s selects them
+  acsscan show -t --dump host.txt              the hierarchy, with groups
+  acsscan groups --format json --dump host.txt the groups for a program
+
+Exit codes:
+  0 done   1 a finding at or above --fail-on   2 usage
+  3 something that the answer needs is not in the dump   4 the input could not be read";
+
+/// The whole command line.
+#[derive(Debug, Parser)]
+#[command(name = "acsscan", version, about = ABOUT, long_about = LONG_ABOUT, after_help = EXAMPLES)]
+#[command(args_conflicts_with_subcommands = false, disable_help_subcommand = true)]
+pub(super) struct Cli {
+    #[command(flatten)]
+    pub(super) common: Common,
+    /// Only these functions and their groups: 00:1f.2, 0000:00:1f.2, pci_0000_00_1f_2, a sysfs path,
+    /// or the way down from a root bus, 00:1c.0/00.0
+    #[arg(value_name = "ADDR")]
+    pub(super) addresses: Vec<String>,
+    #[command(subcommand)]
+    pub(super) verb: Option<Verb>,
+}
+
+/// What to do instead of the scan.
+#[derive(Debug, Subcommand)]
+pub(super) enum Verb {
+    /// Decoded registers of functions
+    #[command(after_help = "\
+Examples:
+  acsscan show -s 00:1c.0                  one function of this host
+  acsscan show -d 8086: --dump host.txt    every Intel function of a dump
+  acsscan show -t --dump host.txt          the hierarchy as a tree, with groups")]
+    Show(Show),
+    /// The groups that a model forms
+    #[command(after_help = "\
+Examples:
+  acsscan groups                           this host, as Linux groups it
+  acsscan groups --model linux --format json --dump host.txt")]
+    Groups(Groups),
+    /// The JSON Schema of what --format json writes
+    Schema,
+}
+
+/// Options of every verb.
+#[derive(Debug, Args)]
+pub(super) struct Common {
+    /// What to read: a file, a directory, - for standard input; this host if left out
+    #[arg(long, value_name = "SOURCE", num_args = 0..=1, global = true)]
+    pub(super) dump: Option<Option<PathBuf>>,
+    /// What SOURCE is, if it is not recognised: sysfs, lspci-hex, config, ecam, tree
+    #[arg(long, value_name = "FORMAT", global = true)]
+    pub(super) input_format: Option<Format>,
+    /// Address of a single config file whose name does not tell
+    #[arg(long, value_name = "ADDR", global = true)]
+    pub(super) at: Option<String>,
+    /// Segment (domain) of an ECAM image, in hexadecimal
+    #[arg(long, value_name = "SEGMENT", global = true, value_parser = hexadecimal, default_value = "0")]
+    pub(super) segment: u32,
+    /// First bus of an ECAM image, in hexadecimal
+    #[arg(long, value_name = "BUS", global = true, value_parser = bus, default_value = "0")]
+    pub(super) start_bus: u8,
+    /// Map an ECAM image instead of reading it (a file that shrinks meanwhile ends the program)
+    #[cfg(feature = "mmap")]
+    #[arg(long, global = true)]
+    pub(super) mmap: bool,
+    /// Where the running host's sysfs is
+    #[arg(long, value_name = "DIR", global = true, default_value = "/sys")]
+    pub(super) sysfs_root: PathBuf,
+    /// How to write the answer
+    #[arg(long, value_name = "FORMAT", global = true, default_value = "text")]
+    pub(super) format: OutputFormat,
+    /// Names of devices from this file instead of the system's pci.ids
+    #[arg(long, value_name = "FILE", global = true)]
+    pub(super) ids: Option<PathBuf>,
+    /// Numbers instead of names
+    #[arg(short = 'n', long, global = true)]
+    pub(super) numeric: bool,
+    /// When to use colour
+    #[arg(long, value_name = "WHEN", global = true, default_value = "auto")]
+    pub(super) color: Color,
+    /// Exit with 1 if there is a finding of this severity or above
+    #[arg(long, value_name = "SEVERITY", global = true)]
+    pub(super) fail_on: Option<FailOn>,
+}
+
+/// Options of `show`.
+#[derive(Debug, Args)]
+pub(super) struct Show {
+    /// Functions, as in the scan
+    #[arg(value_name = "ADDR")]
+    pub(super) addresses: Vec<String>,
+    /// Functions by address, as lspci: [[[[domain]:]bus]:][device][.[function]]
+    #[arg(short = 's', long = "slot", value_name = "SLOT")]
+    pub(super) slot: Option<String>,
+    /// Functions by ID, as lspci: [vendor]:[device][:class[:prog-if]]
+    #[arg(short = 'd', long = "device", value_name = "ID")]
+    pub(super) device: Option<String>,
+    /// The hierarchy as a tree, each function with its group
+    #[arg(short = 't', long = "tree", conflicts_with_all = ["slot", "device", "addresses"])]
+    pub(super) tree: bool,
+}
+
+/// Options of `groups`.
+#[derive(Debug, Args)]
+pub(super) struct Groups {
+    /// The model
+    #[arg(long, value_name = "MODEL", default_value = "linux")]
+    pub(super) model: Model,
+}
+
+/// Models that form groups.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(super) enum Model {
+    /// The kernel's own grouping
+    Linux,
+}
+
+/// How to write the answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum OutputFormat {
+    /// For people
+    Text,
+    /// For programs: see acsscan schema
+    Json,
+}
+
+/// When to use colour.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(super) enum Color {
+    /// On a terminal, unless NO_COLOR is set
+    Auto,
+    /// Always
+    Always,
+    /// Never
+    Never,
+}
+
+/// Severity for `--fail-on`.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(super) enum FailOn {
+    /// Everything
+    Note,
+    /// Warnings and errors
+    Warning,
+    /// Errors
+    Error,
+}
+
+impl From<FailOn> for Severity {
+    fn from(fail_on: FailOn) -> Self {
+        match fail_on {
+            FailOn::Note => Self::Note,
+            FailOn::Warning => Self::Warning,
+            FailOn::Error => Self::Error,
+        }
+    }
+}
+
+fn hexadecimal(text: &str) -> Result<u32, String> {
+    u32::from_str_radix(text.trim_start_matches("0x"), 16)
+        .map_err(|_| String::from("expected a number in hexadecimal, 0 to ffffffff"))
+}
+
+fn bus(text: &str) -> Result<u8, String> {
+    u8::from_str_radix(text.trim_start_matches("0x"), 16)
+        .map_err(|_| String::from("expected a bus number in hexadecimal, 0 to ff"))
+}

@@ -1,0 +1,75 @@
+//! From the options to a topology.
+
+use std::path::Path;
+
+use super::args::Common;
+use super::{Stop, verbs};
+use crate::addr::Sbdf;
+use crate::db::{self, Database};
+use crate::dump::{self, Input, Options};
+use crate::function::Inventory;
+use crate::report::Source;
+use crate::topology::Topology;
+
+/// What was read.
+#[derive(Debug)]
+pub(super) struct Scanned {
+    pub(super) source: Source,
+    pub(super) topology: Topology,
+    pub(super) database: Database,
+}
+
+/// Reads what the options name. `detail` keeps the capability lists of each function.
+pub(super) fn read(common: &Common, detail: bool) -> Result<Scanned, Stop> {
+    let options = Options {
+        format: common.input_format,
+        at: common.at.as_deref().map(address).transpose()?,
+        segment: common.segment,
+        start_bus: common.start_bus,
+        #[cfg(feature = "mmap")]
+        mmap: common.mmap,
+        #[cfg(not(feature = "mmap"))]
+        mmap: false,
+    };
+    let input = match common.dump.clone().flatten() {
+        None => Input::Live { sysfs_root: common.sysfs_root.clone() },
+        Some(path) if path.as_os_str() == "-" => Input::Stdin,
+        Some(path) => Input::Path(path),
+    };
+    let mut inventory = if detail { Inventory::with_detail() } else { Inventory::new() };
+    let info = dump::read(&input, &options, &mut inventory)
+        .map_err(|error| Stop::Input(format!("{error}{}", hint(&input).unwrap_or_default())))?;
+    let mut problems: Vec<String> = info.problems.iter().map(ToString::to_string).collect();
+    if info.problems_left_out > 0 {
+        problems.push(format!("and {} more problems", info.problems_left_out));
+    }
+    let source = Source {
+        kind: info.kind.word().to_owned(),
+        path: info.path,
+        kernel: info.kernel,
+        cmdline: info.cmdline,
+        problems,
+    };
+    let database = db::builtin().map_err(|error| Stop::Input(error.to_string()))?;
+    Ok(Scanned { source, topology: Topology::new(inventory.finish()), database })
+}
+
+fn address(text: &str) -> Result<Sbdf, Stop> {
+    text.parse().map_err(|error| Stop::Usage(format!("--at {text}: {error}")))
+}
+
+/// Where SOURCE does not exist and looks like something else that could have been meant.
+fn hint(input: &Input) -> Option<String> {
+    let Input::Path(path) = input else { return None };
+    if path.exists() {
+        return None;
+    }
+    let text = path.to_str()?;
+    if verbs().iter().any(|verb| verb == text) {
+        return Some(format!(
+            " ({text} is a verb: acsscan {text} reads this host, --dump SOURCE comes after it)"
+        ));
+    }
+    let is_address = Path::new(text).components().count() == 1 && text.parse::<Sbdf>().is_ok();
+    is_address.then(|| format!(" ({text} is an address: acsscan {text} reads this host)"))
+}

@@ -1,0 +1,105 @@
+//! The command line: what was typed, what it means, and the exit code.
+//!
+//! Layer 8. [`args`] is what was typed; [`input`] turns it into a topology; each verb has a file.
+
+mod address;
+mod args;
+mod groups;
+mod input;
+mod output;
+mod scan;
+mod selector;
+mod show;
+
+use std::io;
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser};
+
+use args::{Cli, Verb};
+
+/// Exit codes, as the output contract has them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Exit {
+    /// Done.
+    Done,
+    /// A negative answer, or a finding at or above `--fail-on`.
+    Negative,
+    /// Not used as it should be.
+    Usage,
+    /// Something that the answer needed was not captured.
+    Inconclusive,
+    /// Nothing could be answered.
+    Failed,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(match exit {
+            Exit::Done => 0,
+            Exit::Negative => 1,
+            Exit::Usage => 2,
+            Exit::Inconclusive => 3,
+            Exit::Failed => 4,
+        })
+    }
+}
+
+/// Why a command ended without an answer.
+#[derive(Debug)]
+enum Stop {
+    /// What was typed does not make sense; the text says what does.
+    Usage(String),
+    /// The input could not be read.
+    Input(String),
+    /// The output could not be written.
+    Output(io::Error),
+}
+
+impl From<io::Error> for Stop {
+    fn from(error: io::Error) -> Self {
+        Self::Output(error)
+    }
+}
+
+/// Runs the command with the process's arguments.
+#[must_use]
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version go to standard output and are no error.
+            let exit = if error.use_stderr() { Exit::Usage } else { Exit::Done };
+            let _ = error.print();
+            return exit.into();
+        }
+    };
+    match run(&cli) {
+        Ok(exit) => exit.into(),
+        Err(Stop::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => Exit::Done.into(),
+        Err(stop) => {
+            let (text, exit) = match stop {
+                Stop::Usage(text) => (text, Exit::Usage),
+                Stop::Input(text) => (text, Exit::Failed),
+                Stop::Output(error) => (format!("cannot write the output: {error}"), Exit::Failed),
+            };
+            eprintln!("acsscan: {}", crate::report::clean(&text));
+            exit.into()
+        }
+    }
+}
+
+fn run(cli: &Cli) -> Result<Exit, Stop> {
+    match &cli.verb {
+        None => scan::run(&cli.common, &cli.addresses),
+        Some(Verb::Show(show)) => show::run(&cli.common, show),
+        Some(Verb::Groups(groups)) => groups::run(&cli.common, groups),
+        Some(Verb::Schema) => output::schema(),
+    }
+}
+
+/// The names of the verbs.
+fn verbs() -> Vec<String> {
+    let names = Cli::command();
+    names.get_subcommands().map(|verb| verb.get_name().to_owned()).collect()
+}

@@ -1,0 +1,151 @@
+//! Where answers go, and what the exit code says of them.
+
+use std::io::{self, BufWriter, IsTerminal, Write};
+
+use anstream::{AutoStream, ColorChoice};
+
+use super::args::{Color, Common, OutputFormat};
+use super::input::Scanned;
+use super::{Exit, Stop};
+use crate::finding::{self, Code, Finding};
+use crate::report::json::{self, Body, Document, FindingDocument, SourceDocument};
+use crate::report::names::Names;
+use crate::report::text::View;
+use crate::route::compare;
+use crate::route::linux::{Grouping, Linux};
+use crate::topology::FunctionIndex;
+
+/// A scan's answers.
+pub(super) struct Answers<'a> {
+    pub(super) scanned: &'a Scanned,
+    pub(super) linux: Linux<'a>,
+    pub(super) grouping: Grouping,
+    pub(super) findings: Vec<Finding>,
+}
+
+impl<'a> Answers<'a> {
+    /// Groups, and judges.
+    pub(super) fn new(scanned: &'a Scanned) -> Self {
+        let linux = Linux::new(&scanned.topology, &scanned.database);
+        let grouping = linux.group();
+        let mut findings = finding::findings(&scanned.topology);
+        findings.extend(kernel_differs(scanned, &grouping));
+        finding::sort(&mut findings);
+        Self { scanned, linux, grouping, findings }
+    }
+
+    /// Only the findings about these functions.
+    pub(super) fn keep_findings_about(&mut self, selected: &[FunctionIndex]) {
+        let functions = self.scanned.topology.functions();
+        let addresses: Vec<_> =
+            selected.iter().filter_map(|index| functions.get(*index)).map(|f| f.address).collect();
+        self.findings.retain(|finding| finding.functions.iter().any(|f| addresses.contains(f)));
+    }
+
+    /// Whether something that the answer needed was not captured. Of all functions, or of these.
+    pub(super) fn is_inconclusive(&self, selected: Option<&[FunctionIndex]>) -> bool {
+        let functions = self.scanned.topology.functions();
+        let of = |index: FunctionIndex| {
+            let group = self.grouping.group_of.get(index).copied().flatten();
+            let certain =
+                group.and_then(|group| self.grouping.groups.get(group)).is_none_or(|g| g.is_certain());
+            !certain || functions.get(index).is_some_and(|function| !function.is_complete())
+        };
+        match selected {
+            Some(selected) => selected.iter().any(|index| of(*index)),
+            None => (0..functions.len()).any(of),
+        }
+    }
+
+    /// The exit code, once the answer is written.
+    pub(super) fn exit(&self, common: &Common, selected: Option<&[FunctionIndex]>) -> Exit {
+        let fail_on = common.fail_on.map(crate::finding::Severity::from);
+        let severe = fail_on.is_some_and(|limit| self.findings.iter().any(|f| f.code.severity() >= limit));
+        if severe {
+            return Exit::Negative;
+        }
+        if self.is_inconclusive(selected) { Exit::Inconclusive } else { Exit::Done }
+    }
+
+    /// Writes the answer in the form that the options ask for.
+    pub(super) fn write(
+        &self,
+        common: &Common,
+        body: impl FnOnce(&Self) -> Body,
+        text: impl FnOnce(&mut dyn Write, &View<'_>) -> io::Result<()>,
+    ) -> Result<(), Stop> {
+        if common.format == OutputFormat::Json {
+            let document = Document {
+                schema: json::SCHEMA,
+                source: SourceDocument::new(&self.scanned.source, &self.scanned.topology),
+                body: body(self),
+                findings: self.findings.iter().map(FindingDocument::from).collect(),
+            };
+            let mut out = BufWriter::new(io::stdout().lock());
+            json::write(&mut out, &document)?;
+            return Ok(out.flush()?);
+        }
+        let names = names(common)?;
+        let view = View {
+            source: &self.scanned.source,
+            linux: &self.linux,
+            grouping: &self.grouping,
+            findings: &self.findings,
+            names: &names,
+            width: width(),
+        };
+        let choice = match common.color {
+            Color::Auto => AutoStream::choice(&io::stdout()),
+            Color::Always => ColorChoice::Always,
+            Color::Never => ColorChoice::Never,
+        };
+        let mut out = BufWriter::new(AutoStream::new(io::stdout().lock(), choice));
+        text(&mut out, &view)?;
+        Ok(out.flush()?)
+    }
+}
+
+/// A finding for each place where the running kernel formed other groups.
+fn kernel_differs(scanned: &Scanned, grouping: &Grouping) -> Vec<Finding> {
+    let functions = scanned.topology.functions();
+    let kernel = compare::kernel_groups(&scanned.topology);
+    let finding = |difference: compare::Difference<usize, u32>| {
+        let addresses = difference
+            .functions
+            .iter()
+            .filter_map(|index| functions.get(*index))
+            .map(|f| f.address)
+            .collect();
+        let message = format!(
+            "the running kernel formed {} of them, the model {}",
+            finding::count(difference.second.len(), "group"),
+            difference.first.len()
+        );
+        Finding::new(Code::KernelGroupsDiffer, addresses, message)
+    };
+    compare::differences(&grouping.group_of, &kernel).into_iter().map(finding).collect()
+}
+
+fn names(common: &Common) -> Result<Names, Stop> {
+    match &common.ids {
+        _ if common.numeric => Ok(Names::numeric()),
+        Some(path) => Names::from_file(path).map_err(Stop::Input),
+        None => Ok(Names::of_system()),
+    }
+}
+
+/// Columns to wrap to; `None` where standard output is no terminal.
+fn width() -> Option<usize> {
+    if !io::stdout().is_terminal() {
+        return None;
+    }
+    terminal_size::terminal_size().map(|(width, _)| usize::from(width.0))
+}
+
+/// `acsscan schema`.
+pub(super) fn schema() -> Result<Exit, Stop> {
+    let mut out = io::stdout().lock();
+    out.write_all(json::schema().as_bytes())?;
+    out.write_all(b"\n")?;
+    Ok(Exit::Done)
+}

@@ -1,0 +1,48 @@
+//! No verb: the scan.
+
+use super::args::Common;
+use super::output::Answers;
+use super::{Exit, Stop, address, input};
+use crate::report::json::{self, Body, FunctionDocument, ScanDocument};
+use crate::report::text;
+
+pub(super) fn run(common: &Common, names: &[String]) -> Result<Exit, Stop> {
+    let scanned = input::read(common, !names.is_empty())?;
+    let selected = address::resolve(&scanned.topology, names)?;
+    let selected = (!names.is_empty()).then_some(selected);
+    let mut answers = Answers::new(&scanned);
+    if let Some(selected) = &selected {
+        answers.keep_findings_about(selected);
+    }
+    answers.write(
+        common,
+        |answers| Body::Scan(document(answers, selected.as_deref())),
+        |mut out, view| text::scan(&mut out, view, selected.as_deref()),
+    )?;
+    Ok(answers.exit(common, selected.as_deref()))
+}
+
+fn document(answers: &Answers<'_>, selected: Option<&[usize]>) -> ScanDocument {
+    let (linux, grouping) = (&answers.linux, &answers.grouping);
+    let topology = linux.topology();
+    let mut groups = json::groups(linux, grouping);
+    let mut ungrouped = json::ungrouped(topology, grouping);
+    if let Some(selected) = selected {
+        let of = |index: &usize| grouping.group_of.get(*index).copied().flatten();
+        let ids: Vec<usize> = selected.iter().filter_map(of).collect();
+        groups.retain(|group| ids.contains(&group.id));
+        let outside: Vec<usize> = selected.iter().filter(|index| of(index).is_none()).copied().collect();
+        let address = |index: &usize| topology.function(*index).map(|f| f.address.to_string());
+        ungrouped = outside.iter().filter_map(address).collect();
+    }
+    ScanDocument {
+        assumptions: Vec::new(),
+        groups,
+        ungrouped,
+        kernel_groups: json::kernel_groups(topology),
+        differences: json::differences(topology, grouping),
+        functions: selected.map(|selected| {
+            selected.iter().filter_map(|index| FunctionDocument::new(linux, *index)).collect()
+        }),
+    }
+}

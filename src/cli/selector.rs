@@ -1,0 +1,129 @@
+//! lspci's `-s` and `-d`.
+
+use crate::addr::Sbdf;
+use crate::config::ClassCode;
+
+/// `-s [[[[domain]:]bus]:][device][.[function]]`; parts that are left out, or `*`, match anything.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Slot {
+    domain: Option<u32>,
+    bus: Option<u32>,
+    device: Option<u32>,
+    function: Option<u32>,
+}
+
+impl Slot {
+    /// Parses it as lspci does.
+    pub(super) fn parse(text: &str) -> Result<Self, String> {
+        let wrong = || format!("-s {text}: expected [[[[domain]:]bus]:][device][.[function]] in hexadecimal");
+        let (front, function) = match text.split_once('.') {
+            Some((front, function)) => (front, function),
+            None => (text, ""),
+        };
+        let mut parts = front.rsplit(':');
+        let device = parts.next().unwrap_or("");
+        let (bus, domain) = (parts.next().unwrap_or(""), parts.next().unwrap_or(""));
+        if parts.next().is_some() {
+            return Err(wrong());
+        }
+        let part = |text: &str, max: u32| part(text, max).ok_or_else(wrong);
+        Ok(Self {
+            domain: part(domain, u32::MAX)?,
+            bus: part(bus, 0xff)?,
+            device: part(device, 0x1f)?,
+            function: part(function, 7)?,
+        })
+    }
+
+    /// Whether the address is one of those meant.
+    pub(super) fn holds(&self, address: Sbdf) -> bool {
+        let agrees = |wanted: Option<u32>, is: u32| wanted.is_none_or(|wanted| wanted == is);
+        agrees(self.domain, address.segment.0)
+            && agrees(self.bus, address.bus().into())
+            && agrees(self.device, address.bdf.device().into())
+            && agrees(self.function, address.bdf.function().into())
+    }
+}
+
+/// `-d [vendor]:[device][:class[:prog-if]]`; parts that are left out, or `*`, match anything.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Id {
+    vendor: Option<u32>,
+    device: Option<u32>,
+    class: Option<u32>,
+    interface: Option<u32>,
+}
+
+impl Id {
+    /// Parses it as lspci does.
+    pub(super) fn parse(text: &str) -> Result<Self, String> {
+        let wrong = || format!("-d {text}: expected [vendor]:[device][:class[:prog-if]] in hexadecimal");
+        let parts: Vec<&str> = text.split(':').collect();
+        if !(2..=4).contains(&parts.len()) {
+            return Err(wrong());
+        }
+        let nth = |n: usize, max: u32| part(parts.get(n).copied().unwrap_or(""), max).ok_or_else(wrong);
+        Ok(Self {
+            vendor: nth(0, 0xffff)?,
+            device: nth(1, 0xffff)?,
+            class: nth(2, 0xffff)?,
+            interface: nth(3, 0xff)?,
+        })
+    }
+
+    /// Whether a function with these IDs (if known) and this class is one of those meant.
+    pub(super) fn holds(&self, ids: Option<(u16, u16)>, class: ClassCode) -> bool {
+        let agrees = |wanted: Option<u32>, is: Option<u32>| wanted.is_none_or(|wanted| is == Some(wanted));
+        agrees(self.vendor, ids.map(|(vendor, _)| vendor.into()))
+            && agrees(self.device, ids.map(|(_, device)| device.into()))
+            && agrees(self.class, Some(class.class().into()))
+            && agrees(self.interface, Some(class.interface.into()))
+    }
+}
+
+/// One part: `None` (anything) for nothing and `*`; no value for what is not a number up to `max`.
+fn part(text: &str, max: u32) -> Option<Option<u32>> {
+    if text.is_empty() || text == "*" {
+        return Some(None);
+    }
+    if text.len() > 8 || !text.bytes().all(|b| b.is_ascii_hexdigit()) {
+        return None;
+    }
+    let value = u32::from_str_radix(text, 16).ok()?;
+    (value <= max).then_some(Some(value))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn holds(selector: &str, address: &str) -> bool {
+        Slot::parse(selector).expect("valid").holds(address.parse().expect("valid"))
+    }
+
+    #[test]
+    fn slots_select_as_lspci_does() {
+        assert!(holds("1c", "0000:05:1c.3"), "a number alone is a device on every bus");
+        assert!(holds("00:", "0001:00:1c.3"), "with a colon it is a bus of every domain");
+        assert!(!holds("00:", "0001:01:1c.3"));
+        assert!(holds(".3", "0000:05:1c.3"));
+        assert!(holds("10000:e1:00.0", "10000:e1:00.0"));
+        assert!(holds("1::", "0001:07:00.0") && !holds("1::", "0000:07:00.0"));
+        assert!(holds("*:*:*.*", "0001:07:00.0"));
+        for bad in ["0:0:0:0.0", "20", "0.8", "x", "100:0.0", "-1", "0.0.0"] {
+            assert!(Slot::parse(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn ids_select_as_lspci_does() {
+        let class = ClassCode { base: 6, sub: 4, interface: 1 };
+        let holds = |text: &str| Id::parse(text).expect("valid").holds(Some((0x8086, 0xa294)), class);
+        assert!(holds("8086:") && holds(":a294") && holds("::0604") && holds("8086:a294:0604:01"));
+        assert!(!holds("8086:0001") && !holds("::0604:00"));
+        assert!(!Id::parse("8086:").expect("valid").holds(None, class), "unknown IDs match no number");
+        for bad in ["8086", "18086:1", "8086:a294:0604:01:1", "x:"] {
+            assert!(Id::parse(bad).is_err(), "{bad}");
+        }
+    }
+}

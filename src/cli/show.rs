@@ -1,0 +1,53 @@
+//! `show`: decoded registers.
+
+use super::args::{Common, OutputFormat, Show};
+use super::output::Answers;
+use super::selector::{Id, Slot};
+use super::{Exit, Stop, address, input};
+use crate::report::json::{Body, FunctionDocument, ShowDocument};
+use crate::report::text;
+use crate::topology::{FunctionIndex, Topology};
+
+pub(super) fn run(common: &Common, show: &Show) -> Result<Exit, Stop> {
+    let slot = show.slot.as_deref().map(Slot::parse).transpose().map_err(Stop::Usage)?;
+    let id = show.device.as_deref().map(Id::parse).transpose().map_err(Stop::Usage)?;
+    if show.tree && common.format == OutputFormat::Json {
+        return Err(Stop::Usage(String::from("-t is text: leave out --format json, or -t")));
+    }
+    let scanned = input::read(common, !show.tree)?;
+    let selected = select(&scanned.topology, &show.addresses, slot, id)?;
+    let mut answers = Answers::new(&scanned);
+    answers.keep_findings_about(&selected);
+    answers.write(
+        common,
+        |answers| {
+            let functions = selected.iter().filter_map(|index| FunctionDocument::new(&answers.linux, *index));
+            Body::Show(ShowDocument { functions: functions.collect() })
+        },
+        |mut out, view| {
+            if show.tree { text::tree(&mut out, view) } else { text::show(&mut out, view, &selected) }
+        },
+    )?;
+    Ok(answers.exit(common, Some(&selected)))
+}
+
+/// The functions that the options select; all if they select none.
+fn select(
+    topology: &Topology,
+    names: &[String],
+    slot: Option<Slot>,
+    id: Option<Id>,
+) -> Result<Vec<FunctionIndex>, Stop> {
+    let named = address::resolve(topology, names)?;
+    let functions = topology.functions().iter().enumerate();
+    let selected: Vec<FunctionIndex> = functions
+        .filter(|(index, _)| names.is_empty() || named.binary_search(index).is_ok())
+        .filter(|(_, function)| slot.is_none_or(|slot| slot.holds(function.address)))
+        .filter(|(index, function)| id.is_none_or(|id| id.holds(topology.ids(*index), function.class)))
+        .map(|(index, _)| index)
+        .collect();
+    if selected.is_empty() {
+        return Err(Stop::Input(String::from("no function of the dump is selected; show -t lists them all")));
+    }
+    Ok(selected)
+}

@@ -1,0 +1,332 @@
+//! What an input is: by its content first, by its name and size where bytes alone do not tell.
+
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::path::Path;
+
+use super::error::{Error, Unsupported};
+use super::lines::Window;
+use super::{Delivery, Format, Options, config_file, ecam, sysfs, text, tree};
+use crate::function::Sink;
+
+/// How much of a stream is looked at.
+const PREFIX: usize = 4096;
+
+/// Reads a file or directory.
+pub(super) fn read_path<K: Sink>(
+    path: &Path,
+    options: &Options,
+    delivery: &mut Delivery<'_, K>,
+) -> Result<Format, Error> {
+    let failed = |error| Error::io(path, error);
+    let metadata = fs::metadata(path).map_err(failed)?;
+    if metadata.is_dir() {
+        return read_directory(path, options, delivery);
+    }
+    let file = File::open(path).map_err(failed)?;
+    if !metadata.is_file() {
+        return read_stream(file, path, options, delivery);
+    }
+    // The size that the open file has: the name may have changed hands meanwhile.
+    let size = file.metadata().map_err(failed)?.len();
+    match options.format {
+        Some(Format::Config) => {
+            config_file::read(&file, path, options, delivery)?;
+            return Ok(Format::Config);
+        }
+        Some(Format::Ecam) => {
+            ecam::read(&file, size, path, options, delivery)?;
+            return Ok(Format::Ecam);
+        }
+        Some(_) => return read_stream(file, path, options, delivery),
+        None => {}
+    }
+    let mut window = Window::new(&file);
+    let prefix = window.look_ahead(PREFIX).map_err(failed)?;
+    let known = Content::of(prefix);
+    let named = options.at.is_some() || super::name::address_of(path).is_some();
+    let one_function = matches!(size, 64 | 256 | 4096) || (named && size <= u64::from(crate::config::SIZE));
+    match known {
+        // The bytes of one function may begin like an archive: the first two are its vendor.
+        Content::Binary if one_function => config_file::read(&file, path, options, delivery)?,
+        Content::Archive(_) if one_function && named => config_file::read(&file, path, options, delivery)?,
+        Content::Binary if size > 4096 && ecam::is_plausible(&file, size, path)? => {
+            if size % 4096 != 0 {
+                return Err(Error::EcamSize { path: path.to_path_buf(), size });
+            }
+            ecam::read(&file, size, path, options, delivery)?;
+            return Ok(Format::Ecam);
+        }
+        Content::Binary if named => return Err(Error::ConfigSize { path: path.to_path_buf(), size }),
+        _ => return read_window(window, path, options, delivery),
+    }
+    Ok(Format::Config)
+}
+
+/// Reads a directory.
+fn read_directory<K: Sink>(
+    path: &Path,
+    options: &Options,
+    delivery: &mut Delivery<'_, K>,
+) -> Result<Format, Error> {
+    match options.format {
+        Some(Format::Sysfs) => {
+            sysfs::read_copy(path, delivery)?;
+            Ok(Format::Sysfs)
+        }
+        None | Some(Format::Tree | Format::Config) => tree::read(path, delivery),
+        Some(wanted) => Err(Error::WrongFormat { path: path.to_path_buf(), wanted, found: "a directory" }),
+    }
+}
+
+/// Reads standard input, a pipe or a device.
+pub(super) fn read_stream<R: Read, K: Sink>(
+    input: R,
+    path: &Path,
+    options: &Options,
+    delivery: &mut Delivery<'_, K>,
+) -> Result<Format, Error> {
+    let mut window = Window::new(input);
+    window.look_ahead(PREFIX).map_err(|error| Error::io(path, error))?;
+    read_window(window, path, options, delivery)
+}
+
+/// Reads what can only be read from the start to the end.
+fn read_window<R: Read, K: Sink>(
+    mut window: Window<R>,
+    path: &Path,
+    options: &Options,
+    delivery: &mut Delivery<'_, K>,
+) -> Result<Format, Error> {
+    let unsupported = |what| Err(Error::unsupported(path, what));
+    let empty = window.ahead().is_empty();
+    match (options.format, Content::of(window.ahead())) {
+        (Some(wanted @ (Format::Sysfs | Format::Tree)), _) => {
+            return Err(Error::WrongFormat { path: path.to_path_buf(), wanted, found: "no directory" });
+        }
+        (Some(Format::Archive), Content::Archive(what)) => return unsupported(what),
+        (Some(Format::Archive), _) => return unsupported(Unsupported::Archive),
+        (Some(Format::LspciText), _) => return unsupported(Unsupported::LspciText),
+        (Some(Format::RdmaTopo), _) => return unsupported(Unsupported::RdmaTopo),
+        (Some(Format::Ecam), _) => return unsupported(Unsupported::EcamStream),
+        _ if empty => return Err(Error::Empty { path: path.to_path_buf() }),
+        (Some(Format::LspciHex), _) => {}
+        (Some(Format::Config), _) => return read_config(window, path, options, delivery),
+        (None, Content::Archive(what) | Content::Other(what)) => return unsupported(what),
+        (None, Content::Binary) => {
+            let window_holds_all = {
+                window.look_ahead(PREFIX.saturating_add(1)).map_err(|error| Error::io(path, error))?;
+                window.is_last()
+            };
+            let size = window.ahead().len();
+            if window_holds_all && (options.at.is_some() || matches!(size, 64 | 256 | 4096)) {
+                return read_config(window, path, options, delivery);
+            }
+            return Err(Error::Binary { path: path.to_path_buf() });
+        }
+        (None, Content::Text) => {}
+    }
+    text::read(window, path, delivery)?;
+    Ok(Format::LspciHex)
+}
+
+fn read_config<R: Read, K: Sink>(
+    mut window: Window<R>,
+    path: &Path,
+    options: &Options,
+    delivery: &mut Delivery<'_, K>,
+) -> Result<Format, Error> {
+    let bytes = window.look_ahead(PREFIX.saturating_add(1)).map_err(|error| Error::io(path, error))?;
+    config_file::deliver(bytes, path, options, delivery)?;
+    Ok(Format::Config)
+}
+
+/// What the first bytes look like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Content {
+    Text,
+    Binary,
+    Archive(Unsupported),
+    Other(Unsupported),
+}
+
+impl Content {
+    /// Judges the first bytes of an input.
+    pub(super) fn of(prefix: &[u8]) -> Self {
+        const MAGIC: [(usize, &[u8], Unsupported); 7] = [
+            (0, b"\x1f\x8b", Unsupported::Gzip),
+            (0, b"\xfd7zXZ\x00", Unsupported::Xz),
+            (0, b"BZh", Unsupported::Bzip2),
+            (0, b"\x28\xb5\x2f\xfd", Unsupported::Zstd),
+            (0, b"PK\x03\x04", Unsupported::Zip),
+            (0, b"PK\x05\x06", Unsupported::Zip),
+            (257, b"ustar", Unsupported::Tar),
+        ];
+        let starts = |at: usize, magic: &[u8]| prefix.get(at..).is_some_and(|rest| rest.starts_with(magic));
+        if let Some((_, _, what)) = MAGIC.iter().find(|(at, magic, _)| starts(*at, magic)) {
+            return Self::Archive(*what);
+        }
+        if is_utf_16(prefix) {
+            return Self::Other(Unsupported::Utf16);
+        }
+        if !is_text(prefix) {
+            return Self::Binary;
+        }
+        let json = matches!(prefix.trim_ascii_start().first(), Some(b'{' | b'['));
+        if json && prefix.windows(CONFIG_KEY.len()).any(|part| part == CONFIG_KEY) {
+            return Self::Other(Unsupported::RdmaTopo);
+        }
+        Self::Text
+    }
+}
+
+/// What a JSON dump with configuration space has in it.
+const CONFIG_KEY: &[u8] = b"\"config";
+
+/// Whether this is UTF-16 with its byte order mark and a Latin letter or digit behind it.
+fn is_utf_16(prefix: &[u8]) -> bool {
+    matches!(prefix, [0xff, 0xfe, 1..=0x7f, 0, ..] | [0xfe, 0xff, 0, 1..=0x7f, ..])
+}
+
+/// Whether a person could have written it: no NUL, hardly a control character. Old encodings pass.
+pub(super) fn is_text(bytes: &[u8]) -> bool {
+    let strange = |byte: &&u8| matches!(byte, 0..=8 | 0x0e..=0x1a | 0x1c..=0x1f | 0x7f | 0xff);
+    !bytes.contains(&0) && bytes.iter().filter(strange).count().saturating_mul(32) <= bytes.len()
+}
+
+/// Fills the buffer from `offset` on as far as the file goes; gives how many bytes there were.
+pub(super) fn read_full_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+    use std::os::unix::fs::FileExt;
+    let mut done = 0_usize;
+    while let Some(rest) = buffer.get_mut(done..).filter(|rest| !rest.is_empty()) {
+        match file.read_at(rest, offset.saturating_add(done as u64)) {
+            Ok(0) => break,
+            Ok(count) => done = done.saturating_add(count),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(done)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::function::Inventory;
+    use std::format;
+    use std::path::PathBuf;
+    use std::string::ToString;
+    use std::vec;
+    use std::vec::Vec;
+
+    fn stream(bytes: &[u8], options: &Options) -> Result<Format, Error> {
+        let mut inventory = Inventory::new();
+        let mut delivery = Delivery::new(&mut inventory);
+        read_stream(bytes, Path::new("-"), options, &mut delivery)
+    }
+
+    fn config() -> Vec<u8> {
+        let mut bytes = vec![0; 256];
+        bytes[..4].copy_from_slice(&[0x86, 0x80, 0x34, 0x12]);
+        bytes
+    }
+
+    fn in_file(name: &str, bytes: &[u8], options: &Options) -> Result<Format, Error> {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path: PathBuf = directory.path().join(name);
+        fs::write(&path, bytes).expect("written");
+        let mut inventory = Inventory::new();
+        let mut delivery = Delivery::new(&mut inventory);
+        read_path(&path, options, &mut delivery)
+    }
+
+    #[test]
+    fn archives_are_named_and_the_way_out_is_told() {
+        let mut tar = vec![0; 512];
+        tar[257..262].copy_from_slice(b"ustar");
+        for (bytes, what, word) in [
+            (&b"BZh91AY"[..], Unsupported::Bzip2, "bzip2-compressed archive: unpack it first"),
+            (b"\x1f\x8b\x08", Unsupported::Gzip, "gzip"),
+            (b"\xfd7zXZ\0\0", Unsupported::Xz, "xz"),
+            (b"\x28\xb5\x2f\xfd\0", Unsupported::Zstd, "zstd"),
+            (b"PK\x03\x04", Unsupported::Zip, "zip"),
+            (&tar, Unsupported::Tar, "tar"),
+            (b"\xff\xfe0\x000\0", Unsupported::Utf16, "UTF-16"),
+            (b"{\"0000:00:00.0\": {\"config\": \"eJw\"}}", Unsupported::RdmaTopo, "rdma_topo"),
+        ] {
+            let error = stream(bytes, &Options::default()).expect_err("not read");
+            assert!(matches!(error, Error::Unsupported { what: found, .. } if found == what), "{error}");
+            assert!(error.to_string().contains(word) && !error.to_string().contains('\n'), "{error}");
+        }
+    }
+
+    #[test]
+    fn bytes_of_one_function_need_an_address_and_no_more_than_4096() {
+        let at = Options { at: "00:1f.0".parse().ok(), ..Options::default() };
+        assert!(matches!(stream(&config(), &Options::default()), Err(Error::NoAddress { .. })));
+        assert!(matches!(stream(&config(), &at), Ok(Format::Config)));
+        assert!(matches!(in_file("x.bin", &config(), &Options::default()), Err(Error::NoAddress { .. })));
+        assert!(matches!(in_file("x.bin", &config(), &at), Ok(Format::Config)));
+        assert!(matches!(
+            in_file("0000:00:1f.0.bin", &config()[..77], &Options::default()),
+            Ok(Format::Config)
+        ));
+        assert!(matches!(
+            in_file("0000:00:1f.0.bin", &[0; 4097], &at),
+            Err(Error::ConfigSize { size: 4097, .. })
+        ));
+    }
+
+    #[test]
+    fn a_vendor_that_looks_like_an_archive_is_no_archive() {
+        let mut bytes = config();
+        bytes[..2].copy_from_slice(b"\x1f\x8b");
+        assert!(matches!(in_file("0000:00:1f.0.bin", &bytes, &Options::default()), Ok(Format::Config)));
+    }
+
+    #[test]
+    fn noise_emptiness_and_prose_are_told_apart() {
+        let noise: Vec<u8> = (0..5000_u32).map(|at| (at.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
+        let default = Options::default();
+        assert!(matches!(in_file("x", &noise, &default), Err(Error::Binary { .. })));
+        assert!(matches!(in_file("x", &noise.repeat(4096)[..8192], &default), Err(Error::Binary { .. })));
+        assert!(matches!(in_file("x", b"", &default), Err(Error::Empty { .. })));
+        assert!(matches!(in_file("x", b"prose\n", &default), Err(Error::NoRecord { .. })));
+        assert!(matches!(stream(b"", &default), Err(Error::Empty { .. })));
+        let program = fs::read(std::env::current_exe().expect("known")).expect("read");
+        assert!(matches!(in_file("x", &program[..1 << 16], &default), Err(Error::Binary { .. })));
+        assert!(matches!(stream(&noise, &default), Err(Error::Binary { .. })));
+        let missing =
+            read_path(Path::new("/nowhere/at/all"), &default, &mut Delivery::new(&mut Inventory::new()));
+        assert!(matches!(missing, Err(Error::NotFound { .. })));
+    }
+
+    #[test]
+    fn a_forced_format_wins_over_what_it_looks_like() {
+        let forced =
+            |format| Options { format: Some(format), at: "00:1f.0".parse().ok(), ..Options::default() };
+        assert!(matches!(in_file("x", b"plain text", &forced(Format::Config)), Ok(Format::Config)));
+        assert!(matches!(in_file("x", &config(), &forced(Format::LspciHex)), Err(Error::NoRecord { .. })));
+        assert!(matches!(in_file("x", b"text", &forced(Format::Tree)), Err(Error::WrongFormat { .. })));
+        assert!(matches!(
+            in_file("x", &config(), &forced(Format::Ecam)),
+            Err(Error::EcamEmpty { .. }) | Ok(_)
+        ));
+        let unsupported = [Format::Archive, Format::LspciText, Format::RdmaTopo];
+        for format in unsupported {
+            assert!(
+                matches!(in_file("x", b"text", &forced(format)), Err(Error::Unsupported { .. })),
+                "{format}"
+            );
+        }
+    }
+
+    #[test]
+    fn text_under_the_name_of_a_function_is_read_as_text() {
+        let text = format!("00:1f.0 ISA: x\n00:{}\n", " 11".repeat(16));
+        assert!(matches!(
+            in_file("0000:00:1f.0.txt", text.as_bytes(), &Options::default()),
+            Ok(Format::LspciHex)
+        ));
+    }
+}

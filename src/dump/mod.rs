@@ -1,0 +1,348 @@
+//! Readers: from whatever holds configuration space to functions, one at a time.
+//!
+//! Layer 7. [`read`] finds out what it was given (from the content, never from the extension) and
+//! delivers each function to a [`Sink`] as soon as it is read: memory is one read buffer and one
+//! function, whatever the size of the input. What concerns one function or one file degrades that
+//! function and becomes a [`Problem`]; what concerns the whole input is an [`Error`].
+//!
+//! Nothing here writes, follows a link out of the directory it was given, or trusts a byte.
+
+mod config_file;
+mod detect;
+mod ecam;
+mod error;
+mod hex;
+mod lines;
+#[cfg(feature = "mmap")]
+mod map;
+mod name;
+mod sysfs;
+mod text;
+mod tree;
+mod uniform;
+
+pub use error::{Error, Unsupported};
+
+use core::fmt;
+use core::str::FromStr;
+use std::borrow::ToOwned;
+use std::format;
+use std::path::{Path, PathBuf};
+use std::string::{String, ToString};
+use std::vec::Vec;
+
+use crate::addr::Sbdf;
+use crate::config::{ConfigSpace, Source};
+use crate::function::{Attributes, HostBridge, Record, Sink};
+
+/// Where to read from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Input {
+    /// A file or a directory.
+    Path(PathBuf),
+    /// Standard input: text, or one binary configuration space together with [`Options::at`].
+    Stdin,
+    /// The running host.
+    Live {
+        /// Where sysfs is mounted: `/sys`, or a place where a container or a test has it.
+        sysfs_root: PathBuf,
+    },
+}
+
+/// How to read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Options {
+    /// What the input is; `None` finds out from the content.
+    pub format: Option<Format>,
+    /// Address of a single configuration space whose file name does not tell.
+    pub at: Option<Sbdf>,
+    /// Segment group of an ECAM image.
+    pub segment: u32,
+    /// First bus of an ECAM image.
+    pub start_bus: u8,
+    /// Map an ECAM image instead of reading it. Needs the feature `mmap`, and is ignored without. A
+    /// process that mapped a file dies if somebody shortens the file meanwhile.
+    pub mmap: bool,
+}
+
+/// What an input can be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum Format {
+    /// sysfs, live or copied: `bus/pci/devices/*/config`.
+    Sysfs,
+    /// Output of `lspci -x`, `-xxx` or `-xxxx`, whatever else is printed or written between.
+    LspciHex,
+    /// Output of lspci without hex. Recognised, not read.
+    LspciText,
+    /// The bytes of one function.
+    Config,
+    /// An image of the memory-mapped configuration space: 1 MiB a bus, 4 KiB a function.
+    Ecam,
+    /// A directory with `config` files.
+    Tree,
+    /// A packed directory. Recognised, not read.
+    Archive,
+    /// A dump of rdma_topo: JSON with packed configuration space. Recognised, not read.
+    RdmaTopo,
+}
+
+impl Format {
+    /// Every format, in the order of the documentation.
+    pub const ALL: [Self; 8] = [
+        Self::Sysfs,
+        Self::LspciHex,
+        Self::LspciText,
+        Self::Config,
+        Self::Ecam,
+        Self::Tree,
+        Self::Archive,
+        Self::RdmaTopo,
+    ];
+
+    /// Kebab-case word, as the command line and JSON output have it.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Sysfs => "sysfs",
+            Self::LspciHex => "lspci-hex",
+            Self::LspciText => "lspci-text",
+            Self::Config => "config",
+            Self::Ecam => "ecam",
+            Self::Tree => "tree",
+            Self::Archive => "archive",
+            Self::RdmaTopo => "rdma-topo",
+        }
+    }
+}
+
+impl fmt::Display for Format {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.word())
+    }
+}
+
+impl FromStr for Format {
+    type Err = ParseFormatError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Self::ALL.into_iter().find(|format| format.word() == text).ok_or(ParseFormatError)
+    }
+}
+
+/// The text was not the name of a format.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("expected one of sysfs, lspci-hex, lspci-text, config, ecam, tree, archive, rdma-topo")]
+#[non_exhaustive]
+pub struct ParseFormatError;
+
+/// What was read, and what went wrong on the way.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SourceInfo {
+    /// What the input turned out to be.
+    pub kind: Format,
+    /// Where it was read from; control characters are escaped.
+    pub path: String,
+    /// Kernel release of the machine, if the input says so.
+    pub kernel: Option<String>,
+    /// Kernel command line of the machine, if the input says so.
+    pub cmdline: Option<String>,
+    /// How many records were delivered; an address that the input repeats counts each time.
+    pub records: usize,
+    /// What degraded single functions or files, in the order in which it was met. Bounded:
+    /// see [`problems_left_out`](Self::problems_left_out).
+    pub problems: Vec<Problem>,
+    /// How many more problems there were.
+    pub problems_left_out: usize,
+}
+
+/// Something that one function or one file suffers from; the rest was read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Problem {
+    /// What kind of problem.
+    pub kind: ProblemKind,
+    /// The function, if the problem is about one.
+    pub address: Option<Sbdf>,
+    /// One line: what was found, and where it helps, what to do. Control characters are escaped.
+    pub text: String,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.address {
+            Some(address) => write!(f, "{address}: {}", self.text),
+            None => f.write_str(&self.text),
+        }
+    }
+}
+
+/// Kinds of [`Problem`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum ProblemKind {
+    /// The reader may not open or list it.
+    PermissionDenied,
+    /// Only the first bytes of configuration space may be read: this takes privileges.
+    Limited,
+    /// It was there and is no more.
+    Vanished,
+    /// It could not be read, for another reason.
+    Unreadable,
+    /// The function has no configuration space in the input.
+    NoConfig,
+    /// Lines of hex text were damaged.
+    DamagedLines,
+    /// Hex text without a line that says whose it is.
+    HeaderLost,
+    /// A file is too large for one function's configuration space.
+    TooLarge,
+    /// A symbolic link leads out of the directory.
+    LeadsOut,
+    /// Bytes that cannot be a function's.
+    NotAFunction,
+    /// The input ends in the middle of a function.
+    Truncated,
+    /// Something was left out because there was too much of it.
+    LeftOut,
+}
+
+impl ProblemKind {
+    /// Kebab-case word, as in JSON output.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::PermissionDenied => "permission-denied",
+            Self::Limited => "limited",
+            Self::Vanished => "vanished",
+            Self::Unreadable => "unreadable",
+            Self::NoConfig => "no-config",
+            Self::DamagedLines => "damaged-lines",
+            Self::HeaderLost => "header-lost",
+            Self::TooLarge => "too-large",
+            Self::LeadsOut => "leads-out",
+            Self::NotAFunction => "not-a-function",
+            Self::Truncated => "truncated",
+            Self::LeftOut => "left-out",
+        }
+    }
+}
+
+/// Reads `input` and delivers every function in it to `sink`, one at a time.
+///
+/// ```no_run
+/// use acsscan::{dump, function::Inventory};
+/// let mut inventory = Inventory::new();
+/// let input = dump::Input::Path("lspci.txt".into());
+/// let info = dump::read(&input, &dump::Options::default(), &mut inventory)?;
+/// println!("{}: {} functions", info.path, inventory.finish().functions().len());
+/// # Ok::<(), dump::Error>(())
+/// ```
+///
+/// # Errors
+///
+/// If nothing useful can be read; the message is one line that says what was found, what was
+/// expected, and what to try. Functions may have been delivered before an error.
+pub fn read<K: Sink>(input: &Input, options: &Options, sink: &mut K) -> Result<SourceInfo, Error> {
+    let mut delivery = Delivery::new(sink);
+    let (kind, host, path) = match input {
+        Input::Live { sysfs_root } => {
+            let host = sysfs::read_live(sysfs_root, &mut delivery)?;
+            (Format::Sysfs, host, error::shown(sysfs_root))
+        }
+        Input::Stdin => {
+            let kind = detect::read_stream(std::io::stdin().lock(), Path::new("-"), options, &mut delivery)?;
+            (kind, Host::default(), "-".to_owned())
+        }
+        Input::Path(path) => {
+            let kind = detect::read_path(path, options, &mut delivery)?;
+            (kind, Host::default(), error::shown(path))
+        }
+    };
+    Ok(SourceInfo {
+        kind,
+        path,
+        kernel: host.kernel,
+        cmdline: host.cmdline,
+        records: delivery.records,
+        problems: delivery.problems,
+        problems_left_out: delivery.problems_left_out,
+    })
+}
+
+/// What a live host says about itself.
+#[derive(Debug, Default)]
+struct Host {
+    kernel: Option<String>,
+    cmdline: Option<String>,
+}
+
+/// Problems that are kept; a hostile input could have one a line.
+const MAX_PROBLEMS: usize = 1000;
+
+/// Where readers put what they find.
+struct Delivery<'a, K> {
+    sink: &'a mut K,
+    records: usize,
+    problems: Vec<Problem>,
+    problems_left_out: usize,
+}
+
+impl<'a, K: Sink> Delivery<'a, K> {
+    fn new(sink: &'a mut K) -> Self {
+        Self { sink, records: 0, problems: Vec::new(), problems_left_out: 0 }
+    }
+
+    fn record<S: Source>(&mut self, address: Sbdf, source: S, attributes: Attributes) {
+        self.records = self.records.saturating_add(1);
+        self.sink.record(Record { address, config: &ConfigSpace::new(source), attributes });
+    }
+
+    fn host_bridge(&mut self, host_bridge: HostBridge) {
+        self.sink.host_bridge(host_bridge);
+    }
+
+    fn problem(&mut self, kind: ProblemKind, address: Option<Sbdf>, text: impl ToString) {
+        if self.problems.len() < MAX_PROBLEMS {
+            self.problems.push(Problem { kind, address, text: text.to_string() });
+        } else {
+            self.problems_left_out = self.problems_left_out.saturating_add(1);
+        }
+    }
+
+    /// A file that could not be used: says which, and why.
+    fn file_problem(&mut self, address: Option<Sbdf>, path: &Path, error: &std::io::Error) {
+        let kind = match error.kind() {
+            std::io::ErrorKind::PermissionDenied => ProblemKind::PermissionDenied,
+            std::io::ErrorKind::NotFound => ProblemKind::Vanished,
+            _ => ProblemKind::Unreadable,
+        };
+        self.problem(kind, address, format!("{}: {error}", error::shown(path)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::function::Inventory;
+
+    #[test]
+    fn every_format_is_found_again_by_its_word() {
+        for format in Format::ALL {
+            assert_eq!(format.to_string().parse(), Ok(format));
+        }
+        assert_eq!("lspci".parse::<Format>(), Err(ParseFormatError));
+    }
+
+    #[test]
+    fn problems_are_bounded_and_the_rest_is_counted() {
+        let mut inventory = Inventory::new();
+        let mut delivery = Delivery::new(&mut inventory);
+        for _ in 0..MAX_PROBLEMS + 7 {
+            delivery.problem(ProblemKind::Unreadable, None, "x");
+        }
+        assert_eq!((delivery.problems.len(), delivery.problems_left_out), (MAX_PROBLEMS, 7));
+    }
+}

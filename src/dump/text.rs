@@ -1,0 +1,297 @@
+//! Reader of lspci's hex text, with whatever else is in the file.
+//!
+//! A function begins with a line that starts with its address. Its hex lines follow, directly or
+//! after decoded text; everything else is passed over. Two things are taken from decoded text: the
+//! driver and the IOMMU group.
+
+use std::format;
+use std::io::Read;
+use std::path::Path;
+use std::string::String;
+use std::vec::Vec;
+
+use super::error::{Error, Unsupported};
+use super::hex::{Body, HexLine, HexRecord, hex_line};
+use super::lines::Window;
+use super::{Delivery, ProblemKind, uniform};
+use crate::addr::Sbdf;
+use crate::config::Source;
+use crate::function::{Attributes, Sink};
+
+/// Functions without hex that are kept until it is clear that the text is a hex dump. More do not
+/// occur: it is twice the functions of a full segment.
+const MAX_WAITING: usize = 128 * 1024;
+
+/// Longest driver name that is taken.
+const MAX_DRIVER: usize = 64;
+
+/// Reads the text to its end.
+pub(super) fn read<R: Read, K: Sink>(
+    mut window: Window<R>,
+    path: &Path,
+    delivery: &mut Delivery<'_, K>,
+) -> Result<(), Error> {
+    let failed = |error| Error::io(path, error);
+    if window.look_ahead(3).map_err(failed)?.starts_with(BYTE_ORDER_MARK) {
+        window.consume(BYTE_ORDER_MARK.len());
+    }
+    let mut reader = Reader::new();
+    loop {
+        if reader.awaits_hex() && window.ahead().starts_with(b"00: ") {
+            window.look_ahead(uniform::MAX).map_err(failed)?;
+            if let Some((record, length)) = uniform::record(window.ahead(), window.is_last()) {
+                reader.deliver_whole(record, delivery);
+                window.consume(length);
+            }
+        }
+        match window.line().map_err(failed)? {
+            Some(line) => reader.line(line, delivery),
+            None => break,
+        }
+    }
+    reader.finish(delivery);
+    if reader.hex_records > 0 {
+        return Ok(());
+    }
+    if reader.listed > 0 {
+        return Err(Error::unsupported(path, Unsupported::LspciText));
+    }
+    Err(Error::NoRecord { path: path.to_path_buf() })
+}
+
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
+/// Where the reader stands.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// Before the first header line.
+    Start,
+    /// In the record of a function.
+    Record {
+        address: Sbdf,
+        /// Whether the header line looks like one of lspci's, and not like prose.
+        listed: bool,
+    },
+    /// Behind a record that was delivered as a whole.
+    Delivered { address: Sbdf },
+    /// In hex whose header line is lost.
+    Lost,
+}
+
+struct Reader {
+    state: State,
+    body: Body,
+    attributes: Attributes,
+    /// Functions without hex, not delivered yet.
+    waiting: Vec<(Sbdf, Attributes)>,
+    waiting_left_out: bool,
+    hex_records: usize,
+    listed: usize,
+}
+
+impl Reader {
+    fn new() -> Self {
+        Self {
+            state: State::Start,
+            body: Body::new(),
+            attributes: Attributes::default(),
+            waiting: Vec::new(),
+            waiting_left_out: false,
+            hex_records: 0,
+            listed: 0,
+        }
+    }
+
+    /// Whether the record has begun and has no hex yet.
+    fn awaits_hex(&self) -> bool {
+        matches!(self.state, State::Record { .. }) && self.body.is_empty()
+    }
+
+    fn line<K: Sink>(&mut self, line: &[u8], delivery: &mut Delivery<'_, K>) {
+        let line = unquoted(line);
+        match line.first() {
+            Some(b' ' | b'\t') => return self.attribute(line),
+            Some(first) if first.is_ascii_hexdigit() || matches!(first, b'S' | b'I') => {}
+            _ => return,
+        }
+        if let Some((address, listed)) = header(line) {
+            self.finish_record(delivery);
+            self.listed = self.listed.saturating_add(usize::from(listed));
+            self.state = State::Record { address, listed };
+            return;
+        }
+        match hex_line(line) {
+            HexLine::Other => self.attribute(line),
+            HexLine::Unusable => self.damaged(),
+            HexLine::Pairs { offset, text, cut } => self.pairs(offset, text, cut, delivery),
+        }
+    }
+
+    fn pairs<K: Sink>(&mut self, offset: u16, text: &[u8], cut: bool, delivery: &mut Delivery<'_, K>) {
+        match self.state {
+            State::Lost => {}
+            State::Start => {
+                let text = "hex lines before the first line with an address: ignored";
+                delivery.problem(ProblemKind::HeaderLost, None, text);
+                self.state = State::Lost;
+            }
+            State::Delivered { address } if offset == 0 => self.lose(address, delivery),
+            State::Delivered { address } => {
+                let text = "more hex behind an empty line: ignored";
+                delivery.problem(ProblemKind::DamagedLines, Some(address), text);
+                self.state = State::Lost;
+            }
+            State::Record { address, .. } => {
+                if offset == 0 && !self.body.is_empty() {
+                    self.finish_record(delivery);
+                    self.lose(address, delivery);
+                    return;
+                }
+                let used = self.body.push(offset, text);
+                if cut || !used {
+                    self.damaged();
+                }
+            }
+        }
+    }
+
+    fn lose<K: Sink>(&mut self, after: Sbdf, delivery: &mut Delivery<'_, K>) {
+        let text = "the hex behind this function begins again at offset 00 without a line with an address: \
+                    ignored, a function is missing";
+        delivery.problem(ProblemKind::HeaderLost, Some(after), text);
+        self.state = State::Lost;
+    }
+
+    fn damaged(&mut self) {
+        if matches!(self.state, State::Record { .. }) {
+            self.attributes.damaged_lines = self.attributes.damaged_lines.saturating_add(1);
+        }
+    }
+
+    fn attribute(&mut self, line: &[u8]) {
+        if !matches!(self.state, State::Record { .. }) {
+            return;
+        }
+        let value = |keys: [&[u8]; 2]| {
+            let line = line.trim_ascii();
+            keys.iter().find_map(|key| line.strip_prefix(*key)).map(<[u8]>::trim_ascii)
+        };
+        if let Some(driver) = value([b"Kernel driver in use:", b"Driver:\t"]) {
+            let plain = driver.iter().all(|byte| byte.is_ascii_graphic() || *byte == b' ');
+            if plain && !driver.is_empty() && driver.len() <= MAX_DRIVER {
+                self.attributes.driver = Some(String::from_utf8_lossy(driver).into_owned());
+            }
+        } else if let Some(group) = value([b"IOMMU group:", b"IOMMUGroup:\t"]) {
+            let number = core::str::from_utf8(group).ok().filter(|text| !text.starts_with('+'));
+            self.attributes.kernel_group =
+                number.and_then(|text| text.parse().ok()).or(self.attributes.kernel_group);
+        }
+    }
+
+    /// Delivers a record that is whole and undamaged.
+    fn deliver_whole<K: Sink>(&mut self, record: HexRecord<'_>, delivery: &mut Delivery<'_, K>) {
+        if let State::Record { address, .. } = self.state {
+            self.deliver(address, record, delivery);
+            self.state = State::Delivered { address };
+        }
+    }
+
+    fn finish_record<K: Sink>(&mut self, delivery: &mut Delivery<'_, K>) {
+        if let State::Record { address, listed } = self.state {
+            if !self.body.is_empty() {
+                let body = core::mem::take(&mut self.body);
+                self.deliver(address, body.record(), delivery);
+                self.body = body;
+            } else if listed {
+                self.deliver_without_hex(address, delivery);
+            }
+        }
+        self.attributes = Attributes::default();
+        self.body.clear();
+    }
+
+    fn deliver<K: Sink>(&mut self, address: Sbdf, record: HexRecord<'_>, delivery: &mut Delivery<'_, K>) {
+        let attributes = core::mem::take(&mut self.attributes);
+        let (lines, hole) = (attributes.damaged_lines, record.extent().saturating_sub(record.captured()));
+        if lines > 0 || hole > 0 {
+            let text =
+                format!("{lines} damaged hex line(s), {hole} byte(s) missing between others: not captured");
+            delivery.problem(ProblemKind::DamagedLines, Some(address), text);
+        }
+        self.hex_records = self.hex_records.saturating_add(1);
+        for (address, attributes) in core::mem::take(&mut self.waiting) {
+            delivery.record(address, NOTHING, attributes);
+        }
+        delivery.record(address, record, attributes);
+    }
+
+    /// A function without hex is one only if the text is a hex dump at all: of a text that is none,
+    /// nothing is delivered.
+    fn deliver_without_hex<K: Sink>(&mut self, address: Sbdf, delivery: &mut Delivery<'_, K>) {
+        let attributes = core::mem::take(&mut self.attributes);
+        if self.hex_records > 0 {
+            delivery.record(address, NOTHING, attributes);
+        } else if self.waiting.len() < MAX_WAITING {
+            self.waiting.push((address, attributes));
+        } else if !self.waiting_left_out {
+            self.waiting_left_out = true;
+            let text =
+                format!("more than {MAX_WAITING} functions before the first hex: the others are left out");
+            delivery.problem(ProblemKind::LeftOut, None, text);
+        }
+    }
+
+    fn finish<K: Sink>(&mut self, delivery: &mut Delivery<'_, K>) {
+        self.finish_record(delivery);
+        self.state = State::Start;
+    }
+}
+
+/// Configuration space of which nothing was captured.
+const NOTHING: &[u8] = &[];
+
+/// The line without the marks that mail programs put before quoted text.
+fn unquoted(mut line: &[u8]) -> &[u8] {
+    while let Some(rest) = line.strip_prefix(b">") {
+        line = rest.strip_prefix(b" ").unwrap_or(rest);
+    }
+    line
+}
+
+/// The address that a line starts with, and whether the line is surely one of lspci's.
+fn header(line: &[u8]) -> Option<(Sbdf, bool)> {
+    let slot = line.strip_prefix(b"Slot:\t");
+    let line = slot.unwrap_or(line);
+    let end = line.iter().position(|byte| !matches!(byte, b':' | b'.') && !byte.is_ascii_hexdigit());
+    let (address, rest) = line.split_at_checked(end.unwrap_or(line.len()))?;
+    if !matches!(rest.first(), None | Some(b' ' | b'\t' | b'"')) {
+        return None;
+    }
+    // Without a domain, or with one of four to eight digits and its colon.
+    let bus_at = match address.len() {
+        7 => 0,
+        length @ 12..=16 => length.checked_sub(7)?,
+        _ => return None,
+    };
+    let &[_, _, b':', _, _, b'.', _] = address.get(bus_at..)? else { return None };
+    let address = core::str::from_utf8(address).ok()?.parse().ok()?;
+    Some((address, slot.is_some() || looks_listed(rest)))
+}
+
+/// Whether what follows the address is what lspci writes: a class that begins with a capital letter or
+/// a digit and ends with a colon, or fields in quotes.
+fn looks_listed(rest: &[u8]) -> bool {
+    const LONGEST_CLASS: usize = 100;
+    let rest = rest.trim_ascii_start();
+    match rest.first() {
+        Some(b'"') => true,
+        Some(first) if first.is_ascii_uppercase() || first.is_ascii_digit() => {
+            rest.windows(2).take(LONGEST_CLASS).any(|pair| pair == b": ")
+        }
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+#[path = "text_tests.rs"]
+mod tests;

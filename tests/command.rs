@@ -1,0 +1,173 @@
+//! The command as a user meets it: exit codes, one-line errors, nothing on standard output when there
+//! is no answer.
+
+mod support;
+
+use std::io::Write;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use support::{acsscan, files, shared};
+
+/// One line on standard error that begins with the program's name; nothing on standard output.
+fn assert_refused(arguments: &[&str], code: i32, told: &[&str]) {
+    let output = acsscan(arguments);
+    let stderr = String::from_utf8(output.stderr).expect("UTF-8");
+    assert_eq!(output.status.code(), Some(code), "{arguments:?}: {stderr}");
+    assert!(output.stdout.is_empty(), "{arguments:?}: something on standard output");
+    assert!(stderr.starts_with("acsscan: ") && stderr.trim_end().lines().count() == 1, "{stderr:?}");
+    for text in told {
+        assert!(stderr.contains(text), "{arguments:?}: {stderr:?} does not say {text:?}");
+    }
+}
+
+#[test]
+fn input_that_holds_no_functions_is_refused_in_one_line() {
+    let scratch = tempfile::tempdir().expect("a directory");
+    let path = |name: &str, content: &[u8]| {
+        let path = scratch.path().join(name);
+        std::fs::write(&path, content).expect("writable");
+        path.to_str().expect("UTF-8").to_owned()
+    };
+    let noise: Vec<u8> = (0..5000_u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
+    assert_refused(&["--dump", "/nowhere/dump.txt"], 4, &["/nowhere/dump.txt", "no such file"]);
+    assert_refused(&["--dump", &path("empty", b"")], 4, &["empty"]);
+    assert_refused(&["--dump", &path("noise", &noise)], 4, &["noise"]);
+    assert_refused(&["--dump", &path("prose", b"Dear list,\nmy machine hangs.\n")], 4, &["prose", "lspci"]);
+    assert_refused(&["--dump", &path("list", b"00:00.0 Host bridge: Intel\n")], 4, &["-xxxx"]);
+    assert_refused(&["--dump", &path("unnamed", &[0; 256])], 4, &["--at"]);
+    assert_refused(&["--dump", &path("host.tar.gz", &[0x1f, 0x8b, 8, 0, 0, 0, 0, 0])], 4, &["gzip", "npack"]);
+    let folder = scratch.path().join("folder");
+    std::fs::create_dir(&folder).expect("writable");
+    assert_refused(&["--dump", folder.to_str().expect("UTF-8")], 4, &["folder"]);
+}
+
+#[test]
+fn a_mistake_in_the_arguments_says_what_was_meant() {
+    assert_refused(&["gruops"], 2, &["did you mean groups"]);
+    assert_refused(&["--dump", "groups"], 4, &["groups is a verb"]);
+    assert_refused(&["show", "-s", "0:0:0:0.0"], 2, &["[[[[domain]:]bus]:][device][.[function]]"]);
+    assert_refused(&["show", "-d", "8086"], 2, &["[vendor]:[device]"]);
+    assert_refused(&["show", "-t", "--format", "json"], 2, &["-t is text"]);
+    assert_eq!(acsscan(&["--no-such-option"]).status.code(), Some(2));
+    assert_eq!(acsscan(&["groups", "--model", "guess"]).status.code(), Some(2));
+    assert_eq!(acsscan(&["--help"]).status.code(), Some(0));
+}
+
+/// One function's hex: a conventional one, or a PCIe endpoint.
+fn record(address: &str, bytes: &[u8]) -> String {
+    let mut text = format!("{address} Class 0000: Device\n");
+    for (line, row) in bytes.chunks(16).enumerate() {
+        let pairs: Vec<String> = row.iter().map(|byte| format!("{byte:02x}")).collect();
+        text.push_str(&format!("{:02x}: {}\n", line * 16, pairs.join(" ")));
+    }
+    text + "\n"
+}
+
+fn scan_stdin(text: &str, arguments: &[&str]) -> std::process::Output {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_acsscan"))
+        .args(arguments)
+        .args(["--dump", "-", "-n"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("runs");
+    child.stdin.take().expect("piped").write_all(text.as_bytes()).expect("written");
+    child.wait_with_output().expect("ends")
+}
+
+#[test]
+fn a_conventional_function_is_complete_with_256_bytes_and_a_pcie_function_is_not() {
+    let mut bytes = [0_u8; 256];
+    bytes[..4].copy_from_slice(&[0x86, 0x80, 0x18, 0x29]);
+    let output = scan_stdin(&record("00:1f.0", &bytes), &[]);
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stdout));
+    bytes[0x06] = 0x10;
+    bytes[0x34] = 0x40;
+    bytes[0x40..0x43].copy_from_slice(&[0x10, 0, 0x02]);
+    for length in [256, 64] {
+        let output = scan_stdin(&record("00:1f.0", &bytes[..length]), &["--format", "json"]);
+        assert_eq!(output.status.code(), Some(3), "{length} bytes");
+        let scan: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+        assert_eq!(scan["source"]["complete"], false);
+        assert_eq!(scan["findings"][0]["code"], "config-not-captured");
+        let shown = scan_stdin(&record("00:1f.0", &bytes[..length]), &["show", "--format", "json"]);
+        let shown: serde_json::Value = serde_json::from_slice(&shown.stdout).expect("JSON");
+        assert_eq!(shown["functions"][0]["acs"]["presence"], "not-captured");
+    }
+}
+
+#[test]
+fn fail_on_turns_findings_into_exit_code_1_and_wins_over_inconclusive() {
+    let gone = record("00:1f.0", &[0xff; 64]);
+    assert_eq!(scan_stdin(&gone, &[]).status.code(), Some(3));
+    assert_eq!(scan_stdin(&gone, &["--fail-on", "error"]).status.code(), Some(1));
+    let short = record("00:1f.0", &{
+        let mut bytes = [0; 64];
+        bytes[0] = 1;
+        bytes[6] = 0x10;
+        bytes[0x34] = 0x40;
+        bytes
+    });
+    assert_eq!(scan_stdin(&short, &["--fail-on", "error"]).status.code(), Some(3));
+    assert_eq!(scan_stdin(&short, &["--fail-on", "warning"]).status.code(), Some(1));
+}
+
+#[test]
+fn a_dump_cannot_write_to_the_terminal() {
+    let mut bytes = [0_u8; 64];
+    bytes[0] = 1;
+    let hostile = record("00:1f.0", &bytes).replace(
+        "Device\n",
+        "Device \u{1b}[2J\n\tKernel driver in use: a\u{1b}]0;owned\u{7}\u{9b}1m\u{202e}b\n",
+    );
+    for arguments in [&[][..], &["show"], &["show", "-t"], &["groups"], &["--color", "always"]] {
+        let output = scan_stdin(&hostile, arguments);
+        let text = String::from_utf8(output.stdout).expect("UTF-8");
+        let coloured = arguments.contains(&"always");
+        for (at, c) in text.char_indices() {
+            let styling = coloured && c == '\u{1b}' && text[at..].starts_with("\u{1b}[");
+            let harmless = !c.is_control() || c == '\n' || c == '\t' || styling;
+            assert!(harmless && c != '\u{202e}', "{arguments:?}: {c:?} in {text:?}");
+        }
+        assert!(!text.contains("]0;owned\u{7}"));
+    }
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_error() {
+    let dump = record("00:1f.0", &[0; 64]);
+    let mut child = Command::new(env!("CARGO_BIN_EXE_acsscan"))
+        .args(["schema"])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("runs");
+    drop(child.stdout.take());
+    let output = child.wait_with_output().expect("ends");
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(scan_stdin(&dump, &[]).stderr.is_empty());
+}
+
+#[test]
+fn every_real_file_gives_an_answer_or_one_line_within_a_second() {
+    let Some(realworld) = shared("realworld") else { return };
+    let mut answered = 0;
+    for path in files(&realworld) {
+        let started = Instant::now();
+        let output = acsscan(&["--dump", path.to_str().expect("UTF-8")]);
+        // The limit is for the program; a test on a busy machine gets some more.
+        assert!(started.elapsed() < Duration::from_secs(5), "{}", path.display());
+        let stderr = String::from_utf8(output.stderr).expect("UTF-8");
+        match output.status.code() {
+            Some(0 | 3) => answered += 1,
+            Some(4) => {
+                assert!(output.stdout.is_empty() && stderr.trim_end().lines().count() == 1, "{stderr}")
+            }
+            other => panic!("{}: {other:?} {stderr}", path.display()),
+        }
+    }
+    assert!(answered >= 40, "only {answered} files were answered");
+}

@@ -86,5 +86,5 @@ fn every_acs_structure_that_lspci_decodes_is_decoded_to_the_same_bits() {
         files += 1;
     }
     println!("{compared} structures in {files} dumps");
-    assert!(compared == 0 || compared > 150, "only {compared} structures were compared");
+    assert!(compared == 0 || compared > 130, "only {compared} structures were compared");
 }

@@ -241,7 +241,10 @@ impl fmt::Display for Anomaly {
                 write!(f, "ACS Control at {at:#05x} reads ffff: no answer")
             }
             Self::AcsControlWithoutCapability { at, bits } => {
-                write!(f, "ACS Control at {at:#05x} has bits {bits:#06x} set that ACS Capability does not offer")
+                write!(
+                    f,
+                    "ACS Control at {at:#05x} has bits {bits:#06x} set that ACS Capability does not offer"
+                )
             }
             Self::BusRangeReversed { secondary, subordinate } => {
                 write!(f, "subordinate bus {subordinate:02x} is below secondary bus {secondary:02x}")

@@ -214,7 +214,11 @@ pub fn findings(topology: &Topology) -> Vec<Finding> {
         found.extend(bus_defect(topology, *defect));
     }
     found.sort_by(|a, b| {
-        b.code.severity().cmp(&a.code.severity()).then(a.code.cmp(&b.code)).then(a.functions.cmp(&b.functions))
+        b.code
+            .severity()
+            .cmp(&a.code.severity())
+            .then(a.code.cmp(&b.code))
+            .then(a.functions.cmp(&b.functions))
     });
     found
 }
@@ -227,7 +231,8 @@ fn address(topology: &Topology, index: FunctionIndex) -> Option<Sbdf> {
 fn not_captured(topology: &Topology, found: &mut Vec<Finding>) {
     let [mut nothing, mut types, mut extended] = [const { Vec::new() }; 3];
     for (index, function) in topology.functions().iter().enumerate() {
-        let all_ones = topology.inventory().extras(index).is_some_and(|extras| extras.anomalies().count() > 0);
+        let all_ones =
+            topology.inventory().extras(index).is_some_and(|extras| extras.anomalies().count() > 0);
         if function.is_complete() || (!function.answers && all_ones) {
             continue;
         }

@@ -11,11 +11,11 @@ pub mod anomaly;
 pub mod cap;
 pub mod config;
 #[cfg(feature = "alloc")]
-pub mod function;
-#[cfg(feature = "alloc")]
 pub mod db;
 #[cfg(feature = "alloc")]
-pub mod topology;
+pub mod finding;
+#[cfg(feature = "alloc")]
+pub mod function;
 pub mod route;
 #[cfg(feature = "alloc")]
-pub mod finding;
+pub mod topology;

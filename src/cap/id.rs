@@ -169,8 +169,7 @@ mod tests {
     #[test]
     fn every_assigned_id_has_a_name_of_its_own_and_no_other_has() {
         let standard: BTreeSet<_> = (0..=0xff).filter_map(|id| CapabilityId(id).name()).collect();
-        let extended: BTreeSet<_> =
-            (0..=0xfff).filter_map(|id| ExtendedCapabilityId(id).name()).collect();
+        let extended: BTreeSet<_> = (0..=0xfff).filter_map(|id| ExtendedCapabilityId(id).name()).collect();
         assert_eq!((standard.len(), extended.len()), (0x16, 0x3b));
     }
 }

@@ -66,7 +66,10 @@ pub struct RawExtendedCapability {
 #[derive(Clone, Copy, Debug)]
 enum Cursor {
     /// Read the structure at `target`; its pointer stands at `from`.
-    At { from: u16, target: u16 },
+    At {
+        from: u16,
+        target: u16,
+    },
     /// Yield the error, then be done.
     Fail(WalkError),
     Done,

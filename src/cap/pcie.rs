@@ -178,8 +178,7 @@ impl<'c, S: Source> Pcie<'c, S> {
     #[must_use]
     pub fn port_number(&self) -> Option<u8> {
         match self.device_port_type() {
-            DevicePortType::RootComplexIntegratedEndpoint
-            | DevicePortType::RootComplexEventCollector => None,
+            DevicePortType::RootComplexIntegratedEndpoint | DevicePortType::RootComplexEventCollector => None,
             _ => Some((self.register(reg::LINK_CAPABILITIES)? >> 24) as u8),
         }
     }

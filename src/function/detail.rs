@@ -52,10 +52,9 @@ impl Detail {
         let mut detail = Self::default();
         for entry in capabilities(config) {
             match entry {
-                Ok(entry) => detail.capabilities.push(Listed {
-                    id: ListedId::Standard(entry.id),
-                    offset: u16::from(entry.offset),
-                }),
+                Ok(entry) => detail
+                    .capabilities
+                    .push(Listed { id: ListedId::Standard(entry.id), offset: u16::from(entry.offset) }),
                 Err(error) => detail.standard_stop = Some(error),
             }
         }

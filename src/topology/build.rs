@@ -90,7 +90,13 @@ impl Bridges {
     }
 }
 
-fn parent_of(bus: &Bus, bridges: &Bridges, inventory: &Inventory, kinds: &[Kind], bus_of: &[BusIndex]) -> Parent {
+fn parent_of(
+    bus: &Bus,
+    bridges: &Bridges,
+    inventory: &Inventory,
+    kinds: &[Kind],
+    bus_of: &[BusIndex],
+) -> Parent {
     if inventory.host_bridge_at(bus.segment, bus.number).is_some() {
         return Parent::Root;
     }

@@ -45,7 +45,8 @@ pub(super) fn place_virtual_functions(inventory: &Inventory) -> VirtualFunctions
     }
     for (index, function) in functions.iter().enumerate() {
         let linked = inventory.attributes(index).and_then(|known| known.physical_function);
-        let linked = linked.and_then(|address| inventory.index_of(address)).filter(|physical| *physical < index);
+        let linked =
+            linked.and_then(|address| inventory.index_of(address)).filter(|physical| *physical < index);
         if let Some(kind @ Kind::Ordinary) = kinds.get_mut(index) {
             if let Some(physical) = linked {
                 *kind = Kind::Virtual(physical);
@@ -75,7 +76,14 @@ fn place(inventory: &Inventory, physical: usize, sriov: &SrIov, kinds: &mut [Kin
             }
             *budget = budget.saturating_sub(1);
             if is_placed(sriov, first, enabled, function.address.bdf) {
-                found = found.saturating_add(claim(functions, owner, sriov, physical, start.saturating_add(offset), kinds));
+                found = found.saturating_add(claim(
+                    functions,
+                    owner,
+                    sriov,
+                    physical,
+                    start.saturating_add(offset),
+                    kinds,
+                ));
             }
         }
     } else {

@@ -99,12 +99,8 @@ impl Linux<'_> {
     #[must_use]
     pub fn group(&self) -> Grouping {
         let count = self.topology.functions().len();
-        let mut state = State {
-            linux: self,
-            groups: Vec::new(),
-            group_of: vec![None; count],
-            aliases: self.aliases(),
-        };
+        let mut state =
+            State { linux: self, groups: Vec::new(), group_of: vec![None; count], aliases: self.aliases() };
         let is_virtual = |index: &FunctionIndex| self.topology.kind(*index).is_virtual();
         let ordinary = (0..count).filter(|index| !is_virtual(index));
         for index in ordinary.chain((0..count).filter(is_virtual)) {
@@ -209,7 +205,11 @@ impl State<'_, '_> {
     }
 
     /// The bridge above, noting where the dump does not tell.
-    fn bridge_above(&self, index: FunctionIndex, depends_on: &mut BTreeSet<Dependency>) -> Option<FunctionIndex> {
+    fn bridge_above(
+        &self,
+        index: FunctionIndex,
+        depends_on: &mut BTreeSet<Dependency>,
+    ) -> Option<FunctionIndex> {
         match self.linux.above(index) {
             Above::Root => None,
             Above::Bridge(bridge) => Some(bridge),
@@ -222,7 +222,11 @@ impl State<'_, '_> {
 
     /// `pci_for_each_dma_alias`: the first bridge on the way up that puts a requester ID of its own in
     /// place of the function's.
-    fn aliasing_bridge(&self, index: FunctionIndex, depends_on: &mut BTreeSet<Dependency>) -> Option<FunctionIndex> {
+    fn aliasing_bridge(
+        &self,
+        index: FunctionIndex,
+        depends_on: &mut BTreeSet<Dependency>,
+    ) -> Option<FunctionIndex> {
         let mut at = index;
         while let Some(bridge) = self.bridge_above(at, depends_on) {
             at = bridge;
@@ -382,7 +386,8 @@ impl State<'_, '_> {
             group.functions.sort_unstable();
         }
         let mut order: Vec<usize> = (0..self.groups.len()).collect();
-        order.sort_unstable_by_key(|group| self.groups.get(*group).and_then(|g| g.functions.first().copied()));
+        order
+            .sort_unstable_by_key(|group| self.groups.get(*group).and_then(|g| g.functions.first().copied()));
         let mut renumbered = vec![0; order.len()];
         for (new, old) in order.iter().enumerate() {
             if let Some(slot) = renumbered.get_mut(*old) {
@@ -392,10 +397,7 @@ impl State<'_, '_> {
         for slot in self.group_of.iter_mut().flatten() {
             *slot = renumbered.get(*slot).copied().unwrap_or(*slot);
         }
-        let groups = order
-            .iter()
-            .filter_map(|old| self.groups.get_mut(*old).map(core::mem::take))
-            .collect();
+        let groups = order.iter().filter_map(|old| self.groups.get_mut(*old).map(core::mem::take)).collect();
         Grouping { groups, group_of: self.group_of }
     }
 }

@@ -215,19 +215,17 @@ fn by_database(
 
 /// Registers of 32 bits, capability at +4 and control at +8 (the only layout that a record keeps).
 fn by_wide_registers(function: &Function, entry: usize, capability: u16, control: u16) -> Isolation {
-    let unknown = Isolation { isolates: true, basis: Basis::Database(entry), guess: Some(Guess::AcsNotCaptured) };
-    let (Presence::Present(acs), Some(dword), 4, 8) = (function.acs, function.acs_dword_8, capability, control)
+    let unknown =
+        Isolation { isolates: true, basis: Basis::Database(entry), guess: Some(Guess::AcsNotCaptured) };
+    let (Presence::Present(acs), Some(dword), 4, 8) =
+        (function.acs, function.acs_dword_8, capability, control)
     else {
         return unknown;
     };
     let control = AcsControl::from_bits_retain(dword as u16);
     let missing = missing(acs.capability, control);
-    let basis = Basis::WideRegisters {
-        entry,
-        control_offset: acs.offset.saturating_add(8),
-        control,
-        missing,
-    };
+    let basis =
+        Basis::WideRegisters { entry, control_offset: acs.offset.saturating_add(8), control, missing };
     let guess = (dword == u32::MAX).then_some(Guess::ControlAllOnes);
     Isolation { isolates: missing.is_empty(), basis, guess }
 }
@@ -285,7 +283,10 @@ impl Isolation {
             function: address,
             register,
             offset,
-            bits: control_tokens(if missing.is_empty() { REQUIRED.intersection(value) } else { missing }, sign),
+            bits: control_tokens(
+                if missing.is_empty() { REQUIRED.intersection(value) } else { missing },
+                sign,
+            ),
             value: u32::from(value.bits()),
         };
         let absent = |structure, presence| Evidence::Structure { function: address, structure, presence };
@@ -321,7 +322,8 @@ impl Isolation {
             }
             Basis::WideRegisters { entry, control_offset, control, missing } => {
                 let sign = if missing.is_empty() { '+' } else { '-' };
-                let mut evidence = vec![register("ACS Control (32-bit)", control_offset, control, missing, sign)];
+                let mut evidence =
+                    vec![register("ACS Control (32-bit)", control_offset, control, missing, sign)];
                 evidence.extend(linux.entry_evidence(index, entry));
                 evidence
             }

@@ -179,11 +179,13 @@ impl<'a> Linux<'a> {
         }
         match function.class.class() {
             ClassCode::IOMMU => true,
-            ClassCode::HOST_BRIDGE if function.address.bdf.devfn() == 0 => self
-                .topology
-                .in_slot(index)
-                .filter(|other| *other != index)
-                .any(|other| self.topology.function(other).is_some_and(|f| f.answers && f.class.class() == ClassCode::IOMMU)),
+            ClassCode::HOST_BRIDGE if function.address.bdf.devfn() == 0 => {
+                self.topology.in_slot(index).filter(|other| *other != index).any(|other| {
+                    self.topology
+                        .function(other)
+                        .is_some_and(|f| f.answers && f.class.class() == ClassCode::IOMMU)
+                })
+            }
             _ => false,
         }
     }
@@ -210,7 +212,8 @@ impl<'a> Linux<'a> {
     /// segments of the dump, both in order, if there are as many of the one as of the other.
     fn segment_owner(&self, segment: Segment) -> Option<FunctionIndex> {
         let at = self.driver_segments.binary_search(&segment).ok()?;
-        (self.segment_owners.len() == self.driver_segments.len()).then(|| self.segment_owners.get(at).copied())?
+        (self.segment_owners.len() == self.driver_segments.len())
+            .then(|| self.segment_owners.get(at).copied())?
     }
 
     /// Number of the root bus above a function, as far as the dump leads.

@@ -30,7 +30,9 @@ pub(super) fn view(
         Presence::Present(pcie) => (Some(pcie.port_type), false),
         Presence::Absent => (None, false),
         // The kernel finds nothing in a list that is broken before the capability.
-        Presence::NotCaptured if function.answers && function.standard_list == ListState::Broken => (None, true),
+        Presence::NotCaptured if function.answers && function.standard_list == ListState::Broken => {
+            (None, true)
+        }
         Presence::NotCaptured => (guess(function, parent), true),
     };
     let bridge = match parent {

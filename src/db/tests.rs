@@ -1,3 +1,5 @@
+//! Tests of the database: what a condition holds for, and which entries answer.
+
 use super::*;
 use std::vec;
 

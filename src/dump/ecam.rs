@@ -183,7 +183,7 @@ fn next_data(file: &File, at: u64, size: u64) -> u64 {
         return match lseek(file, from, Whence::SeekData) {
             Ok(data) => {
                 let data = u64::try_from(data).unwrap_or(at);
-                (data - data % PAGE).max(at)
+                data.saturating_sub(data % PAGE).max(at)
             }
             // Nothing but a hole up to the end.
             Err(nix::errno::Errno::ENXIO) => size,

@@ -78,20 +78,15 @@ fn leading_pairs(text: &[u8]) -> u8 {
             }
             _ => break,
         }
-        count += 1;
+        count = u8::saturating_add(count, 1);
         rest = rest.get(3..).unwrap_or_default();
     }
     count
 }
 
 /// Value of a hexadecimal digit.
-const fn nibble(digit: u8) -> Option<u8> {
-    match digit {
-        b'0'..=b'9' => Some(digit - b'0'),
-        b'a'..=b'f' => Some(digit - b'a' + 10),
-        b'A'..=b'F' => Some(digit - b'A' + 10),
-        _ => None,
-    }
+fn nibble(digit: u8) -> Option<u8> {
+    char::from(digit).to_digit(16).and_then(|value| u8::try_from(value).ok())
 }
 
 /// Where a line's pairs stand in the text, and how many there are.

@@ -19,6 +19,11 @@ mod name;
 mod sysfs;
 mod text;
 mod tree;
+#[allow(
+    clippy::arithmetic_side_effects,
+    clippy::indexing_slicing,
+    reason = "line numbers are below 256, and the tables are made at compile time"
+)]
 mod uniform;
 
 pub use error::{Error, Unsupported};

@@ -1,3 +1,5 @@
+//! Tests of the reader: what is accepted, and what each mistake is told.
+
 use super::*;
 use crate::cap::pcie::DevicePortType;
 use crate::db::IdRange;

@@ -20,8 +20,12 @@ pub fn tree(out: &mut impl Write, view: &View<'_>) -> io::Result<()> {
     let mut spilled: Vec<Vec<BusIndex>> = vec![Vec::new(); buses.len()];
     for (index, bus) in buses.iter().enumerate() {
         match bus.parent {
-            Parent::Bridge(bridge) | Parent::Orphan(Some(bridge)) => below[bridge].push(index),
-            Parent::VirtualFunctions(bus) => spilled[bus].push(index),
+            Parent::Bridge(bridge) | Parent::Orphan(Some(bridge)) => {
+                below.get_mut(bridge).into_iter().for_each(|below| below.push(index));
+            }
+            Parent::VirtualFunctions(bus) => {
+                spilled.get_mut(bus).into_iter().for_each(|spilled| spilled.push(index));
+            }
             Parent::Root | Parent::Orphan(None) => {}
         }
     }

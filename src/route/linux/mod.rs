@@ -1,7 +1,7 @@
 //! Linux's grouping of functions for the IOMMU, exactly.
 //!
-//! [`Linux`] sees each function as the kernel does ([`view`]), asks whether it isolates
-//! ([`isolation`]), and assigns groups in the order in which the kernel would ([`Linux::group`]).
+//! [`Linux`] sees each function as the kernel does ([`View`]), asks whether it isolates
+//! ([`Isolation`]), and assigns groups in the order in which the kernel would ([`Linux::group`]).
 //! Where the dump cannot tell, the best guess is taken and the group says that it rests on it.
 //!
 //! Source: Linux 7.2.13, drivers/iommu/iommu.c (`pci_device_group`), drivers/pci/search.c

@@ -58,6 +58,31 @@ fn every_directory_of_the_corpus_is_in_its_readme_and_holds_a_dump() {
 }
 
 #[test]
+fn a_made_case_holds_nothing_else_but_expectations() {
+    fn files(path: &Path, found: &mut Vec<PathBuf>) {
+        for entry in fs::read_dir(path).expect("readable") {
+            let path = entry.expect("readable").path();
+            if path.is_symlink() || path.is_file() {
+                found.push(path);
+            } else if path.file_name().is_some_and(|name| name != "expected") {
+                files(&path, found);
+            }
+        }
+    }
+    let made = corpus::nodes();
+    let cases: BTreeSet<&str> =
+        made.keys().filter_map(|path| path.split_once('/')).map(|(case, _)| case).collect();
+    for case in cases {
+        let mut found = Vec::new();
+        files(&folder().join(case), &mut found);
+        for path in found {
+            let name = path.strip_prefix(folder()).expect("inside").to_str().expect("UTF-8");
+            assert!(made.contains_key(name), "{name} is not made any more");
+        }
+    }
+}
+
+#[test]
 fn the_corpus_stays_small() {
     fn size(path: &Path) -> u64 {
         let inside = |entry: std::io::Result<fs::DirEntry>| size(&entry.expect("readable").path());

@@ -106,11 +106,16 @@ fn check(path: &str, text: &str) -> Vec<String> {
 }
 
 /// `src/a/b.rs` is module `a::b`, `src/a/mod.rs` is `a`; the library's root is the empty path.
+/// `src/a/b_tests.rs` is `a::b::tests`, which `b.rs` names by its path.
 fn modules_of(path: &str) -> Vec<String> {
     let inner = path.trim_start_matches("src/").trim_end_matches(".rs");
     let mut modules: Vec<String> = inner.split('/').map(String::from).collect();
     if modules.last().is_some_and(|last| last == "mod" || last == "lib") {
         modules.pop();
+    }
+    if let Some(tested) = modules.last().and_then(|last| last.strip_suffix("_tests")).map(String::from) {
+        modules.pop();
+        modules.extend([tested, "tests".into()]);
     }
     modules
 }
@@ -121,7 +126,7 @@ fn layer(module: &str) -> Option<u8> {
 
 /// Whether a module holds tests.
 fn is_test(modules: &[String]) -> bool {
-    modules.iter().any(|name| name == "tests" || name.ends_with("_tests"))
+    modules.iter().any(|name| name == "tests")
 }
 
 struct Checker<'a> {
@@ -352,6 +357,7 @@ fn what_the_rules_permit_is_not_found() {
         ("src/cap/acs.rs", "const A: &str = \"crate::db::X\";\npub(crate) struct B;\npub(super) struct C;"),
         ("src/function/decode.rs", "use crate::db::Claim;\nfn f() { self.crate_; super::g() }"),
         ("src/topology/mod.rs", "mod tests { use crate::testkit::root_port; use super::Topology; }"),
+        ("src/dump/text_tests.rs", "use super::super::Problem;\nuse crate::testkit::root_port;"),
         ("src/topology/tests.rs", "#![allow(clippy::unwrap_used)]\nuse crate::testkit::root_port;"),
         ("src/testkit/mod.rs", "use crate::dump::read;\nuse crate::report::json;"),
         ("src/dump/map.rs", "fn f() { unsafe { g() } }"),

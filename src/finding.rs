@@ -11,7 +11,7 @@ use core::fmt;
 
 use crate::addr::Sbdf;
 use crate::anomaly::{Anomaly, Presence};
-use crate::function::{ListState, Repeat};
+use crate::function::Repeat;
 use crate::route::evidence::Evidence;
 use crate::topology::{BusDefect, FunctionIndex, Kind, Topology};
 
@@ -233,16 +233,18 @@ fn address(topology: &Topology, index: FunctionIndex) -> Option<Sbdf> {
 fn not_captured(topology: &Topology, found: &mut Vec<Finding>) {
     let [mut nothing, mut types, mut extended] = [const { Vec::new() }; 3];
     for (index, function) in topology.functions().iter().enumerate() {
-        let all_ones =
-            topology.inventory().extras(index).is_some_and(|extras| extras.anomalies().count() > 0);
-        if function.is_complete() || (!function.answers && all_ones) {
+        // What an anomaly explains is told once.
+        let told = topology.inventory().extras(index).is_some_and(|extras| {
+            extras.anomalies().any(|a| {
+                a.breaks_list() || matches!(a, Anomaly::ConfigAllOnes | Anomaly::CapStructureCut { .. })
+            })
+        });
+        if function.is_complete() || told {
             continue;
         }
         match (function.answers, function.pcie) {
             (false, _) => nothing.push(function.address),
-            (true, Presence::Present(_)) if function.extended_list == ListState::Broken => {}
             (true, Presence::Present(_)) => extended.push(function.address),
-            (true, _) if function.standard_list == ListState::Broken => {}
             (true, _) => types.push(function.address),
         }
     }

@@ -2,49 +2,15 @@
 //! one machine was dumped must give the same functions, and no file may crash or stall a reader.
 #![cfg(feature = "std")]
 
+mod support;
+
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use acsscan::dump::{self, Input, Options};
 use acsscan::function::{Function, Inventory};
-
-/// Where the dumps are; says so if they are not there.
-fn shared(part: &str) -> Option<PathBuf> {
-    let root = std::env::var_os("ACSSCAN_SHARED")
-        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared"), PathBuf::from);
-    let part = root.join(part);
-    if !part.is_dir() {
-        println!("skipped: no dumps in {}; set ACSSCAN_SHARED", part.display());
-        return None;
-    }
-    Some(part)
-}
-
-fn sorted(directory: &Path) -> Vec<PathBuf> {
-    let mut paths: Vec<_> =
-        fs::read_dir(directory).expect("listed").map(|entry| entry.expect("listed").path()).collect();
-    paths.sort();
-    paths
-}
-
-/// The file, unpacked if only its packed form is there.
-fn unpacked(file: &Path, into: &Path) -> Option<PathBuf> {
-    if file.exists() {
-        return Some(file.to_path_buf());
-    }
-    let mut packed = file.as_os_str().to_owned();
-    packed.push(".xz");
-    if !Path::new(&packed).exists() {
-        return None;
-    }
-    let output = Command::new("xz").arg("-dc").arg(packed).output().expect("xz is installed");
-    assert!(output.status.success());
-    let path = into.join(file.file_name().expect("named"));
-    fs::write(&path, output.stdout).expect("written");
-    Some(path)
-}
+use support::{files, plain, shared, subdirectories};
 
 fn read(path: &Path, options: &Options) -> (Inventory, dump::SourceInfo) {
     let mut inventory = Inventory::new();
@@ -69,20 +35,20 @@ fn text_files_and_image_of_one_machine_give_the_same_functions() {
     let Some(oracle) = shared("oracle") else { return };
     let scratch = tempfile::tempdir().expect("a directory");
     let (mut sets, mut images) = (0, 0);
-    for set in sorted(&oracle).into_iter().filter(|path| path.is_dir()) {
+    for set in subdirectories(&oracle) {
         let (configs, info) = read(&set.join("configs"), &Options::default());
         assert_eq!((info.kind, info.problems.len()), (dump::Format::Tree, 0), "{}", set.display());
-        assert_eq!(info.records, sorted(&set.join("configs")).len());
+        assert_eq!(info.records, files(&set.join("configs")).len());
         let (whole, _) = read(&set, &Options::default());
         assert_eq!(whole.functions(), configs.functions(), "{}", set.display());
 
-        let text = unpacked(&set.join("lspci-xxxx.txt"), scratch.path()).expect("every set has text");
+        let text = plain(&set, "lspci-xxxx.txt", scratch.path()).expect("every set has text");
         let (text, info) = read(&text, &Options::default());
         assert_eq!((info.kind, info.problems.len()), (dump::Format::LspciHex, 0), "{}", set.display());
         assert_eq!(text.functions(), configs.functions(), "{}", set.display());
         sets += 1;
 
-        let Some(image) = unpacked(&set.join("ecam.bin"), scratch.path()) else { continue };
+        let Some(image) = plain(&set, "ecam.bin", scratch.path()) else { continue };
         let expected = without_size_of_conventional(configs.functions());
         let mut mapped = Options::default();
         mapped.mmap = true;
@@ -97,24 +63,14 @@ fn text_files_and_image_of_one_machine_give_the_same_functions() {
     assert!(sets > 0);
 }
 
-fn each_file(directory: &Path, visit: &mut impl FnMut(&Path)) {
-    for path in sorted(directory) {
-        if path.is_dir() {
-            each_file(&path, visit);
-        } else {
-            visit(&path);
-        }
-    }
-}
-
 #[test]
 fn every_file_of_a_real_machine_is_read_or_refused_in_one_line() {
     let Some(realworld) = shared("realworld") else { return };
     let (mut read, mut refused) = (0, 0);
-    each_file(&realworld, &mut |path| {
+    for path in files(&realworld) {
         let mut inventory = Inventory::new();
         let begin = Instant::now();
-        let result = dump::read(&Input::Path(path.into()), &Options::default(), &mut inventory);
+        let result = dump::read(&Input::Path(path.clone()), &Options::default(), &mut inventory);
         assert!(begin.elapsed() < Duration::from_secs(1), "{}", path.display());
         let inventory = inventory.finish();
         match result {
@@ -140,7 +96,7 @@ fn every_file_of_a_real_machine_is_read_or_refused_in_one_line() {
                 assert!(inventory.functions().is_empty(), "{error}");
             }
         }
-    });
+    }
     println!("{read} read, {refused} refused");
     assert!(read > 0 && refused > 0);
 }

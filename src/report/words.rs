@@ -23,10 +23,9 @@ pub fn dependency(linux: &Linux<'_>, dependency: Dependency) -> String {
             Some(bus) => format!("bridge above bus {}:{:02x} not in the dump", bus.segment, bus.number),
             None => String::from("bridge not in the dump"),
         },
-        Dependency::Requester(index) => format!(
-            "{}: segment made by a driver; which function's requester ID it uses is not in the dump",
-            address(topology, index)
-        ),
+        Dependency::Requester(segment) => {
+            format!("segment {segment}: a driver made it; whose requester ID it uses is not in the dump")
+        }
         Dependency::Aliases(index) => format!(
             "{}: uses other requester IDs, which are not in configuration space",
             address(topology, index)

@@ -56,5 +56,10 @@ pub(crate) fn plain(folder: &Path, name: &str, scratch: &Path) -> Option<PathBuf
 
 /// The command under test, without colour, with numbers instead of names.
 pub(crate) fn acsscan(arguments: &[&str]) -> std::process::Output {
-    Command::new(env!("CARGO_BIN_EXE_acsscan")).args(arguments).arg("-n").output().expect("runs")
+    Command::new(env!("CARGO_BIN_EXE_acsscan"))
+        .args(arguments)
+        .arg("-n")
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .output()
+        .expect("runs")
 }

@@ -115,7 +115,6 @@ pub struct SourceDocument {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cmdline: Option<String>,
     /// What could not be read, one line each.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub problems: Vec<String>,
 }
 

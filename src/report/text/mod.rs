@@ -66,7 +66,7 @@ impl View<'_> {
         let incomplete = functions.iter().filter(|function| !function.is_complete()).count();
         let complete = match incomplete {
             0 => String::from("complete"),
-            n if n == functions.len() => String::from("not all of any of them captured"),
+            n if n == functions.len() => String::from("none of them captured whole"),
             n => format!("{n} of them not captured whole"),
         };
         let Source { kind, path, kernel, .. } = self.source;

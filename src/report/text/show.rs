@@ -6,6 +6,7 @@ use super::{BOLD, View};
 use crate::anomaly::Presence;
 use crate::cap::acs::{Acs, AcsCapability, AcsControl};
 use crate::cap::id::{CapabilityId, ExtendedCapabilityId};
+use crate::cap::list::WalkError;
 use crate::config::HeaderLayout;
 use crate::function::{Function, Listed, ListedId};
 use crate::report::clean;
@@ -83,8 +84,10 @@ impl View<'_> {
             for listed in &detail.capabilities {
                 self.capability(out, index, function, listed)?;
             }
-            for stop in [&detail.standard_stop, &detail.extended_stop].into_iter().flatten() {
-                writeln!(out, "\tCapabilities: {stop}")?;
+            for stop in [detail.standard_stop, detail.extended_stop].into_iter().flatten() {
+                if let WalkError::NotCaptured { .. } = stop {
+                    writeln!(out, "\tCapabilities: {stop}")?;
+                }
             }
         }
         if function.acs.is_not_captured() {

@@ -8,6 +8,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use super::{Above, Guess, Linux, Requester};
+use crate::addr::Segment;
 use crate::cap::pcie::DevicePortType;
 use crate::db::Claim;
 use crate::route::evidence::Evidence;
@@ -92,8 +93,8 @@ pub enum Dependency {
     BridgeType(FunctionIndex),
     /// What is above this bus.
     BridgeAbove(BusIndex),
-    /// Whose requester ID the functions of this function's segment use.
-    Requester(FunctionIndex),
+    /// Whose requester ID the functions of this segment use.
+    Requester(Segment),
     /// Which requester IDs this function uses beside its own.
     Aliases(FunctionIndex),
 }
@@ -251,8 +252,8 @@ impl State<'_, '_> {
     /// Functions of a segment that a driver made, where the dump does not name the function that owns
     /// it: together, whatever their owner is.
     fn by_segment(&self, index: FunctionIndex, depends_on: &mut BTreeSet<Dependency>) -> Found {
-        depends_on.insert(Dependency::Requester(index));
         let segment = self.linux.topology.function(index)?.address.segment;
+        depends_on.insert(Dependency::Requester(segment));
         let owner = self.linux.segment_owner(segment);
         if let Some(group) = owner.and_then(|owner| self.group(owner)) {
             return Some((group, owner?, Cause::RequesterId));

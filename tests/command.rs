@@ -1,5 +1,6 @@
 //! The command as a user meets it: exit codes, one-line errors, nothing on standard output when there
 //! is no answer.
+#![cfg(feature = "cli")]
 
 mod support;
 

@@ -1,5 +1,6 @@
 //! What the command says about every case of `corpus/`, word for word, and that its JSON keeps to its
 //! own schema. `ACSSCAN_BLESS=1` rewrites what is expected.
+#![cfg(feature = "cli")]
 
 mod support;
 

@@ -1,4 +1,5 @@
 //! The kernel's own groups, on emulated and on real machines: the model must form the same ones.
+#![cfg(feature = "std")]
 
 mod support;
 

@@ -1,4 +1,5 @@
 //! lspci as a second opinion: where it decodes an ACS structure, the same bits must be decoded here.
+#![cfg(feature = "std")]
 
 mod support;
 

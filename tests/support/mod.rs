@@ -55,6 +55,7 @@ pub(crate) fn plain(folder: &Path, name: &str, scratch: &Path) -> Option<PathBuf
 }
 
 /// The command under test, without colour, with numbers instead of names.
+#[cfg(feature = "cli")]
 pub(crate) fn acsscan(arguments: &[&str]) -> std::process::Output {
     Command::new(env!("CARGO_BIN_EXE_acsscan"))
         .args(arguments)

@@ -46,6 +46,6 @@ pub(super) fn deliver<K: Sink>(
     let Some(address) = options.at.or_else(|| address_of(path)) else {
         return Err(Error::NoAddress { path: path.to_path_buf() });
     };
-    delivery.record(address, bytes, Attributes::default());
+    delivery.record(address, bytes, Attributes::of_config_file(bytes.len()));
     Ok(())
 }

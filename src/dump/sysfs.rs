@@ -21,7 +21,7 @@ use super::name;
 use super::tree::open_regular;
 use super::{Delivery, Host, ProblemKind};
 use crate::addr::{Sbdf, Segment};
-use crate::config::{SIZE, Source};
+use crate::config::{CONVENTIONAL_SIZE, SIZE, Source};
 use crate::function::{Attributes, HostBridge, Sink};
 
 /// Where sysfs lists PCI functions.
@@ -114,7 +114,7 @@ impl<'a, 'b, K: Sink> Reader<'a, 'b, K> {
             }
         };
         self.name_host_bridges(&directory);
-        let attributes = attributes(&directory);
+        let mut attributes = attributes(&directory);
         let path = directory.join("config");
         match open_regular(&path).and_then(|file| file.map(Config::open).transpose()) {
             Ok(Some(config)) => {
@@ -123,6 +123,7 @@ impl<'a, 'b, K: Sink> Reader<'a, 'b, K> {
                     self.delivery.problem(ProblemKind::Unreadable, Some(address), text);
                 }
                 self.limited = self.limited.saturating_add(usize::from(config.limited));
+                attributes.conventional_size = config.extent == CONVENTIONAL_SIZE && !config.limited;
                 self.delivery.record(address, &config, attributes);
                 return;
             }
@@ -183,7 +184,7 @@ fn attributes(directory: &Path) -> Attributes {
     let driver = target("driver").and_then(|name| name.into_string().ok());
     let group = target("iommu_group").and_then(|name| name.to_str()?.parse().ok());
     let physical_function = target("physfn").and_then(|name| address(&name));
-    Attributes { driver, kernel_group: group, physical_function, damaged_lines: 0 }
+    Attributes { driver, kernel_group: group, physical_function, ..Attributes::default() }
 }
 
 /// An open `config` file; the header is kept, the rest is read when it is asked for.

@@ -167,7 +167,7 @@ impl Walk<'_> {
         } else if is_text(bytes) {
             return;
         }
-        delivery.record(address, bytes, Attributes::default());
+        delivery.record(address, bytes, Attributes::of_config_file(bytes.len()));
         self.configs = self.configs.saturating_add(1);
     }
 }

@@ -18,9 +18,19 @@ pub struct Attributes {
     pub physical_function: Option<Sbdf>,
     /// Lines of hex text that could not be used, because something else was written into them.
     pub damaged_lines: u32,
+    /// The kernel's own `config` file of the function had 256 bytes: the kernel reads no more of it,
+    /// whatever the function has.
+    pub conventional_size: bool,
 }
 
 impl Attributes {
+    /// What is known of a function whose `config` file has this many bytes.
+    #[must_use]
+    pub fn of_config_file(bytes: usize) -> Self {
+        let conventional_size = bytes == usize::from(crate::config::CONVENTIONAL_SIZE);
+        Self { conventional_size, ..Self::default() }
+    }
+
     /// Whether nothing is known.
     #[must_use]
     pub fn is_empty(&self) -> bool {

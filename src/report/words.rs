@@ -41,6 +41,9 @@ pub fn guess(linux: &Linux<'_>, guess: Guess) -> String {
         Guess::NoAnswer => String::from("its configuration space gave no answer"),
         Guess::TypeNotCaptured => String::from("its capability list is not in the dump"),
         Guess::AcsNotCaptured => String::from("its extended configuration space is not in the dump"),
+        Guess::KernelReadsNoMore => {
+            String::from("the kernel's file of it ends at 256 bytes, so the kernel sees no ACS")
+        }
         Guess::BrokenList => {
             String::from("its capability list is broken, and the kernel finds nothing behind the break")
         }

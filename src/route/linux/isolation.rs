@@ -82,6 +82,8 @@ pub enum Guess {
     TypeNotCaptured,
     /// The extended capabilities were not captured.
     AcsNotCaptured,
+    /// The kernel's own `config` file ended before the extended capabilities.
+    KernelReadsNoMore,
     /// A list is broken; the kernel finds nothing behind the break.
     BrokenList,
     /// ACS Control reads FFFFh, which the kernel takes as all on.
@@ -110,7 +112,7 @@ pub(super) fn isolation(linux: &Linux<'_>, index: FunctionIndex) -> Isolation {
         | DevicePortType::PciToPcieBridge
         | DevicePortType::RootComplexEventCollector => certain(false, Basis::NeverIsolates(port_type)),
         DevicePortType::RootPort | DevicePortType::SwitchDownstreamPort => {
-            by_registers(linux, function, subject.as_ref(), true)
+            by_registers(linux, index, function, subject.as_ref(), true)
         }
         DevicePortType::Endpoint
         | DevicePortType::LegacyEndpoint
@@ -119,7 +121,7 @@ pub(super) fn isolation(linux: &Linux<'_>, index: FunctionIndex) -> Isolation {
             if !view.multi_function {
                 return certain(true, Basis::SingleFunction);
             }
-            by_registers(linux, function, subject.as_ref(), false)
+            by_registers(linux, index, function, subject.as_ref(), false)
         }
         DevicePortType::Reserved(_) => certain(true, Basis::NotJudged(port_type)),
     }
@@ -141,7 +143,13 @@ fn by_guess(function: &Function, port_type: Option<DevicePortType>, multi_functi
 }
 
 /// `pci_acs_flags_enabled`: what the capability register does not offer counts as on.
-fn by_registers(linux: &Linux<'_>, function: &Function, subject: Option<&Subject>, port: bool) -> Isolation {
+fn by_registers(
+    linux: &Linux<'_>,
+    index: FunctionIndex,
+    function: &Function,
+    subject: Option<&Subject>,
+    port: bool,
+) -> Isolation {
     let acs = match function.acs {
         Presence::Present(acs) => acs,
         Presence::Absent => return Isolation { isolates: false, basis: Basis::NoAcs, guess: None },
@@ -149,7 +157,11 @@ fn by_registers(linux: &Linux<'_>, function: &Function, subject: Option<&Subject
             return Isolation { isolates: false, basis: Basis::Unknown, guess: Some(Guess::BrokenList) };
         }
         Presence::NotCaptured => {
-            return Isolation { isolates: port, basis: Basis::Unknown, guess: Some(Guess::AcsNotCaptured) };
+            // Where the kernel's own file ends at 256 bytes, the kernel does not see ACS either.
+            let attributes = linux.topology.inventory().attributes(index);
+            let unseen = attributes.is_some_and(|known| known.conventional_size);
+            let guess = if unseen { Guess::KernelReadsNoMore } else { Guess::AcsNotCaptured };
+            return Isolation { isolates: port && !unseen, basis: Basis::Unknown, guess: Some(guess) };
         }
     };
     let mut guess = acs.control.reads_all_ones().then_some(Guess::ControlAllOnes);

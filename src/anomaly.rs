@@ -143,6 +143,8 @@ pub enum Anomaly {
         /// Offset of the header.
         at: u16,
     },
+    /// Every 256 bytes of extended space repeat the function's IDs: it is the first 256 bytes again.
+    ExtSpaceAliased,
     /// A structure is longer than the space behind its offset.
     CapStructureCut {
         /// Offset of the structure.
@@ -187,6 +189,7 @@ impl Anomaly {
             Self::ExtCapPointerOutOfRange { .. } => "ext-cap-pointer-out-of-range",
             Self::ExtCapListCycle { .. } => "ext-cap-list-cycle",
             Self::ExtCapAllOnes { .. } => "ext-cap-reads-all-ones",
+            Self::ExtSpaceAliased => "ext-space-aliased",
             Self::CapStructureCut { .. } => "cap-structure-cut",
             Self::AcsControlAllOnes { .. } => "acs-control-reads-all-ones",
             Self::AcsControlWithoutCapability { .. } => "acs-control-without-capability",
@@ -207,6 +210,7 @@ impl Anomaly {
                 | Self::ExtCapPointerOutOfRange { .. }
                 | Self::ExtCapListCycle { .. }
                 | Self::ExtCapAllOnes { .. }
+                | Self::ExtSpaceAliased
         )
     }
 }
@@ -234,6 +238,7 @@ impl fmt::Display for Anomaly {
             Self::ExtCapAllOnes { at } => {
                 write!(f, "extended capability header at {at:#05x} reads all ones")
             }
+            Self::ExtSpaceAliased => f.write_str("extended space repeats the first 256 bytes"),
             Self::CapStructureCut { at } => {
                 write!(f, "the structure at {at:#05x} does not fit into configuration space")
             }

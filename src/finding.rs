@@ -83,6 +83,9 @@ codes! {
     /// The dump lacks bytes that the answer needs.
     ConfigNotCaptured = "config-not-captured", Warning,
         "take the dump as root with all 4096 bytes: lspci -xxxx, or the config files of sysfs";
+    /// The reader lost a function, or bytes that nobody has counted.
+    InputIncomplete = "input-incomplete", Warning,
+        "nothing is said of what is missing: repair the input, or take it again";
     /// Every captured byte of the header reads FFh.
     ConfigReadsAllOnes = "config-reads-all-ones", Error,
         "the function is gone, asleep (D3cold) or not decoding: wake it and take the dump again";
@@ -107,6 +110,9 @@ codes! {
     /// An extended capability header reads all ones.
     ExtCapReadsAllOnes = "ext-cap-reads-all-ones", Error,
         "extended configuration space does not answer: check that the platform's ECAM works for it";
+    /// Extended space repeats the first 256 bytes.
+    ExtSpaceAliased = "ext-space-aliased", Warning,
+        "the platform does not reach extended configuration space: ACS is not known, and Linux sees none";
     /// A structure does not fit into configuration space.
     CapStructureCut = "cap-structure-cut", Error,
         "the structure is not complete, and was not used";
@@ -166,6 +172,7 @@ impl Code {
             Anomaly::ExtCapPointerOutOfRange { .. } => Self::ExtCapPointerOutOfRange,
             Anomaly::ExtCapListCycle { .. } => Self::ExtCapListCycle,
             Anomaly::ExtCapAllOnes { .. } => Self::ExtCapReadsAllOnes,
+            Anomaly::ExtSpaceAliased => Self::ExtSpaceAliased,
             Anomaly::CapStructureCut { .. } => Self::CapStructureCut,
             Anomaly::AcsControlAllOnes { .. } => Self::AcsControlReadsAllOnes,
             Anomaly::AcsControlWithoutCapability { .. } => Self::AcsControlWithoutCapability,
@@ -262,7 +269,7 @@ fn not_captured(topology: &Topology, found: &mut Vec<Finding>) {
 
 fn records(topology: &Topology, found: &mut Vec<Finding>) {
     let (differing, alike): (Vec<Repeat>, Vec<Repeat>) =
-        topology.inventory().repeats().iter().partition(|repeat| repeat.differ);
+        topology.inventory().repeats().partition(|repeat| repeat.differ);
     for (code, repeats, what) in [
         (Code::RecordsDiffer, differing, "more than once, with different content"),
         (Code::RecordRepeated, alike, "more than once"),
@@ -359,6 +366,7 @@ mod tests {
             Anomaly::ExtCapPointerOutOfRange { at: 0x100, target: 0x40 },
             Anomaly::ExtCapListCycle { at: 0x100, target: 0x100 },
             Anomaly::ExtCapAllOnes { at: 0x100 },
+            Anomaly::ExtSpaceAliased,
             Anomaly::CapStructureCut { at: 0xffc },
             Anomaly::AcsControlAllOnes { at: 0x106 },
             Anomaly::AcsControlWithoutCapability { at: 0x106, bits: 2 },

@@ -420,7 +420,8 @@ fn every_other_fact_is_an_entry_and_there_are_no_more() {
                 assert_eq!(Match { devices: Vec::new(), ..entry.matches.clone() }, matches);
             }
             "real_dma_device" => {
-                let ids = [0x201d, 0x28c0, 0x467f, 0x4c3d, 0x7d0b, 0x9a0b, 0xa77f, 0xad0b];
+                let ids =
+                    [0x201d, 0x28c0, 0x467f, 0x4c3d, 0x7d0b, 0x9a0b, 0xa77f, 0xad0b, 0xb06f, 0xb07f, 0xb60b];
                 let entry = by_name(&database, "vmd", &mut used);
                 assert_eq!((&entry.claim, expanded(entry)), (&Claim::OwnsSegment, ids.into()));
                 assert_eq!(Match { devices: Vec::new(), ..entry.matches.clone() }, matches);

@@ -160,10 +160,20 @@ pub struct ExtendedCapabilities<'c, S> {
 pub fn extended_capabilities<S: Source>(config: &ConfigSpace<S>) -> ExtendedCapabilities<'_, S> {
     let cursor = if config.reads_all_ones() {
         Cursor::Fail(WalkError::Anomaly(Anomaly::ConfigAllOnes))
+    } else if is_aliased(config) {
+        Cursor::Fail(WalkError::Anomaly(Anomaly::ExtSpaceAliased))
     } else {
         Cursor::At { from: 0, target: reg::EXTENDED_FIRST }
     };
     ExtendedCapabilities { config, cursor, visited: [0; 16] }
+}
+
+/// Whether every 256 bytes begin with the function's IDs: the platform drops the upper bits of the
+/// offset, and what reads as extended space is the first 256 bytes again. Source: Linux 7.2.13,
+/// drivers/pci/probe.c, `pci_ext_cfg_is_aliased`.
+fn is_aliased<S: Source>(config: &ConfigSpace<S>) -> bool {
+    let Some(ids) = config.u32(0).filter(|ids| *ids != u32::MAX && *ids != 0) else { return false };
+    (reg::EXTENDED_FIRST..crate::config::SIZE).step_by(0x100).all(|page| config.u32(page) == Some(ids))
 }
 
 impl<S: Source> Iterator for ExtendedCapabilities<'_, S> {

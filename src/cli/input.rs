@@ -6,9 +6,9 @@ use super::args::Common;
 use super::{Stop, verbs};
 use crate::addr::Sbdf;
 use crate::db::{self, Database};
-use crate::dump::{self, Input, Options};
+use crate::dump::{self, Input, Options, ProblemKind};
 use crate::function::Inventory;
-use crate::report::Source;
+use crate::report::{Problem, Source};
 use crate::topology::Topology;
 
 /// What was read.
@@ -39,9 +39,14 @@ pub(super) fn read(common: &Common, detail: bool) -> Result<Scanned, Stop> {
     let mut inventory = if detail { Inventory::with_detail() } else { Inventory::new() };
     let info = dump::read(&input, &options, &mut inventory)
         .map_err(|error| Stop::Input(format!("{error}{}", hint(&input).unwrap_or_default())))?;
-    let mut problems: Vec<String> = info.problems.iter().map(ToString::to_string).collect();
+    let problem = |problem: &dump::Problem| Problem {
+        text: problem.to_string(),
+        // Holes in a record are counted with the function.
+        loses: problem.kind != ProblemKind::DamagedLines,
+    };
+    let mut problems: Vec<Problem> = info.problems.iter().map(problem).collect();
     if info.problems_left_out > 0 {
-        problems.push(format!("and {} more problems", info.problems_left_out));
+        problems.push(Problem { text: format!("and {} more problems", info.problems_left_out), loses: true });
     }
     let source = Source {
         kind: info.kind.word().to_owned(),

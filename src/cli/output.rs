@@ -7,7 +7,9 @@ use anstream::{AutoStream, ColorChoice};
 use super::args::{Color, Common, OutputFormat};
 use super::input::Scanned;
 use super::{Exit, Stop};
+use crate::addr::Sbdf;
 use crate::finding::{self, Code, Finding};
+use crate::report::Source;
 use crate::report::json::{self, Body, Document, FindingDocument, SourceDocument};
 use crate::report::names::Names;
 use crate::report::text::View;
@@ -30,16 +32,20 @@ impl<'a> Answers<'a> {
         let grouping = linux.group();
         let mut findings = finding::findings(&scanned.topology);
         findings.extend(kernel_differs(scanned, &grouping));
+        findings.extend(lost(&scanned.source));
         finding::sort(&mut findings);
         Self { scanned, linux, grouping, findings }
     }
 
-    /// Only the findings about these functions.
+    /// Only the findings about these functions (sorted), and those about the input as a whole.
     pub(super) fn keep_findings_about(&mut self, selected: &[FunctionIndex]) {
         let functions = self.scanned.topology.functions();
-        let addresses: Vec<_> =
-            selected.iter().filter_map(|index| functions.get(*index)).map(|f| f.address).collect();
-        self.findings.retain(|finding| finding.functions.iter().any(|f| addresses.contains(f)));
+        let is_selected = |address: &Sbdf| {
+            let index = functions.binary_search_by_key(address, |function| function.address);
+            index.is_ok_and(|index| selected.binary_search(&index).is_ok())
+        };
+        self.findings
+            .retain(|finding| finding.functions.is_empty() || finding.functions.iter().any(is_selected));
     }
 
     /// Whether something that the answer needed was not captured. Of all functions, or of these.
@@ -51,10 +57,11 @@ impl<'a> Answers<'a> {
                 group.and_then(|group| self.grouping.groups.get(group)).is_none_or(|g| g.is_certain());
             !certain || functions.get(index).is_some_and(|function| !function.is_complete())
         };
-        match selected {
+        let functions = match selected {
             Some(selected) => selected.iter().any(|index| of(*index)),
             None => (0..functions.len()).any(of),
-        }
+        };
+        functions || self.scanned.source.has_losses()
     }
 
     /// The exit code, once the answer is written.
@@ -103,6 +110,19 @@ impl<'a> Answers<'a> {
         text(&mut out, &view)?;
         Ok(out.flush()?)
     }
+}
+
+/// A finding for each thing that the reader lost; those after the first few in one.
+fn lost(source: &Source) -> Vec<Finding> {
+    const SHOWN: usize = 20;
+    let losses = || source.problems.iter().filter(|problem| problem.loses);
+    let finding = |text: String| Finding::new(Code::InputIncomplete, Vec::new(), text);
+    let mut found: Vec<_> = losses().take(SHOWN).map(|problem| finding(problem.text.clone())).collect();
+    let more = losses().count().saturating_sub(SHOWN);
+    if more > 0 {
+        found.push(finding(format!("and {} more", finding::count(more, "loss"))));
+    }
+    found
 }
 
 /// A finding for each place where the running kernel formed other groups.

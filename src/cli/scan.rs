@@ -1,5 +1,7 @@
 //! No verb: the scan.
 
+use std::collections::BTreeSet;
+
 use super::args::Common;
 use super::output::Answers;
 use super::{Exit, Stop, address, input};
@@ -29,14 +31,16 @@ fn document(answers: &Answers<'_>, selected: Option<&[usize]>) -> ScanDocument {
     let mut ungrouped = json::ungrouped(topology, grouping);
     if let Some(selected) = selected {
         let of = |index: &usize| grouping.group_of.get(*index).copied().flatten();
-        let ids: Vec<usize> = selected.iter().filter_map(of).collect();
+        let ids: BTreeSet<usize> = selected.iter().filter_map(of).collect();
         groups.retain(|group| ids.contains(&group.id));
         let outside: Vec<usize> = selected.iter().filter(|index| of(index).is_none()).copied().collect();
         let address = |index: &usize| topology.function(*index).map(|f| f.address.to_string());
         ungrouped = outside.iter().filter_map(address).collect();
     }
     ScanDocument {
-        assumptions: Vec::new(),
+        assumptions: vec![String::from(
+            "the root complex passes traffic between devices on root buses through the IOMMU, as Linux assumes",
+        )],
         groups,
         ungrouped,
         kernel_groups: json::kernel_groups(topology),

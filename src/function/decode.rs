@@ -47,10 +47,16 @@ impl Extras {
         self.anomalies.iter().flatten().copied()
     }
 
-    /// Whether there is nothing to keep.
+    /// Whether there is nothing to keep: what is not present is absent, unless the function's
+    /// extended list was not walked to its end.
     #[must_use]
-    pub fn is_usual(&self) -> bool {
-        self.sriov.present().is_none()
+    pub fn is_usual(&self, function: &Function) -> bool {
+        let sriov_is_told = match self.sriov {
+            Presence::Present(_) => false,
+            Presence::Absent => true,
+            Presence::NotCaptured => function.extended_list != ListState::Complete,
+        };
+        sriov_is_told
             && self.egress_vector.is_none()
             && !self.multicast
             && self.root_complex_base.is_none()
@@ -100,6 +106,7 @@ pub fn decode<S: Source>(address: Sbdf, config: &ConfigSpace<S>) -> Decoded {
         pcie: Presence::NotCaptured,
         acs: Presence::NotCaptured,
         acs_dword_8: None,
+        registers_missing: false,
         ari: Presence::NotCaptured,
         ats: Presence::NotCaptured,
         standard_list: ListState::NotCaptured(0),
@@ -186,6 +193,14 @@ fn walk_standard<S: Source>(config: &ConfigSpace<S>, function: &mut Function, ex
         None if function.standard_list == ListState::Complete => Presence::Absent,
         None => Presence::NotCaptured,
     };
+    function.registers_missing = match function.pcie {
+        Presence::Present(pcie) => {
+            let forwards = pcie.port_type.is_downstream_facing();
+            forwards && pcie.ari_forwarding_supported.and(pcie.ari_forwarding_enabled).is_none()
+        }
+        Presence::Absent => false,
+        Presence::NotCaptured => pcie.is_some(),
+    };
 }
 
 fn summary<S: Source>(offset: u8, view: &Pcie<'_, S>) -> PcieSummary {
@@ -244,6 +259,10 @@ fn walk_extended<S: Source>(config: &ConfigSpace<S>, function: &mut Function, ex
     function.ari = missing(ari).and_then(|at| Presence::from(Ari::read(config, at)));
     function.ats = missing(ats).and_then(|at| Presence::from(Ats::read(config, at)));
     extras.sriov = missing(sriov).and_then(|at| Presence::from(SrIov::read(config, at)));
+    function.registers_missing |= (acs.is_some() && function.acs.is_not_captured())
+        || (ari.is_some() && function.ari.is_not_captured())
+        || (ats.is_some() && function.ats.is_not_captured())
+        || (sriov.is_some() && extras.sriov.is_not_captured());
     if let Presence::Present(structure) = function.acs {
         if let Some(anomaly) = structure.anomaly() {
             extras.note(anomaly);

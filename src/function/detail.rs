@@ -3,6 +3,7 @@
 
 use alloc::vec::Vec;
 
+use crate::anomaly::Presence;
 use crate::cap::id::{CapabilityId, ExtendedCapabilityId};
 use crate::cap::list::{WalkError, capabilities, extended_capabilities};
 use crate::cap::pasid::Pasid;
@@ -29,7 +30,7 @@ pub struct Listed {
 }
 
 /// The lists, and the structures that routing does not need.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Detail {
     /// Both lists in the order in which they are linked.
     pub capabilities: Vec<Listed>,
@@ -38,9 +39,9 @@ pub struct Detail {
     /// Why the extended list could not be walked to its end; `None` for conventional functions.
     pub extended_stop: Option<WalkError>,
     /// Page Request Interface.
-    pub pri: Option<Pri>,
+    pub pri: Presence<Pri>,
     /// Process Address Space ID.
-    pub pasid: Option<Pasid>,
+    pub pasid: Presence<Pasid>,
     /// Virtual Channel structures: VC and MFVC.
     pub vc: Vec<Vc>,
 }
@@ -49,7 +50,15 @@ impl Detail {
     /// Walks both lists of a function. `conventional` functions have no extended list.
     #[must_use]
     pub fn read<S: Source>(config: &ConfigSpace<S>, conventional: bool) -> Self {
-        let mut detail = Self::default();
+        let [mut pri, mut pasid] = [None; 2];
+        let mut detail = Self {
+            capabilities: Vec::new(),
+            standard_stop: None,
+            extended_stop: None,
+            pri: Presence::NotCaptured,
+            pasid: Presence::NotCaptured,
+            vc: Vec::new(),
+        };
         for entry in capabilities(config) {
             match entry {
                 Ok(entry) => detail
@@ -59,6 +68,8 @@ impl Detail {
             }
         }
         if conventional {
+            detail.pri = Presence::Absent;
+            detail.pasid = Presence::Absent;
             return detail;
         }
         for entry in extended_capabilities(config) {
@@ -66,22 +77,32 @@ impl Detail {
                 Ok(entry) => {
                     let id = ListedId::Extended(entry.id, entry.version);
                     detail.capabilities.push(Listed { id, offset: entry.offset });
-                    detail.read_structure(config, entry.id, entry.offset);
+                    match entry.id {
+                        ExtendedCapabilityId::PRI => _ = pri.get_or_insert(entry.offset),
+                        ExtendedCapabilityId::PASID => _ = pasid.get_or_insert(entry.offset),
+                        ExtendedCapabilityId::VC
+                        | ExtendedCapabilityId::MFVC
+                        | ExtendedCapabilityId::VC_WITH_MFVC => {
+                            detail.vc.extend(Vc::read(config, entry.offset));
+                        }
+                        _ => {}
+                    }
                 }
                 Err(error) => detail.extended_stop = Some(error),
             }
         }
+        let walked = detail.standard_stop.is_none() && detail.extended_stop.is_none();
+        detail.pri = structure(walked, pri, |at| Pri::read(config, at));
+        detail.pasid = structure(walked, pasid, |at| Pasid::read(config, at));
         detail
     }
+}
 
-    fn read_structure<S: Source>(&mut self, config: &ConfigSpace<S>, id: ExtendedCapabilityId, at: u16) {
-        match id {
-            ExtendedCapabilityId::PRI if self.pri.is_none() => self.pri = Pri::read(config, at),
-            ExtendedCapabilityId::PASID if self.pasid.is_none() => self.pasid = Pasid::read(config, at),
-            ExtendedCapabilityId::VC | ExtendedCapabilityId::MFVC | ExtendedCapabilityId::VC_WITH_MFVC => {
-                self.vc.extend(Vc::read(config, at));
-            }
-            _ => {}
-        }
+/// A structure at the place where a walk found it; absent only if the walk came to the end.
+fn structure<T>(walked: bool, found: Option<u16>, read: impl Fn(u16) -> Option<T>) -> Presence<T> {
+    match found {
+        Some(at) => Presence::from(read(at)),
+        None if walked => Presence::Absent,
+        None => Presence::NotCaptured,
     }
 }

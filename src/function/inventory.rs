@@ -1,7 +1,10 @@
 //! The functions of one dump, sorted by address, each once.
 
+use alloc::collections::BTreeMap;
+use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::cmp::Ordering;
 
 use super::{Detail, Extras, Function, decode};
 use crate::addr::{Sbdf, Segment};
@@ -29,6 +32,13 @@ impl Attributes {
     pub fn of_config_file(bytes: usize) -> Self {
         let conventional_size = bytes == usize::from(crate::config::CONVENTIONAL_SIZE);
         Self { conventional_size, ..Self::default() }
+    }
+
+    /// Takes what is not known from another record of the same function.
+    fn fill_from(&mut self, other: Self) {
+        self.driver = self.driver.take().or(other.driver);
+        self.kernel_group = self.kernel_group.or(other.kernel_group);
+        self.physical_function = self.physical_function.or(other.physical_function);
     }
 
     /// Whether nothing is known.
@@ -81,23 +91,31 @@ pub struct Repeat {
     pub differ: bool,
 }
 
-/// What only some functions have; `index` is into the functions.
-#[derive(Clone, Debug)]
+/// What only some functions have.
+#[derive(Clone, Debug, Default)]
 struct Side {
-    index: usize,
     extras: Option<Extras>,
     attributes: Attributes,
     detail: Option<Detail>,
 }
 
+impl Side {
+    fn is_empty(&self) -> bool {
+        self.extras.is_none() && self.detail.is_none() && self.attributes.is_empty()
+    }
+}
+
 /// The functions of one dump: sorted by address, each once, whatever the order and the repetitions of
-/// the input.
+/// the input. Its size is that of the functions, however often they come.
 #[derive(Clone, Debug, Default)]
 pub struct Inventory {
     functions: Vec<Function>,
-    sides: Vec<Side>,
+    /// By index into the functions.
+    sides: BTreeMap<usize, Side>,
+    /// Where each function is, from the first one on that came out of order.
+    places: Option<BTreeMap<Sbdf, usize>>,
     host_bridges: Vec<HostBridge>,
-    repeats: Vec<Repeat>,
+    repeats: BTreeMap<Sbdf, Repeat>,
     keep_detail: bool,
 }
 
@@ -114,79 +132,83 @@ impl Inventory {
         Self { keep_detail: true, ..Self::default() }
     }
 
-    /// Sorts the functions and settles repetitions: the record with the most captured bytes stays.
-    /// To be called when the reader is done.
+    /// Sorts the functions. To be called when the reader is done.
     #[must_use]
     pub fn finish(mut self) -> Self {
         self.host_bridges.sort_unstable();
         self.host_bridges.dedup();
-        if self.functions.windows(2).all(|pair| matches!(pair, [a, b] if a.address < b.address)) {
-            return self;
-        }
-        let mut numbered: Vec<(usize, Function)> =
-            core::mem::take(&mut self.functions).into_iter().enumerate().collect();
-        // The whole record takes part in the order, so that the order of the input does not.
-        numbered.sort_by(|(_, a), (_, b)| {
-            (a.address, core::cmp::Reverse(a.captured))
-                .cmp(&(b.address, core::cmp::Reverse(b.captured)))
-                .then_with(|| fingerprint(a).cmp(&fingerprint(b)))
-        });
-        let mut old_sides = core::mem::take(&mut self.sides);
-        old_sides.sort_unstable_by_key(|side| side.index);
-        for (old, function) in numbered {
-            let side = old_sides
-                .binary_search_by_key(&old, |side| side.index)
-                .ok()
-                .and_then(|at| old_sides.get_mut(at));
-            let same = self.functions.last().is_some_and(|last| last.address == function.address);
-            if same {
-                self.note_repeat(&function);
-                if let (Some(side), Some(index)) = (side, self.functions.len().checked_sub(1)) {
-                    self.merge_attributes(index, core::mem::take(&mut side.attributes));
-                }
-                continue;
-            }
-            if let Some(side) = side {
-                let moved = Side {
-                    index: self.functions.len(),
-                    extras: side.extras.take(),
-                    attributes: core::mem::take(&mut side.attributes),
-                    detail: side.detail.take(),
-                };
-                self.sides.push(moved);
+        let Some(places) = self.places.take() else { return self };
+        let mut functions: Vec<Option<Function>> = self.functions.into_iter().map(Some).collect();
+        let mut sides = core::mem::take(&mut self.sides);
+        self.functions = Vec::with_capacity(functions.len());
+        for old in places.into_values() {
+            let Some(function) = functions.get_mut(old).and_then(Option::take) else { continue };
+            if let Some(side) = sides.remove(&old) {
+                self.sides.insert(self.functions.len(), side);
             }
             self.functions.push(function);
         }
         self
     }
 
-    fn note_repeat(&mut self, other: &Function) {
-        let Some(kept) = self.functions.last() else { return };
-        let differ = other.captured == kept.captured && fingerprint(other) != fingerprint(kept);
-        match self.repeats.last_mut() {
-            Some(repeat) if repeat.address == other.address => {
-                repeat.records = repeat.records.saturating_add(1);
-                repeat.differ |= differ;
-            }
-            _ => self.repeats.push(Repeat { address: other.address, records: 2, differ }),
+    /// Where the function at `address` is, if it has come before.
+    fn place(&mut self, address: Sbdf) -> Option<usize> {
+        if let Some(places) = &self.places {
+            return places.get(&address).copied();
         }
+        if self.functions.last().is_none_or(|last| last.address < address) {
+            return None;
+        }
+        let found = self.functions.binary_search_by_key(&address, |function| function.address).ok();
+        if found.is_none() {
+            let places = self.functions.iter().enumerate().map(|(index, function)| (function.address, index));
+            self.places = Some(places.collect());
+        }
+        found
     }
 
-    /// Fills what is not known of function `index` from another record of it.
-    fn merge_attributes(&mut self, index: usize, other: Attributes) {
-        if other.is_empty() {
-            return;
+    fn add(&mut self, function: Function, side: Side) {
+        let index = self.functions.len();
+        if let Some(places) = &mut self.places {
+            places.insert(function.address, index);
         }
-        let known = match self.sides.last_mut() {
-            Some(side) if side.index == index => &mut side.attributes,
-            _ => {
-                self.sides.push(Side { index, extras: None, attributes: other, detail: None });
-                return;
+        if !side.is_empty() {
+            self.sides.insert(index, side);
+        }
+        self.functions.push(function);
+    }
+
+    /// Settles a repetition: the record with the most captured bytes stays; of several with as many, one
+    /// that does not depend on the order in which they came.
+    fn repeat(&mut self, index: usize, function: Function, mut side: Side) {
+        let Some(kept) = self.functions.get_mut(index) else { return };
+        let kept_side = self.sides.remove(&index).unwrap_or_default();
+        let address = function.address;
+        let repeat = self.repeats.entry(address).or_insert(Repeat { address, records: 1, differ: false });
+        repeat.records = repeat.records.saturating_add(1);
+        let replaces = match function.captured.cmp(&kept.captured) {
+            Ordering::Less => false,
+            Ordering::Greater => {
+                repeat.differ = false;
+                true
+            }
+            Ordering::Equal if function == *kept && side.extras == kept_side.extras => false,
+            Ordering::Equal => {
+                repeat.differ = true;
+                let text = |function: &Function, side: &Side| format!("{function:?} {:?}", side.extras);
+                text(&function, &side) < text(kept, &kept_side)
             }
         };
-        known.driver = known.driver.take().or(other.driver);
-        known.kernel_group = known.kernel_group.or(other.kernel_group);
-        known.physical_function = known.physical_function.or(other.physical_function);
+        let (mut stays, goes) = if replaces {
+            *kept = function;
+            (core::mem::take(&mut side), kept_side)
+        } else {
+            (kept_side, side)
+        };
+        stays.attributes.fill_from(goes.attributes);
+        if !stays.is_empty() {
+            self.sides.insert(index, stays);
+        }
     }
 
     /// The functions, sorted by address.
@@ -220,13 +242,12 @@ impl Inventory {
     }
 
     fn side(&self, index: usize) -> Option<&Side> {
-        let at = self.sides.binary_search_by_key(&index, |side| side.index).ok()?;
-        self.sides.get(at)
+        self.sides.get(&index)
     }
 
     /// Every function that has extras, with its index, in order of address.
     pub fn all_extras(&self) -> impl Iterator<Item = (usize, &Extras)> {
-        self.sides.iter().filter_map(|side| Some((side.index, side.extras.as_ref()?)))
+        self.sides.iter().filter_map(|(index, side)| Some((*index, side.extras.as_ref()?)))
     }
 
     /// The host bridge with this root bus, if the dump names it.
@@ -237,9 +258,8 @@ impl Inventory {
     }
 
     /// The addresses that the dump holds more than once.
-    #[must_use]
-    pub fn repeats(&self) -> &[Repeat] {
-        &self.repeats
+    pub fn repeats(&self) -> impl Iterator<Item = &Repeat> {
+        self.repeats.values()
     }
 }
 
@@ -248,27 +268,17 @@ impl Sink for Inventory {
         let decoded = decode(record.address, record.config);
         let conventional = decoded.function.pcie.is_absent();
         let detail = self.keep_detail.then(|| Detail::read(record.config, conventional));
-        let extras = (!decoded.extras.is_usual()).then_some(decoded.extras);
-        if extras.is_some() || detail.is_some() || !record.attributes.is_empty() {
-            let index = self.functions.len();
-            self.sides.push(Side { index, extras, attributes: record.attributes, detail });
+        let extras = (!decoded.extras.is_usual(&decoded.function)).then_some(decoded.extras);
+        let side = Side { extras, attributes: record.attributes, detail };
+        match self.place(record.address) {
+            Some(index) => self.repeat(index, decoded.function, side),
+            None => self.add(decoded.function, side),
         }
-        self.functions.push(decoded.function);
     }
 
     fn host_bridge(&mut self, host_bridge: HostBridge) {
         self.host_bridges.push(host_bridge);
     }
-}
-
-/// What tells two records of one function apart.
-fn fingerprint(function: &Function) -> impl Ord + use<> {
-    let acs = function.acs.present().map(|acs| (acs.offset, acs.capability.bits(), acs.control.bits()));
-    let ari = function.ari.present().map(|ari| (ari.offset, ari.capability(), ari.control()));
-    let ats = function.ats.present().map(|ats| (ats.offset, ats.capability(), ats.control()));
-    let pcie = function.pcie.present().map(|pcie| (pcie.offset, pcie.port_type, pcie.ari_forwarding_enabled));
-    let ids = (function.vendor_id, function.device_id, function.subsystem, function.class);
-    (ids, function.header_type.0, function.command, function.header, pcie, acs, ari, ats)
 }
 
 #[cfg(test)]
@@ -301,7 +311,7 @@ mod tests {
         assert_eq!(forward.functions(), backward.functions());
         assert_eq!(forward.functions().len(), 2);
         let address = "00:02.0".parse().expect("valid");
-        assert_eq!(forward.repeats(), [Repeat { address, records: 3, differ: true }]);
+        assert!(forward.repeats().eq(&[Repeat { address, records: 3, differ: true }]));
         let index = forward.index_of(address).expect("there");
         assert_eq!(forward.functions()[index].captured, 256);
         let driver = forward.attributes(index).and_then(|known| known.driver.as_deref());

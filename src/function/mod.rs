@@ -93,6 +93,8 @@ pub struct Function {
     pub ari: Presence<Ari>,
     /// ATS.
     pub ats: Presence<Ats>,
+    /// Whether a structure was found of which registers were not captured.
+    pub registers_missing: bool,
     /// How the standard capability list ended.
     pub standard_list: ListState,
     /// How the extended list ended; `Complete` for a conventional function, which has none.
@@ -144,15 +146,16 @@ impl Function {
     }
 
     /// Whether nothing that decoding asks for was missing: the function is proved conventional and
-    /// its 256 bytes were walked, or both lists were.
+    /// its 256 bytes were walked, or both lists were, and every register of what they lead to was
+    /// captured. A function with a reserved header layout is not known whole whatever was captured.
     #[must_use]
     pub fn is_complete(&self) -> bool {
         self.answers
             && self.header.is_some()
             && self.standard_list == ListState::Complete
             && self.extended_list == ListState::Complete
-            && !self.acs.is_not_captured()
-            && !self.pcie.is_not_captured()
+            && !self.registers_missing
+            && !matches!(self.header_type.layout(), HeaderLayout::Reserved(_))
     }
 }
 

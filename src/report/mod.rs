@@ -24,8 +24,25 @@ pub struct Source {
     pub kernel: Option<String>,
     /// Kernel command line of the machine, where known.
     pub cmdline: Option<String>,
-    /// What the reader could not do, one line each.
-    pub problems: Vec<String>,
+    /// What the reader could not do.
+    pub problems: Vec<Problem>,
+}
+
+/// Something that the reader could not do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// One line.
+    pub text: String,
+    /// Whether a function, or bytes that nobody has counted, are missing for it.
+    pub loses: bool,
+}
+
+impl Source {
+    /// Whether a function, or bytes that nobody has counted, are missing.
+    #[must_use]
+    pub fn has_losses(&self) -> bool {
+        self.problems.iter().any(|problem| problem.loses)
+    }
 }
 
 /// Text that a terminal may show: control characters, and those that turn the direction of writing,

@@ -2,7 +2,7 @@
 
 use crate::addr::Sbdf;
 use crate::finding::count;
-use crate::route::linux::{Cause, Dependency, Guess, Linux};
+use crate::route::linux::{Dependency, Guess, Linux};
 use crate::topology::{FunctionIndex, Topology};
 
 /// What a group rests on, in one sentence.
@@ -26,6 +26,11 @@ pub fn dependency(linux: &Linux<'_>, dependency: Dependency) -> String {
         Dependency::Requester(segment) => {
             format!("segment {segment}: a driver made it; whose requester ID it uses is not in the dump")
         }
+        Dependency::EnabledLate(index) => format!(
+            "{}: taken as isolating when its siblings were grouped; kernels from 6.15 on enable its ACS only \
+             then, unless firmware had",
+            address(topology, index)
+        ),
         Dependency::Aliases(index) => format!(
             "{}: uses other requester IDs, which are not in configuration space",
             address(topology, index)
@@ -43,6 +48,9 @@ pub fn guess(linux: &Linux<'_>, guess: Guess) -> String {
         Guess::AcsNotCaptured => String::from("its extended configuration space is not in the dump"),
         Guess::KernelReadsNoMore => {
             String::from("the kernel's file of it ends at 256 bytes, so the kernel sees no ACS")
+        }
+        Guess::AriNotCaptured => {
+            String::from("whether ARI makes it one of several functions of a device is not in the dump")
         }
         Guess::BrokenList => {
             String::from("its capability list is broken, and the kernel finds nothing behind the break")
@@ -63,25 +71,13 @@ pub fn guess(linux: &Linux<'_>, guess: Guess) -> String {
     }
 }
 
-/// Why functions joined a group, to be read after "because".
-#[must_use]
-pub fn cause(cause: Cause) -> &'static str {
-    match cause {
-        Cause::RequesterId => "requests from behind it carry its requester ID",
-        Cause::PathDoesNotIsolate => "it is on the way to the root and does not isolate",
-        Cause::MultiFunction => "functions of one device, none of which isolates",
-        Cause::Alias => "they use each other's requester ID",
-        Cause::KernelSays => "the dump does not tell, and the running kernel had them together",
-    }
-}
-
 /// `31 groups`, with the number of those that are predicted.
 #[must_use]
 pub fn groups(total: usize, predicted: usize) -> String {
     let total = count(total, "group");
     match predicted {
         0 => format!("{total}, all certain"),
-        n => format!("{total}, {n} of them predicted: the dump does not tell everything"),
+        n => format!("{total}, {n} of them predicted: see what each depends on"),
     }
 }
 

@@ -5,7 +5,7 @@ use alloc::string::String;
 use core::fmt;
 
 use crate::addr::Sbdf;
-use crate::cap::acs::{AcsCapability, AcsControl};
+use crate::cap::acs::AcsControl;
 use crate::cap::pcie::DevicePortType;
 use crate::db::Layer;
 
@@ -96,18 +96,6 @@ impl fmt::Display for Evidence {
 pub fn control_tokens(bits: AcsControl, sign: char) -> String {
     let mut text = String::new();
     for (token, bit) in AcsControl::TOKENS {
-        if bits.contains(bit) {
-            push(&mut text, token, sign);
-        }
-    }
-    text
-}
-
-/// lspci's tokens of these capability bits, each with `+` or `-`.
-#[must_use]
-pub fn capability_tokens(bits: AcsCapability, sign: char) -> String {
-    let mut text = String::new();
-    for (token, bit) in AcsCapability::TOKENS {
         if bits.contains(bit) {
             push(&mut text, token, sign);
         }

@@ -18,7 +18,6 @@ use alloc::vec::Vec;
 use crate::addr::{Sbdf, Segment};
 use crate::anomaly::Presence;
 use crate::cap::sriov::SrIov;
-use crate::config::ClassCode;
 use crate::function::{Function, Inventory, ListState};
 
 /// Index of a function in [`Topology::functions`].
@@ -208,13 +207,35 @@ impl Topology {
     #[must_use]
     pub fn uses_ari(&self, bus: BusIndex) -> Option<bool> {
         let bus = self.bus(bus)?;
-        let function_0 = self.function(bus.first).filter(|f| f.address.bdf.devfn() == 0);
-        let has_ari = match function_0.map(|f| f.ari) {
-            Some(Presence::Present(_)) => Some(true),
-            Some(Presence::Absent) => return Some(false),
-            _ => None,
+        let has_ari = match self.ari_of_function_0(bus) {
+            Presence::Present(()) => Some(true),
+            Presence::Absent => return Some(false),
+            Presence::NotCaptured => None,
         };
-        let forwards = match bus.parent {
+        let forwards = self.forwards_ari_to(bus);
+        match (forwards, has_ari) {
+            (Some(false), _) => Some(false),
+            (Some(true), Some(true)) => Some(true),
+            _ => None,
+        }
+    }
+
+    /// Where [`uses_ari`](Self::uses_ari) has no answer: the better guess. Linux lets a bridge forward
+    /// ARI only where function 0 has it, and always where it can.
+    #[must_use]
+    pub fn probably_uses_ari(&self, bus: BusIndex) -> bool {
+        self.bus(bus).is_some_and(|bus| {
+            self.forwards_ari_to(bus) == Some(true) || self.ari_of_function_0(bus) == Presence::Present(())
+        })
+    }
+
+    fn ari_of_function_0(&self, bus: &Bus) -> Presence<()> {
+        let function_0 = self.function(bus.first).filter(|f| f.address.bdf.devfn() == 0);
+        function_0.map_or(Presence::NotCaptured, |function| function.ari.map(|_| ()))
+    }
+
+    fn forwards_ari_to(&self, bus: &Bus) -> Option<bool> {
+        match bus.parent {
             Parent::Bridge(bridge) => match self.function(bridge)?.pcie {
                 Presence::Present(pcie) => pcie.ari_forwarding_enabled,
                 Presence::Absent => Some(false),
@@ -222,11 +243,6 @@ impl Topology {
             },
             Parent::Root => Some(false),
             Parent::VirtualFunctions(_) | Parent::Orphan(_) => None,
-        };
-        match (forwards, has_ari) {
-            (Some(false), _) => Some(false),
-            (Some(true), Some(true)) => Some(true),
-            _ => None,
         }
     }
 
@@ -247,12 +263,6 @@ impl Topology {
     #[must_use]
     pub fn bus_defects(&self) -> &[BusDefect] {
         &self.defects
-    }
-
-    /// Whether the dump holds a function through which AMD's IOMMU is found (class 0806h).
-    #[must_use]
-    pub fn has_amd_iommu(&self) -> bool {
-        self.functions().iter().any(|f| f.answers && f.class.class() == ClassCode::IOMMU)
     }
 }
 

@@ -8,7 +8,8 @@ use super::registers::{
     self, AcsDocument, AriRegisters, EnableRegisters, SriovRegisters, StructureDocument, VcDocument,
 };
 use crate::anomaly::{Anomaly, Presence};
-use crate::function::{Detail, ListState, Listed, ListedId};
+use crate::function::{Listed, ListedId};
+use crate::report::clean;
 use crate::route::linux::Linux;
 use crate::topology::{FunctionIndex, Kind};
 
@@ -91,7 +92,7 @@ pub struct AriForwardingDocument {
     pub enabled: Option<bool>,
 }
 
-/// Bus numbers of a bridge, in hexadecimal.
+/// Bus numbers of a bridge.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct BusesDocument {
     /// Primary Bus Number.
@@ -156,7 +157,7 @@ impl From<Anomaly> for AnomalyDocument {
 }
 
 impl FunctionDocument {
-    /// Describes function `index`; `None` if there is none.
+    /// Describes function `index`; `None` if there is none, or its capabilities were not kept.
     #[must_use]
     pub fn new(linux: &Linux<'_>, index: FunctionIndex) -> Option<Self> {
         let topology = linux.topology();
@@ -172,10 +173,7 @@ impl FunctionDocument {
         };
         let pcie = function.pcie.present();
         let isolation = linux.isolation(index);
-        let nothing = Detail::default();
-        let detail = inventory.detail(index).unwrap_or(&nothing);
-        let walked =
-            function.pcie.is_absent() || (pcie.is_some() && function.extended_list == ListState::Complete);
+        let detail = inventory.detail(index)?;
         Some(Self {
             address: function.address.to_string(),
             vendor: ids.map(|(vendor, _)| format!("{vendor:#06x}")),
@@ -190,7 +188,10 @@ impl FunctionDocument {
             multifunction: function.answers.then_some(function.header_type.multi_function()),
             function_kind,
             physical_function: physical.map(|physical| physical.address.to_string()),
-            driver: inventory.attributes(index).and_then(|known| known.driver.clone()),
+            driver: inventory
+                .attributes(index)
+                .and_then(|known| known.driver.as_deref())
+                .map(|driver| clean(driver).into_owned()),
             port_type: match function.pcie {
                 Presence::Present(pcie) => Some(pcie.port_type.word()),
                 Presence::Absent => Some("none"),
@@ -205,16 +206,16 @@ impl FunctionDocument {
             }),
             captured: function.captured,
             buses: function.bus_range().zip(function.primary_bus()).map(|(range, primary)| BusesDocument {
-                primary: format!("{primary:02x}"),
-                secondary: format!("{:02x}", range.secondary),
-                subordinate: format!("{:02x}", range.subordinate),
+                primary: format!("{primary:#04x}"),
+                secondary: format!("{:#04x}", range.secondary),
+                subordinate: format!("{:#04x}", range.subordinate),
             }),
             acs: AcsDocument::new(linux, index, function),
             ari: registers::ari(function.ari),
             sriov: registers::sriov(topology.sriov(index)),
             ats: registers::ats(function.ats),
-            pri: registers::pri(found(detail.pri, walked)),
-            pasid: registers::pasid(found(detail.pasid, walked)),
+            pri: registers::pri(detail.pri),
+            pasid: registers::pasid(detail.pasid),
             vc: detail.vc.iter().map(VcDocument::from).collect(),
             linux: JudgementDocument {
                 isolates: isolation.isolates,
@@ -229,14 +230,5 @@ impl FunctionDocument {
                 .map(AnomalyDocument::from)
                 .collect(),
         })
-    }
-}
-
-/// What a walk found; absent only if it came to the end of the list.
-fn found<T>(structure: Option<T>, walked: bool) -> Presence<T> {
-    match structure {
-        Some(structure) => Presence::Present(structure),
-        None if walked => Presence::Absent,
-        None => Presence::NotCaptured,
     }
 }

@@ -85,15 +85,16 @@ pub fn ungrouped(topology: &Topology, grouping: &Grouping) -> Vec<String> {
 /// The running kernel's groups; `None` if the dump has none.
 #[must_use]
 pub fn kernel_groups(topology: &Topology) -> Option<Vec<KernelGroupDocument>> {
-    let mut groups: BTreeMap<u32, Vec<String>> = BTreeMap::new();
+    let mut groups: Vec<KernelGroupDocument> = Vec::new();
+    let mut place: BTreeMap<u32, usize> = BTreeMap::new();
     for (index, group) in compare::kernel_groups(topology).into_iter().enumerate() {
-        if let Some(id) = group {
-            groups.entry(id).or_default().push(address(topology, index));
-        }
+        let Some(id) = group else { continue };
+        let at = *place.entry(id).or_insert_with(|| {
+            groups.push(KernelGroupDocument { id, functions: Vec::new() });
+            groups.len().saturating_sub(1)
+        });
+        groups.get_mut(at).into_iter().for_each(|group| group.functions.push(address(topology, index)));
     }
-    let mut groups: Vec<_> =
-        groups.into_iter().map(|(id, functions)| KernelGroupDocument { id, functions }).collect();
-    groups.sort_by(|a, b| a.functions.first().cmp(&b.functions.first()));
     (!groups.is_empty()).then_some(groups)
 }
 

@@ -19,7 +19,7 @@ use std::io;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::Source;
+use super::{Source, clean};
 use crate::finding::{Finding, Severity};
 use crate::route::evidence::Evidence;
 use crate::topology::Topology;
@@ -126,10 +126,11 @@ impl SourceDocument {
             kind: source.kind.clone(),
             path: source.path.clone(),
             functions: topology.functions().len(),
-            complete: topology.functions().iter().all(|function| function.is_complete()),
-            kernel: source.kernel.clone(),
-            cmdline: source.cmdline.clone(),
-            problems: source.problems.clone(),
+            complete: !source.has_losses()
+                && topology.functions().iter().all(|function| function.is_complete()),
+            kernel: source.kernel.as_deref().map(|kernel| clean(kernel).into_owned()),
+            cmdline: source.cmdline.as_deref().map(|cmdline| clean(cmdline).into_owned()),
+            problems: source.problems.iter().map(|problem| clean(&problem.text).into_owned()).collect(),
         }
     }
 }

@@ -11,6 +11,7 @@ use crate::cap::pasid::Pasid;
 use crate::cap::pri::Pri;
 use crate::cap::sriov::SrIov;
 use crate::cap::vc::Vc;
+use crate::db::Claim;
 use crate::function::Function;
 use crate::route::linux::{Basis, Linux};
 use crate::topology::FunctionIndex;
@@ -217,7 +218,10 @@ impl AcsDocument {
     #[must_use]
     pub fn new(linux: &Linux<'_>, index: FunctionIndex, function: &Function) -> Self {
         let acs = function.acs.present();
-        let vector = linux.topology().inventory().extras(index).and_then(|extras| extras.egress_vector);
+        // Where registers are 32 bits wide, the control register stands in the vector's place.
+        let wide = matches!(linux.isolation(index).basis, Basis::WideRegisters { .. });
+        let extras = linux.topology().inventory().extras(index).filter(|_| !wide);
+        let vector = extras.and_then(|extras| extras.egress_vector);
         let dwords = acs.map_or(0, |acs| usize::from(acs.capability.vector_bits()).div_ceil(32));
         Self {
             presence: PresenceDocument::from(&function.acs),
@@ -252,6 +256,13 @@ impl EffectiveDocument {
                 capability: acs.map(|acs| acs.capability.into()),
                 control: Some(control.into()),
             }),
+            Basis::Registers { ignoring: Some(entry), .. } => acs.map(|acs| Self {
+                source: "database",
+                layout: "standard",
+                entry: name(entry),
+                capability: Some(without(acs.capability, linux, entry).into()),
+                control: Some(acs.control.into()),
+            }),
             _ => acs.map(|acs| Self {
                 source: "registers",
                 layout: "standard",
@@ -263,6 +274,16 @@ impl EffectiveDocument {
                 ),
             }),
         }
+    }
+}
+
+/// Capability bits less those that a database entry has the kernel ignore.
+fn without(capability: AcsCapability, linux: &Linux<'_>, entry: usize) -> AcsCapability {
+    match linux.database().entries().get(entry).map(|entry| &entry.claim) {
+        Some(Claim::IgnoreAcsCapability { cleared }) => {
+            capability.difference(AcsCapability::from_bits_retain(cleared.bits()))
+        }
+        _ => capability,
     }
 }
 

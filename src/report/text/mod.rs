@@ -65,14 +65,19 @@ impl View<'_> {
         let functions = self.topology().functions();
         let incomplete = functions.iter().filter(|function| !function.is_complete()).count();
         let complete = match incomplete {
+            0 if self.source.has_losses() => String::from("not all that there is"),
             0 => String::from("complete"),
-            n if n == functions.len() => String::from("none of them captured whole"),
-            n => format!("{n} of them not captured whole"),
+            n if n == functions.len() => String::from("none of them known whole"),
+            n => format!("{n} of them not known whole"),
         };
         let Source { kind, path, kernel, .. } = self.source;
         let kernel = kernel.as_deref().map(|kernel| format!(", Linux {}", clean(kernel))).unwrap_or_default();
         let total = count(functions.len(), "function");
-        writeln!(out, "{BOLD}Source{BOLD:#}  {} ({kind}{kernel}): {total}, {complete}", clean(path))
+        writeln!(out, "{BOLD}Source{BOLD:#}  {} ({kind}{kernel}): {total}, {complete}", clean(path))?;
+        for problem in &self.source.problems {
+            self.paragraph(out, 8, &clean(&problem.text))?;
+        }
+        Ok(())
     }
 
     /// The findings, each with what to do about it.
@@ -92,7 +97,9 @@ impl View<'_> {
             let shown: Vec<String> = finding.functions.iter().take(8).map(ToString::to_string).collect();
             let more = finding.functions.len().saturating_sub(shown.len());
             let more = if more == 0 { String::new() } else { format!(" and {more} more") };
-            self.paragraph(out, 4, &format!("{}{more}: {}", shown.join(", "), clean(&finding.message)))?;
+            let colon = if shown.is_empty() { "" } else { ": " };
+            let text = format!("{}{more}{colon}{}", shown.join(", "), clean(&finding.message));
+            self.paragraph(out, 4, &text)?;
             for evidence in &finding.evidence {
                 let text = format!("{}: {evidence}", evidence.function());
                 self.paragraph(out, 6, &clean(&text))?;

@@ -14,9 +14,6 @@ use crate::topology::FunctionIndex;
 /// Those of the writer.
 pub fn scan(out: &mut impl Write, view: &View<'_>, selected: Option<&[FunctionIndex]>) -> io::Result<()> {
     view.source(out)?;
-    for problem in &view.source.problems {
-        view.paragraph(out, 8, &crate::report::clean(problem))?;
-    }
     view.summary(out)?;
     if let Some(selected) = selected {
         return of_functions(out, view, selected);

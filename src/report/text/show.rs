@@ -187,11 +187,11 @@ impl View<'_> {
                 ),
                 _ => Ok(()),
             },
-            ExtendedCapabilityId::PRI => match detail.and_then(|detail| detail.pri) {
+            ExtendedCapabilityId::PRI => match detail.and_then(|detail| detail.pri.present()) {
                 Some(pri) if pri.offset == at => writeln!(out, "\t\tPRICtl:\tEnable{}", sign(pri.enabled())),
                 _ => Ok(()),
             },
-            ExtendedCapabilityId::PASID => match detail.and_then(|detail| detail.pasid) {
+            ExtendedCapabilityId::PASID => match detail.and_then(|detail| detail.pasid.present()) {
                 Some(pasid) if pasid.offset == at => writeln!(
                     out,
                     "\t\tPASIDCap: Max PASID Width: {:02x}\n\t\tPASIDCtl: Enable{}",
@@ -209,7 +209,8 @@ impl View<'_> {
         writeln!(out, "\t\tACSCap:\t{}", capability(acs.capability))?;
         writeln!(out, "\t\tACSCtl:\t{}", control(acs.capability, acs.control))?;
         let extras = self.topology().inventory().extras(index);
-        if let Some(vector) = extras.and_then(|extras| extras.egress_vector) {
+        let wide = matches!(self.linux.isolation(index).basis, Basis::WideRegisters { .. });
+        if let Some(vector) = extras.and_then(|extras| extras.egress_vector).filter(|_| !wide) {
             let dwords = usize::from(acs.capability.vector_bits()).div_ceil(32);
             let shown = vector.iter().take(dwords);
             let shown: Vec<String> =

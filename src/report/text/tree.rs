@@ -57,7 +57,12 @@ fn add_bus(
     for function in topology.on_bus(index) {
         let mut node = Tree::new(label(view, bus, function));
         for child in below.get(function).into_iter().flatten() {
-            if let Some(bus) = topology.bus(*child) {
+            let Some(bus) = topology.bus(*child) else { continue };
+            if let Parent::Orphan(_) = bus.parent {
+                let mut gap = Tree::new(format!("[{:02x}] bridge not in the dump", bus.number));
+                add_bus(&mut gap, view, bus, *child, below, spilled);
+                node.push(gap);
+            } else {
                 add_bus(&mut node, view, bus, *child, below, spilled);
             }
         }

@@ -7,7 +7,7 @@ use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec;
 use alloc::vec::Vec;
 
-use super::{Above, Guess, Linux, Requester};
+use super::{Above, Basis, Guess, Linux, REQUIRED, Requester};
 use crate::addr::Segment;
 use crate::cap::pcie::DevicePortType;
 use crate::db::Claim;
@@ -97,6 +97,9 @@ pub enum Dependency {
     Requester(Segment),
     /// Which requester IDs this function uses beside its own.
     Aliases(FunctionIndex),
+    /// Whether ACS of this function was on before its siblings were grouped: recent kernels enable and
+    /// group one function after the other, older ones enable all of them first.
+    EnabledLate(FunctionIndex),
 }
 
 impl Join {
@@ -141,6 +144,8 @@ impl Linux<'_> {
             group_of: vec![None; count],
             aliases: self.aliases(),
             first_of_kernel_group: BTreeMap::new(),
+            possible_owners: self.possible_owners(),
+            assigning: 0,
         };
         let is_virtual = |index: &FunctionIndex| self.topology.kind(*index).is_virtual();
         let ordinary = (0..count).filter(|index| !is_virtual(index));
@@ -175,11 +180,16 @@ struct State<'l, 'a> {
     aliases: Vec<(FunctionIndex, Vec<usize>)>,
     /// For each group of the running kernel: the first function of it that was assigned.
     first_of_kernel_group: BTreeMap<u32, FunctionIndex>,
+    /// Functions that could own a segment which a driver made.
+    possible_owners: Vec<FunctionIndex>,
+    /// The function that is being assigned.
+    assigning: FunctionIndex,
 }
 
 impl State<'_, '_> {
     fn assign(&mut self, index: FunctionIndex) {
         let mut depends_on = BTreeSet::new();
+        self.assigning = index;
         let mut found = self.find(index, &mut depends_on);
         if !depends_on.is_empty() {
             found = self.as_the_kernel_says(index).unwrap_or(found);
@@ -287,13 +297,15 @@ impl State<'_, '_> {
         depends_on: &mut BTreeSet<Dependency>,
     ) -> Option<FunctionIndex> {
         let mut at = index;
+        let mut guessed = false;
         while let Some(bridge) = self.bridge_above(at, depends_on) {
             at = bridge;
             if self.linux.claims(bridge, |claim| matches!(claim, Claim::TranslationRoot)) {
                 return None;
             }
             let view = self.linux.view(bridge);
-            if view.guessed {
+            if view.guessed && !guessed {
+                guessed = true;
                 depends_on.insert(Dependency::BridgeType(bridge));
             }
             match view.port_type {
@@ -321,18 +333,23 @@ impl State<'_, '_> {
         at
     }
 
-    /// What a path that is not certain rests on.
+    /// What a path that is not certain rests on: the nearest function that is guessed. Those above it
+    /// are what its own group rests on.
     fn add_path(&self, bridge: FunctionIndex, depends_on: &mut BTreeSet<Dependency>) {
         let mut at = Some(bridge);
         while let Some(index) = at {
-            self.add_isolation(index, depends_on);
+            if self.add_isolation(index, depends_on) {
+                return;
+            }
             at = self.bridge_above(index, depends_on);
         }
     }
 
-    fn add_isolation(&self, index: FunctionIndex, depends_on: &mut BTreeSet<Dependency>) {
+    /// Whether the function's isolation is a guess, which is then noted.
+    fn add_isolation(&self, index: FunctionIndex, depends_on: &mut BTreeSet<Dependency>) -> bool {
         let guess = self.linux.isolation(index).guess;
         depends_on.extend(guess.map(|guess| Dependency::Isolation(index, guess)));
+        guess.is_some()
     }
 
     /// `get_pci_alias_group`.
@@ -359,14 +376,14 @@ impl State<'_, '_> {
         };
         let aliasing_here = self.aliases.partition_point(|(index, _)| *index < bus.start);
         let anyone = self.aliases.get(aliasing_here).is_some_and(|(index, _)| *index < bus.end);
+        let mut noted = false;
         for other in bus.filter(|other| anyone && *other != index) {
             let mut aliases = false;
             for (from, to) in [(index, other), (other, index)] {
                 match alias_of(from).map_or(Some(false), |(_, entries)| self.covers(entries, from, to)) {
                     Some(covered) => aliases |= covered,
-                    None => {
-                        depends_on.insert(Dependency::Aliases(from));
-                    }
+                    None if noted => {}
+                    None => noted = depends_on.insert(Dependency::Aliases(from)),
                 }
             }
             if !aliases {
@@ -403,19 +420,30 @@ impl State<'_, '_> {
         seen: &mut [u64; 4],
         depends_on: &mut BTreeSet<Dependency>,
     ) -> Found {
-        if !self.linux.view(index).multi_function {
-            return None;
-        }
+        let view = self.linux.view(index);
         let slot = self.linux.topology.in_slot(index);
-        if slot.len() > 1 {
+        if slot.len() > 1 && (view.multi_function || view.multi_function_guessed) {
             self.add_isolation(index, depends_on);
         }
-        if self.linux.isolation(index).isolates {
+        if !view.multi_function {
+            return None;
+        }
+        let late = self.is_late(index);
+        if self.linux.isolation(index).isolates && !late {
             return None;
         }
         for other in slot.filter(|other| *other != index && !self.linux.is_ungrouped(*other)) {
             self.add_isolation(other, depends_on);
-            if self.linux.isolation(other).isolates {
+            let other_late = self.is_late(other);
+            if self.linux.isolation(other).isolates && !other_late {
+                continue;
+            }
+            if late || other_late {
+                // As dumped it isolates; it may not have when its siblings were grouped.
+                let mut seen = *seen;
+                if self.alias_group(other, &mut seen, depends_on).is_some() {
+                    depends_on.insert(Dependency::EnabledLate(if late { index } else { other }));
+                }
                 continue;
             }
             if let Some((group, _, _)) = self.alias_group(other, seen, depends_on) {
@@ -425,16 +453,42 @@ impl State<'_, '_> {
         None
     }
 
+    /// Whether the function isolates by controls that the kernel has yet to turn on: recent kernels do so
+    /// just before they group it. Source: Linux 7.3.4, drivers/iommu/iommu.c, `iommu_init_device`;
+    /// drivers/pci/pci-driver.c, `pci_dma_configure`. Kernels before 6.15 do so when they find it.
+    fn is_late(&self, index: FunctionIndex) -> bool {
+        let by_enabling = match self.linux.isolation(index).basis {
+            Basis::Registers { control, .. } | Basis::WideRegisters { control, .. } => {
+                control.intersects(REQUIRED)
+            }
+            _ => false,
+        };
+        by_enabling
+            && index != self.assigning
+            && self.group(index).is_none()
+            && self.linux.isolation(index).isolates
+    }
+
     /// Sorts, and lets a guess about one function count for that function's own group too: had it
     /// been wrong, others would have joined there.
     fn finish(mut self) -> Grouping {
         let mut carried = Vec::new();
+        let mut unowned = None;
         for group in &self.groups {
             for dependency in &group.depends_on {
-                if let Dependency::Isolation(index, _) | Dependency::BridgeType(index) = dependency {
-                    carried.extend(self.group(*index).map(|target| (target, *dependency)));
+                match dependency {
+                    Dependency::Isolation(index, _) | Dependency::BridgeType(index) => {
+                        carried.extend(self.group(*index).map(|target| (target, *dependency)));
+                    }
+                    Dependency::Requester(_) => unowned = unowned.or(Some(*dependency)),
+                    _ => {}
                 }
             }
+        }
+        // Any function that could own such a segment may be in a larger group.
+        if let Some(dependency) = unowned {
+            let owners = self.possible_owners.iter().filter_map(|index| self.group(*index));
+            carried.extend(owners.map(|target| (target, dependency)));
         }
         for (target, dependency) in carried {
             if let Some(group) = self.groups.get_mut(target) {

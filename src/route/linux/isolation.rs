@@ -8,7 +8,7 @@ use super::{Linux, REQUIRED};
 use crate::anomaly::Presence;
 use crate::cap::acs::{AcsCapability, AcsControl};
 use crate::cap::pcie::DevicePortType;
-use crate::db::{Claim, Condition, ConditionKind, Subject};
+use crate::db::{Claim, Condition, ConditionKind, Entry, Subject};
 use crate::function::{Function, ListState};
 use crate::route::evidence::{Evidence, control_tokens};
 use crate::topology::FunctionIndex;
@@ -50,8 +50,10 @@ pub enum Basis {
     Registers {
         /// Offset of the structure.
         offset: u16,
-        /// ACS Capability as the kernel uses it.
+        /// ACS Capability as it reads.
         capability: AcsCapability,
+        /// The database entry that has the kernel ignore bits of it.
+        ignoring: Option<usize>,
         /// ACS Control.
         control: AcsControl,
         /// Required controls that are not on.
@@ -84,6 +86,9 @@ pub enum Guess {
     AcsNotCaptured,
     /// The kernel's own `config` file ended before the extended capabilities.
     KernelReadsNoMore,
+    /// Whether ARI is in use, and so whether the function is one of several of a device, was not
+    /// captured.
+    AriNotCaptured,
     /// A list is broken; the kernel finds nothing behind the break.
     BrokenList,
     /// ACS Control reads FFFFh, which the kernel takes as all on.
@@ -96,6 +101,14 @@ pub enum Guess {
 
 /// Judges one function whose [`View`](super::View) is known.
 pub(super) fn isolation(linux: &Linux<'_>, index: FunctionIndex) -> Isolation {
+    let mut isolation = judge(linux, index);
+    if linux.view(index).multi_function_guessed {
+        isolation.guess = isolation.guess.or(Some(Guess::AriNotCaptured));
+    }
+    isolation
+}
+
+fn judge(linux: &Linux<'_>, index: FunctionIndex) -> Isolation {
     let Some(function) = linux.topology.function(index) else { return Isolation::default() };
     let view = linux.view(index);
     let subject = linux.subject(index);
@@ -166,14 +179,17 @@ fn by_registers(
     };
     let mut guess = acs.control.reads_all_ones().then_some(Guess::ControlAllOnes);
     let mut capability = acs.capability;
+    let mut ignoring = None;
     if let Some((entry, cleared)) = subject.and_then(|subject| ignored_bits(linux, subject)) {
         capability = capability.difference(AcsCapability::from_bits_retain(cleared.bits()));
+        ignoring = Some(entry);
         if missing(acs.capability, acs.control) != missing(capability, acs.control) {
             guess = guess.or(Some(Guess::KernelVersion(entry)));
         }
     }
     let missing = missing(capability, acs.control);
-    let basis = Basis::Registers { offset: acs.offset, capability, control: acs.control, missing };
+    let (offset, control) = (acs.offset, acs.control);
+    let basis = Basis::Registers { offset, capability: acs.capability, ignoring, control, missing };
     Isolation { isolates: missing.is_empty(), basis, guess }
 }
 
@@ -198,13 +214,20 @@ fn by_database(
     function: &Function,
     subject: &Subject,
 ) -> Option<Isolation> {
+    let view = linux.view(index);
+    let guessed = |entry: &Entry| {
+        let by_type = !entry.matches.port_types.is_empty() || entry.matches.pcie.is_some();
+        (view.guessed && by_type).then_some(Guess::TypeNotCaptured)
+    };
     for (found, entry) in linux.entries(subject) {
         let basis = Basis::Database(found);
         match &entry.claim {
             Claim::Isolates { services, ignored } => {
                 let isolates = services.contains(REQUIRED.difference(*ignored));
                 match conditions(linux, index, &entry.conditions) {
-                    Conditions::None => return Some(Isolation { isolates, basis, guess: None }),
+                    Conditions::None => {
+                        return Some(Isolation { isolates, basis, guess: guessed(entry) });
+                    }
                     Conditions::GuessedToHold => {
                         return Some(Isolation { isolates, basis, guess: Some(Guess::Condition(found)) });
                     }
@@ -215,7 +238,9 @@ fn by_database(
                     Conditions::DoesNotApply => {}
                 }
             }
-            Claim::DoesNotIsolate => return Some(Isolation { isolates: false, basis, guess: None }),
+            Claim::DoesNotIsolate => {
+                return Some(Isolation { isolates: false, basis, guess: guessed(entry) });
+            }
             Claim::AcsLayout { capability_offset, control_offset } => {
                 return Some(by_wide_registers(function, found, *capability_offset, *control_offset));
             }
@@ -316,7 +341,7 @@ impl Isolation {
                 value: u32::from(function.header_type.0),
             }],
             Basis::NoAcs => vec![absent("ACS capability", "absent")],
-            Basis::Registers { offset, control, missing, capability } => {
+            Basis::Registers { offset, control, missing, capability, ignoring } => {
                 let sign = if missing.is_empty() { '+' } else { '-' };
                 let mut evidence =
                     vec![register("ACS Control", offset.saturating_add(6), control, missing, sign)];
@@ -330,6 +355,7 @@ impl Isolation {
                         value: u32::from(capability.bits()),
                     });
                 }
+                evidence.extend(ignoring.and_then(|entry| linux.entry_evidence(index, entry)));
                 evidence
             }
             Basis::WideRegisters { entry, control_offset, control, missing } => {

@@ -20,8 +20,9 @@ use alloc::vec::Vec;
 
 use crate::addr::Segment;
 use crate::cap::acs::AcsControl;
-use crate::config::ClassCode;
+use crate::config::{ClassCode, HeaderLayout};
 use crate::db::{Claim, Database, Entry, Layer, Subject};
+use crate::function::Function;
 use crate::topology::{FunctionIndex, Parent, Topology};
 
 /// The ACS controls that Linux asks for: Source Validation, Request Redirect, Completion Redirect and
@@ -78,7 +79,7 @@ impl<'a> Linux<'a> {
             views: Vec::with_capacity(count),
             isolations: Vec::with_capacity(count),
             paths: Vec::with_capacity(count),
-            has_amd_iommu: topology.has_amd_iommu(),
+            has_amd_iommu: topology.functions().iter().any(is_amd_iommu),
             driver_segments: Vec::new(),
             segment_owners: Vec::new(),
         };
@@ -170,21 +171,23 @@ impl<'a> Linux<'a> {
     }
 
     /// Whether the kernel puts the function into no group: the function through which AMD's IOMMU is
-    /// found, and AMD's host bridge beside it.
+    /// found, AMD's host bridge beside it (a rule of thumb: firmware tables decide), and what has a
+    /// header layout that the kernel does not take.
     #[must_use]
     pub fn is_ungrouped(&self, index: FunctionIndex) -> bool {
         let Some(function) = self.topology.function(index) else { return false };
-        if !function.answers || function.vendor_id != VENDOR_AMD {
+        // The kernel takes no device with a header layout that it does not know.
+        if function.answers && matches!(function.header_type.layout(), HeaderLayout::Reserved(_)) {
+            return true;
+        }
+        if !is_of_amd(function) {
             return false;
         }
         match function.class.class() {
             ClassCode::IOMMU => true,
             ClassCode::HOST_BRIDGE if function.address.bdf.devfn() == 0 => {
-                self.topology.in_slot(index).filter(|other| *other != index).any(|other| {
-                    self.topology
-                        .function(other)
-                        .is_some_and(|f| f.answers && f.class.class() == ClassCode::IOMMU)
-                })
+                let mut others = self.topology.in_slot(index);
+                others.any(|other| self.topology.function(other).is_some_and(is_amd_iommu))
             }
             _ => false,
         }
@@ -214,6 +217,18 @@ impl<'a> Linux<'a> {
         let at = self.driver_segments.binary_search(&segment).ok()?;
         (self.segment_owners.len() == self.driver_segments.len())
             .then(|| self.segment_owners.get(at).copied())?
+    }
+
+    /// Functions that could own a segment which Linux's VMD driver made: Intel's RAID controllers
+    /// (class 0104h) of ordinary segments.
+    fn possible_owners(&self) -> Vec<FunctionIndex> {
+        let could = |function: &Function| {
+            function.vendor_id == 0x8086
+                && function.class.class() == 0x0104
+                && function.address.segment.0 < FIRST_SEGMENT_OF_DRIVERS
+        };
+        let functions = self.topology.functions().iter().enumerate();
+        functions.filter(|(_, function)| could(function)).map(|(index, _)| index).collect()
     }
 
     /// Number of the root bus above a function, as far as the dump leads.
@@ -272,6 +287,15 @@ enum Requester {
     Unknown,
 }
 
-const VENDOR_AMD: u16 = 0x1022;
+/// AMD, and Hygon, which makes the same parts.
+fn is_of_amd(function: &Function) -> bool {
+    function.answers && matches!(function.vendor_id, 0x1022 | 0x1d94)
+}
+
+/// The function through which AMD's IOMMU is found.
+fn is_amd_iommu(function: &Function) -> bool {
+    is_of_amd(function) && function.class.class() == ClassCode::IOMMU
+}
+
 /// Linux numbers the segments that its VMD driver makes from here up.
 const FIRST_SEGMENT_OF_DRIVERS: u32 = 0x1_0000;

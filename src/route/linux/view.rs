@@ -13,6 +13,8 @@ pub struct View {
     pub port_type: Option<DevicePortType>,
     /// Whether the dump does not tell the type, so that it is guessed.
     pub guessed: bool,
+    /// Whether the dump does not tell if ARI is in use, so that the multi-function flag is guessed.
+    pub multi_function_guessed: bool,
     /// The kernel's multi-function flag (`pdev->multifunction`): bit 7 of this function's Header Type,
     /// set for every function but the first of its device, clear for virtual functions.
     pub multi_function: bool,
@@ -39,11 +41,9 @@ pub(super) fn view(
         Parent::Bridge(bridge) => above(bridge).and_then(|view| view.port_type),
         _ => None,
     };
-    View {
-        port_type: port_type.map(|port_type| corrected(port_type, bridge)),
-        guessed,
-        multi_function: multi_function(topology, index, function),
-    }
+    let (multi_function, multi_function_guessed) = multi_function(topology, index, function);
+    let port_type = port_type.map(|port_type| corrected(port_type, bridge));
+    View { port_type, guessed, multi_function, multi_function_guessed }
 }
 
 /// A type that cannot be where it is is turned into the one that can. Source: Linux 7.2.13,
@@ -70,16 +70,24 @@ fn guess(function: &Function, parent: Parent) -> Option<DevicePortType> {
     }
 }
 
-/// Source: Linux 7.2.13, drivers/pci/probe.c, `pci_scan_slot`; drivers/pci/iov.c,
-/// `pci_iov_add_virtfn`.
-fn multi_function(topology: &Topology, index: FunctionIndex, function: &Function) -> bool {
+/// The flag, and whether it is a guess. Source: Linux 7.2.13, drivers/pci/probe.c, `pci_scan_slot`,
+/// `pci_configure_ari`; drivers/pci/iov.c, `pci_iov_add_virtfn`.
+fn multi_function(topology: &Topology, index: FunctionIndex, function: &Function) -> (bool, bool) {
+    let bdf = function.address.bdf;
     if topology.kind(index).is_virtual() {
-        return false;
+        return (false, false);
     }
-    if function.header_type.multi_function() || function.address.bdf.function() > 0 {
-        return true;
+    if function.pcie.is_absent() {
+        return (function.header_type.multi_function() || bdf.function() > 0, false);
     }
-    // With ARI all functions of the bus are one device, and only devfn 0 is its first.
-    let ari = topology.bus_of(index).and_then(|bus| topology.uses_ari(bus));
-    function.address.bdf.devfn() > 0 && ari == Some(true)
+    if function.header_type.multi_function() || bdf.function() > 0 || bdf.devfn() == 0 {
+        return (function.header_type.multi_function() || bdf.function() > 0, false);
+    }
+    // With ARI all functions of the bus are one device, and only devfn 0 is its first. The kernel lets
+    // a port forward ARI only where devfn 0 below has it.
+    let Some(bus) = topology.bus_of(index) else { return (false, false) };
+    match topology.uses_ari(bus) {
+        Some(ari) => (ari, false),
+        None => (topology.probably_uses_ari(bus), true),
+    }
 }

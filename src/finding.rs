@@ -13,7 +13,7 @@ use crate::addr::Sbdf;
 use crate::anomaly::{Anomaly, Presence};
 use crate::function::Repeat;
 use crate::route::evidence::Evidence;
-use crate::topology::{BusDefect, FunctionIndex, Kind, Topology};
+use crate::topology::{BusDefect, FunctionIndex, HiddenBridge, Kind, Topology};
 
 /// How much a finding matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -68,6 +68,20 @@ macro_rules! codes {
             #[must_use]
             pub const fn severity(self) -> Severity {
                 match self { $(Self::$name => Severity::$severity,)* }
+            }
+
+            /// Whether it says that part of the hierarchy is hidden or not in the dump, so that an answer
+            /// about its functions is not conclusive.
+            #[must_use]
+            pub const fn is_missing_part(self) -> bool {
+                matches!(
+                    self,
+                    Self::EndpointWithoutPort
+                        | Self::DownstreamPortMisplaced
+                        | Self::UpstreamPortWithoutDownstreamPorts
+                        | Self::OrphanBus
+                        | Self::InputIncomplete
+                )
             }
 
             /// What to do about it; empty if nothing can be done.
@@ -140,6 +154,21 @@ codes! {
     /// Nothing leads to a bus.
     OrphanBus = "orphan-bus", Warning,
         "the dump lacks the bridge, or it is hidden: add it, or take what is said of these functions with care";
+    /// An endpoint without its port.
+    EndpointWithoutPort = "endpoint-without-port", Warning,
+        "its port is hidden or not in the dump: what stands between it and the rest is not known";
+    /// A switch downstream port without its upstream port.
+    DownstreamPortMisplaced = "downstream-port-misplaced", Warning,
+        "the upstream port of its switch is hidden or not in the dump";
+    /// A switch upstream port without downstream ports.
+    UpstreamPortWithoutDownstreamPorts = "upstream-port-without-downstream-ports", Warning,
+        "the downstream ports of its switch are hidden or not in the dump";
+    /// A device number above 0 below a link.
+    DeviceNumberBelowLink = "device-number-below-link", Warning,
+        "a link has room for one device: a bridge may be hidden between the port and these functions";
+    /// A conventional function directly below a PCIe port.
+    ConventionalBelowPciePort = "conventional-below-pcie-port", Note,
+        "a bridge to a conventional bus may be hidden, or the device hides its PCI Express capability";
     /// Enabled virtual functions are not in the dump.
     VirtualFunctionsMissing = "virtual-functions-missing", Note,
         "they were not dumped, or came after the dump: nothing is said of them";
@@ -217,11 +246,40 @@ pub fn findings(topology: &Topology) -> Vec<Finding> {
     not_captured(topology, &mut found);
     records(topology, &mut found);
     virtual_functions(topology, &mut found);
+    hidden_bridges(topology, &mut found);
     for defect in topology.bus_defects() {
         found.extend(bus_defect(topology, *defect));
     }
     sort(&mut found);
     found
+}
+
+/// One finding for each sign, with all functions that show it.
+fn hidden_bridges(topology: &Topology, found: &mut Vec<Finding>) {
+    for (sign, index) in topology.hidden_bridges() {
+        let Some(address) = address(topology, index) else { continue };
+        let (code, what) = match sign {
+            HiddenBridge::EndpointWithoutPort => {
+                (Code::EndpointWithoutPort, "PCIe endpoint on a bus that no PCIe port leads to")
+            }
+            HiddenBridge::DownstreamPortMisplaced => {
+                (Code::DownstreamPortMisplaced, "switch downstream port that is not below an upstream port")
+            }
+            HiddenBridge::UpstreamPortWithoutDownstreamPorts => {
+                (Code::UpstreamPortWithoutDownstreamPorts, "switch upstream port without downstream ports")
+            }
+            HiddenBridge::DeviceNumberBelowLink => {
+                (Code::DeviceNumberBelowLink, "device number above 0 below a link, without ARI")
+            }
+            HiddenBridge::ConventionalBelowPciePort => {
+                (Code::ConventionalBelowPciePort, "conventional function directly below a PCIe port")
+            }
+        };
+        match found.last_mut() {
+            Some(last) if last.code == code => last.functions.push(address),
+            _ => found.push(Finding::new(code, vec![address], String::from(what))),
+        }
+    }
 }
 
 /// Most severe first, then by code and address.

@@ -61,7 +61,7 @@ impl<'a> Answers<'a> {
             Some(selected) => selected.iter().any(|index| of(*index)),
             None => (0..functions.len()).any(of),
         };
-        functions || self.scanned.source.has_losses()
+        functions || self.findings.iter().any(|finding| finding.code.is_missing_part())
     }
 
     /// The exit code, once the answer is written.

@@ -9,9 +9,11 @@
 
 mod build;
 mod check;
+mod sign;
 mod vf;
 
 pub use check::BusDefect;
+pub use sign::HiddenBridge;
 
 use alloc::vec::Vec;
 

@@ -114,6 +114,29 @@ fn a_bus_without_a_bridge_is_an_orphan_below_the_tightest_range() {
 }
 
 #[test]
+fn functions_that_stand_oddly_are_told() {
+    let mut conventional = vec![0; 256];
+    conventional[0] = 1;
+    let t = topology(&[
+        ("00:01.0", function(4, Some((1, 1)))),
+        ("00:02.0", function(0, None)),
+        ("00:03.0", function(5, Some((2, 2)))),
+        ("00:04.0", function(6, Some((3, 3)))),
+        ("00:05.0", conventional.clone()),
+        ("01:00.0", conventional),
+        ("01:01.0", function(0, None)),
+    ]);
+    let expected = [
+        (HiddenBridge::EndpointWithoutPort, at(&t, "00:02.0")),
+        (HiddenBridge::DownstreamPortMisplaced, at(&t, "00:04.0")),
+        (HiddenBridge::UpstreamPortWithoutDownstreamPorts, at(&t, "00:03.0")),
+        (HiddenBridge::DeviceNumberBelowLink, at(&t, "01:01.0")),
+        (HiddenBridge::ConventionalBelowPciePort, at(&t, "01:00.0")),
+    ];
+    assert_eq!(t.hidden_bridges(), expected);
+}
+
+#[test]
 fn loops_of_bus_numbers_make_no_loop_of_parents() {
     let t = topology(&[
         ("01:00.0", function(6, Some((2, 2)))),

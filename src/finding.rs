@@ -79,6 +79,7 @@ macro_rules! codes {
                     Self::EndpointWithoutPort
                         | Self::DownstreamPortMisplaced
                         | Self::UpstreamPortWithoutDownstreamPorts
+                        | Self::FunctionZeroMissing
                         | Self::OrphanBus
                         | Self::InputIncomplete
                 )
@@ -163,6 +164,9 @@ codes! {
     /// A switch upstream port without downstream ports.
     UpstreamPortWithoutDownstreamPorts = "upstream-port-without-downstream-ports", Warning,
         "the downstream ports of its switch are hidden or not in the dump";
+    /// Function 0 of a device is not in the dump.
+    FunctionZeroMissing = "function-zero-missing", Warning,
+        "other functions of the device may be missing, too, and would be in one group with it";
     /// A device number above 0 below a link.
     DeviceNumberBelowLink = "device-number-below-link", Warning,
         "a link has room for one device: a bridge may be hidden between the port and these functions";
@@ -183,6 +187,9 @@ codes! {
     /// Lines of hex could not be used.
     HexLineDamaged = "hex-line-damaged", Warning,
         "something was written into the dump: redirect standard error elsewhere and take it again";
+    /// The running kernel has formed no groups.
+    NoKernelGroups = "no-kernel-groups", Warning,
+        "the IOMMU is off or absent: nothing can be assigned safely until it is on; the groups are those that would be formed then";
     /// The kernel's groups are not those of the model.
     KernelGroupsDiffer = "kernel-groups-differ", Warning,
         "registers changed after boot, the kernel is patched, or the dump is not complete";
@@ -267,6 +274,9 @@ fn hidden_bridges(topology: &Topology, found: &mut Vec<Finding>) {
             }
             HiddenBridge::UpstreamPortWithoutDownstreamPorts => {
                 (Code::UpstreamPortWithoutDownstreamPorts, "switch upstream port without downstream ports")
+            }
+            HiddenBridge::FunctionZeroMissing => {
+                (Code::FunctionZeroMissing, "device whose function 0 is not in the dump")
             }
             HiddenBridge::DeviceNumberBelowLink => {
                 (Code::DeviceNumberBelowLink, "device number above 0 below a link, without ARI")

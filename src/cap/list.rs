@@ -34,7 +34,7 @@ pub enum WalkError {
 impl fmt::Display for WalkError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NotCaptured { at } => write!(f, "the list goes on at {at:#05x}, not captured"),
+            Self::NotCaptured { at } => write!(f, "what stands at {at:#05x} was not captured"),
             Self::Anomaly(anomaly) => anomaly.fmt(f),
         }
     }

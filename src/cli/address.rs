@@ -28,6 +28,9 @@ fn find(topology: &Topology, name: &str) -> Result<FunctionIndex, Stop> {
 }
 
 fn not_an_address(name: &str) -> String {
+    if std::path::Path::new(name).exists() {
+        return format!("{name}: a file is named with --dump: acsscan --dump {name}");
+    }
     let close = verbs().into_iter().find(|verb| {
         let shared = verb.chars().zip(name.chars()).filter(|(a, b)| a == b).count();
         shared >= 2 && verb.len().abs_diff(name.len()) <= 2

@@ -36,7 +36,6 @@ Exit codes:
 /// The whole command line.
 #[derive(Debug, Parser)]
 #[command(name = "acsscan", version, about = ABOUT, long_about = LONG_ABOUT, after_help = EXAMPLES)]
-#[command(args_conflicts_with_subcommands = false, disable_help_subcommand = true)]
 pub(super) struct Cli {
     #[command(flatten)]
     pub(super) common: Common,
@@ -100,8 +99,14 @@ pub(super) struct Common {
     #[arg(long, value_name = "FILE", global = true)]
     pub(super) ids: Option<PathBuf>,
     /// Numbers instead of names
-    #[arg(short = 'n', long, global = true)]
-    pub(super) numeric: bool,
+    #[arg(short = 'n', long, global = true, action = clap::ArgAction::Count)]
+    pub(super) numeric: u8,
+    /// Domains are always shown; taken because lspci has it
+    #[arg(short = 'D', global = true, hide = true)]
+    pub(super) domains: bool,
+    /// Taken because lspci has it
+    #[arg(short = 'v', global = true, hide = true, action = clap::ArgAction::Count)]
+    pub(super) verbose: u8,
     /// When to use colour
     #[arg(long, value_name = "WHEN", global = true, default_value = "auto")]
     pub(super) color: Color,

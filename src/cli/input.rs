@@ -31,6 +31,12 @@ pub(super) fn read(common: &Common, detail: bool) -> Result<Scanned, Stop> {
         #[cfg(not(feature = "mmap"))]
         mmap: false,
     };
+    let meant_for_a_dump =
+        common.at.is_some() || common.segment != 0 || common.start_bus != 0 || options.mmap;
+    if meant_for_a_dump && common.dump.as_ref().is_none_or(Option::is_none) {
+        let text = "--at, --segment, --start-bus and --mmap say how to read a dump: name it with --dump";
+        return Err(Stop::Usage(String::from(text)));
+    }
     let input = match common.dump.clone().flatten() {
         None => Input::Live { sysfs_root: common.sysfs_root.clone() },
         Some(path) if path.as_os_str() == "-" => Input::Stdin,

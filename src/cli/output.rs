@@ -8,6 +8,7 @@ use super::args::{Color, Common, OutputFormat};
 use super::input::Scanned;
 use super::{Exit, Stop};
 use crate::addr::Sbdf;
+use crate::dump::Format;
 use crate::finding::{self, Code, Finding};
 use crate::report::Source;
 use crate::report::json::{self, Body, Document, FindingDocument, SourceDocument};
@@ -33,6 +34,7 @@ impl<'a> Answers<'a> {
         let mut findings = finding::findings(&scanned.topology);
         findings.extend(kernel_differs(scanned, &grouping));
         findings.extend(lost(&scanned.source));
+        findings.extend(no_kernel_groups(scanned));
         finding::sort(&mut findings);
         Self { scanned, linux, grouping, findings }
     }
@@ -112,6 +114,14 @@ impl<'a> Answers<'a> {
     }
 }
 
+/// sysfs links each function to its group, if there are any.
+fn no_kernel_groups(scanned: &Scanned) -> Option<Finding> {
+    let none = compare::kernel_groups(&scanned.topology).iter().all(Option::is_none);
+    let sysfs = scanned.source.kind == Format::Sysfs.word();
+    let text = "sysfs links no function to an IOMMU group: the kernel has formed none";
+    (sysfs && none).then(|| Finding::new(Code::NoKernelGroups, Vec::new(), String::from(text)))
+}
+
 /// A finding for each thing that the reader lost; those after the first few in one.
 fn lost(source: &Source) -> Vec<Finding> {
     const SHOWN: usize = 20;
@@ -148,7 +158,8 @@ fn kernel_differs(scanned: &Scanned, grouping: &Grouping) -> Vec<Finding> {
 
 fn names(common: &Common) -> Result<Names, Stop> {
     match &common.ids {
-        _ if common.numeric => Ok(Names::numeric()),
+        // -nn asks lspci for names and numbers, which is what is shown anyway.
+        _ if common.numeric == 1 => Ok(Names::numeric()),
         Some(path) => Names::from_file(path).map_err(Stop::Input),
         None => Ok(Names::of_system()),
     }

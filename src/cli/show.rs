@@ -47,7 +47,7 @@ fn select(
         .map(|(index, _)| index)
         .collect();
     if selected.is_empty() {
-        return Err(Stop::Input(String::from("no function of the dump is selected; show -t lists them all")));
+        eprintln!("acsscan: no function is selected; show -t lists them all");
     }
     Ok(selected)
 }

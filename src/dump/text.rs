@@ -214,8 +214,15 @@ impl Reader {
         let attributes = core::mem::take(&mut self.attributes);
         let (lines, hole) = (attributes.damaged_lines, record.extent().saturating_sub(record.captured()));
         if lines > 0 || hole > 0 {
-            let text =
-                format!("{lines} damaged hex line(s), {hole} byte(s) missing between others: not captured");
+            let text = match (lines, hole) {
+                (0, hole) => format!("{hole} byte(s) missing between others: not captured"),
+                (lines, 0) => format!("{lines} damaged hex line(s)"),
+                (lines, hole) => {
+                    format!(
+                        "{lines} damaged hex line(s), {hole} byte(s) missing between others: not captured"
+                    )
+                }
+            };
             delivery.problem(ProblemKind::DamagedLines, Some(address), text);
         }
         self.hex_records = self.hex_records.saturating_add(1);
@@ -242,6 +249,17 @@ impl Reader {
     }
 
     fn finish<K: Sink>(&mut self, delivery: &mut Delivery<'_, K>) {
+        if let State::Record { address, .. } = self.state {
+            // lspci prints 64 (for CardBus bridges 128), 256 or 4096 bytes.
+            let extent = self.body.record().extent();
+            if !matches!(extent, 0 | 64 | 128 | 256 | 4096) {
+                let text = format!(
+                    "the text ends in the middle of this function, after {extent} bytes: functions behind it \
+                     may be missing"
+                );
+                delivery.problem(ProblemKind::Truncated, Some(address), text);
+            }
+        }
         self.finish_record(delivery);
         self.state = State::Start;
     }

@@ -49,7 +49,10 @@ impl Names {
     pub fn function(&self, topology: &Topology, index: FunctionIndex) -> String {
         let Some(function) = topology.function(index) else { return String::new() };
         if !function.answers {
-            return String::from("(configuration space gave no answer)");
+            return String::from(match function.captured {
+                0..16 => "(header not captured)",
+                _ => "(configuration space reads all ones)",
+            });
         }
         let revision = match function.revision {
             0 => String::new(),

@@ -26,6 +26,9 @@ pub fn dependency(linux: &Linux<'_>, dependency: Dependency) -> String {
         Dependency::Requester(segment) => {
             format!("segment {segment}: a driver made it; whose requester ID it uses is not in the dump")
         }
+        Dependency::KernelSays(group) => {
+            format!("the running kernel's group {group}: the dump does not hold what would tell without it")
+        }
         Dependency::EnabledLate(index) => format!(
             "{}: taken as isolating when its siblings were grouped; kernels from 6.15 on enable its ACS only \
              then, unless firmware had",

@@ -18,6 +18,8 @@ pub enum HiddenBridge {
     DownstreamPortMisplaced,
     /// A switch upstream port without downstream ports on its secondary bus.
     UpstreamPortWithoutDownstreamPorts,
+    /// A function above 0 of a device whose function 0 is not in the dump, though every device has one.
+    FunctionZeroMissing,
     /// A device number above 0 below a port whose link has room for one device, and ARI is off.
     DeviceNumberBelowLink,
     /// A conventional function directly below a PCIe port.
@@ -40,6 +42,14 @@ impl Topology {
         let function = self.function(index)?;
         if self.kind(index).is_virtual() || !function.answers {
             return None;
+        }
+        let bdf = function.address.bdf;
+        let in_slot = self.in_slot(index);
+        // With ARI only the first slot of the bus has a function 0.
+        let ari = self.bus_of(index).is_some_and(|bus| self.uses_ari(bus) != Some(false));
+        let alone = self.function(in_slot.start).is_some_and(|first| first.address.bdf.function() > 0);
+        if alone && in_slot.start == index && (bdf.device() == 0 || !ari || function.pcie.is_absent()) {
+            return Some(HiddenBridge::FunctionZeroMissing);
         }
         let above = match self.parent_of(index) {
             Parent::Bridge(bridge) => Some(self.function(bridge)?),

@@ -6,7 +6,7 @@ use std::io::{self, Write};
 use super::{BOLD, View, YELLOW};
 use crate::report::{clean, words};
 use crate::route::compare;
-use crate::route::linux::{Cause, Group, Join};
+use crate::route::linux::{Cause, Dependency, Group, Join};
 use crate::topology::FunctionIndex;
 
 /// `acsscan groups`: the partition, and where the running kernel's differs.
@@ -109,7 +109,14 @@ impl View<'_> {
         }
         let differences = compare::differences(&self.grouping.group_of, &kernel);
         if differences.is_empty() {
-            return writeln!(out, "\nThe running kernel formed the same groups.");
+            let taken =
+                |group: &Group| group.depends_on.iter().any(|d| matches!(d, Dependency::KernelSays(_)));
+            let taken = self.grouping.groups.iter().filter(|group| taken(group)).count();
+            let but = match taken {
+                0 => String::new(),
+                n => format!(" {n} of them were taken from it, because the dump does not tell."),
+            };
+            return writeln!(out, "\nThe running kernel formed the same groups.{but}");
         }
         writeln!(out, "\n{BOLD}The running kernel formed other groups{BOLD:#}")?;
         for difference in differences {

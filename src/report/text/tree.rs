@@ -41,6 +41,9 @@ pub fn tree(out: &mut impl Write, view: &View<'_>) -> io::Result<()> {
         add_bus(&mut root, view, bus, index, &below, &spilled);
         write!(out, "{root}")?;
     }
+    if view.grouping.groups.iter().any(|group| !group.is_certain()) {
+        writeln!(out, "? predicted: acsscan groups says what it depends on")?;
+    }
     Ok(())
 }
 
@@ -77,7 +80,10 @@ fn add_bus(
 
 fn label(view: &View<'_>, bus: &Bus, index: FunctionIndex) -> String {
     let group = match view.grouping.group_of.get(index).copied().flatten() {
-        Some(group) => format!("group {group}"),
+        Some(group) => {
+            let certain = view.grouping.groups.get(group).is_some_and(|group| group.is_certain());
+            format!("group {group}{}", if certain { "" } else { "?" })
+        }
         None => String::from("no group"),
     };
     let topology = view.topology();

@@ -97,6 +97,9 @@ pub enum Dependency {
     Requester(Segment),
     /// Which requester IDs this function uses beside its own.
     Aliases(FunctionIndex),
+    /// That the running kernel's groups, with this number, are still right: the dump does not tell enough
+    /// to form them.
+    KernelSays(u32),
     /// Whether ACS of this function was on before its siblings were grouped: recent kernels enable and
     /// group one function after the other, older ones enable all of them first.
     EnabledLate(FunctionIndex),
@@ -192,7 +195,10 @@ impl State<'_, '_> {
         self.assigning = index;
         let mut found = self.find(index, &mut depends_on);
         if !depends_on.is_empty() {
-            found = self.as_the_kernel_says(index).unwrap_or(found);
+            if let Some((kernel_group, as_the_kernel_says)) = self.as_the_kernel_says(index) {
+                found = as_the_kernel_says;
+                depends_on = BTreeSet::from([Dependency::KernelSays(kernel_group)]);
+            }
         }
         let (group, join) = match found {
             Some((group, hop, cause)) => (group, Some(Join { function: index, hop, cause })),
@@ -220,11 +226,12 @@ impl State<'_, '_> {
     }
 
     /// Where the answer is a guess and the dump says which group the running kernel made, that is the
-    /// best guess: the group of an earlier function of the same one, or (`Some(None)`) a new group.
-    fn as_the_kernel_says(&mut self, index: FunctionIndex) -> Option<Found> {
+    /// best guess: its number, and the group of an earlier function of the same one, or a new group.
+    fn as_the_kernel_says(&self, index: FunctionIndex) -> Option<(u32, Found)> {
         let kernel_group = self.linux.topology.inventory().attributes(index)?.kernel_group?;
         let first = self.first_of_kernel_group.get(&kernel_group).copied();
-        Some(first.and_then(|first| Some((self.group(first)?, first, Cause::KernelSays))))
+        let found = first.and_then(|first| Some((self.group(first)?, first, Cause::KernelSays)));
+        Some((kernel_group, found))
     }
 
     /// `pci_device_group`.

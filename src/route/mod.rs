@@ -9,3 +9,5 @@ pub mod compare;
 pub mod evidence;
 #[cfg(feature = "alloc")]
 pub mod linux;
+#[cfg(feature = "alloc")]
+mod view;

@@ -8,9 +8,10 @@ use super::{Linux, REQUIRED};
 use crate::anomaly::Presence;
 use crate::cap::acs::{AcsCapability, AcsControl};
 use crate::cap::pcie::DevicePortType;
-use crate::db::{Claim, Condition, ConditionKind, Entry, Subject};
+use crate::db::{Claim, Condition, Entry, Subject};
 use crate::function::{Function, ListState};
 use crate::route::evidence::{Evidence, control_tokens};
+use crate::route::view;
 use crate::topology::FunctionIndex;
 
 /// Whether a function isolates: `pci_acs_enabled` with [`REQUIRED`](super::REQUIRED).
@@ -280,35 +281,13 @@ fn conditions(linux: &Linux<'_>, index: FunctionIndex, conditions: &[Condition])
         return Conditions::None;
     }
     for condition in conditions {
-        let (holds, certain) = match &condition.kind {
-            // An IVRS table is taken to exist where an AMD IOMMU does.
-            ConditionKind::AcpiTable(name) => (name == "IVRS" && linux.has_amd_iommu, false),
-            ConditionKind::BootStep(_) => match peer_decode_window(linux, index) {
-                Some(false) => (false, true),
-                _ => (true, false),
-            },
-            ConditionKind::Other(_) => (false, false),
-        };
+        let (holds, certain) = view::condition(linux.topology, index, &condition.kind, linux.has_amd_iommu);
         if !holds {
             return if condition.denies { Conditions::Denied { certain } } else { Conditions::DoesNotApply };
         }
     }
     Conditions::GuessedToHold
 }
-
-/// Whether the window to the PCH's peer decode controls is open: bit 0 of the Root Complex Base
-/// Address register (F0h) of the ISA bridge at device 1Fh, function 0 of the same bus. Without it the
-/// kernel's step fails. Source: Linux 7.2.13, drivers/pci/quirks.c, `pci_quirk_enable_intel_lpc_acs`.
-fn peer_decode_window(linux: &Linux<'_>, index: FunctionIndex) -> Option<bool> {
-    let mut address = linux.topology.function(index)?.address;
-    address.bdf = address.bdf.with_devfn(ISA_BRIDGE_DEVFN);
-    let isa_bridge = linux.topology.index_of(address)?;
-    let base = linux.topology.inventory().extras(isa_bridge)?.root_complex_base?;
-    Some(base & 1 != 0)
-}
-
-/// Device 1Fh, function 0.
-const ISA_BRIDGE_DEVFN: u8 = 0x1f << 3;
 
 impl Isolation {
     /// What the answer rests on. More than one piece where an entry says how to read a register.

@@ -10,11 +10,10 @@
 
 mod group;
 mod isolation;
-mod view;
 
+pub use super::view::View;
 pub use group::{Cause, Dependency, Group, Grouping, Join};
 pub use isolation::{Basis, Guess, Isolation};
-pub use view::View;
 
 use alloc::vec::Vec;
 
@@ -23,6 +22,7 @@ use crate::cap::acs::AcsControl;
 use crate::config::{ClassCode, HeaderLayout};
 use crate::db::{Claim, Database, Entry, Layer, Subject};
 use crate::function::Function;
+use crate::route::view;
 use crate::topology::{FunctionIndex, Parent, Topology};
 
 /// The ACS controls that Linux asks for: Source Validation, Request Redirect, Completion Redirect and
@@ -251,22 +251,7 @@ impl<'a> Linux<'a> {
 
     /// What the database is asked with; `None` where the IDs are not known.
     fn subject(&self, index: FunctionIndex) -> Option<Subject> {
-        let function = self.topology.function(index)?;
-        let (vendor, device) = self.topology.ids(index)?;
-        let view = self.view(index);
-        Some(Subject {
-            vendor,
-            device,
-            subsystem: function.subsystem,
-            revision: function.revision,
-            class: (function.class.base, function.class.sub),
-            port_type: view.port_type,
-            bridge: function.is_bridge(),
-            multi_function: view.multi_function,
-            root_bus: self.topology.on_root_bus(index),
-            function: function.address.bdf.function(),
-            acs: function.acs.present().is_some(),
-        })
+        view::subject(self.topology, index, self.view(index))
     }
 }
 

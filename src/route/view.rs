@@ -1,7 +1,9 @@
-//! What Linux derives of a function before it judges: type, multi-function flag.
+//! What Linux derives of a function before it judges, and what the device database is asked with:
+//! type, multi-function flag, subject; what is known of a database entry's conditions.
 
 use crate::anomaly::Presence;
 use crate::cap::pcie::DevicePortType;
+use crate::db::{ConditionKind, Subject};
 use crate::function::{Function, ListState};
 use crate::topology::{FunctionIndex, Parent, Topology};
 
@@ -21,7 +23,7 @@ pub struct View {
 }
 
 /// The view of one function. `above` has the views of functions with lower indices.
-pub(super) fn view(
+pub(in crate::route) fn view(
     topology: &Topology,
     index: FunctionIndex,
     above: impl Fn(FunctionIndex) -> Option<View>,
@@ -91,3 +93,55 @@ fn multi_function(topology: &Topology, index: FunctionIndex, function: &Function
         None => (topology.probably_uses_ari(bus), true),
     }
 }
+
+/// What the database is asked with; `None` where the IDs are not known.
+pub(in crate::route) fn subject(topology: &Topology, index: FunctionIndex, view: View) -> Option<Subject> {
+    let function = topology.function(index)?;
+    let (vendor, device) = topology.ids(index)?;
+    Some(Subject {
+        vendor,
+        device,
+        subsystem: function.subsystem,
+        revision: function.revision,
+        class: (function.class.base, function.class.sub),
+        port_type: view.port_type,
+        bridge: function.is_bridge(),
+        multi_function: view.multi_function,
+        root_bus: topology.on_root_bus(index),
+        function: function.address.bdf.function(),
+        acs: function.acs.present().is_some(),
+    })
+}
+
+/// The best guess at whether a condition of a database entry holds for a function, and whether that is
+/// certain.
+pub(in crate::route) fn condition(
+    topology: &Topology,
+    index: FunctionIndex,
+    kind: &ConditionKind,
+    has_amd_iommu: bool,
+) -> (bool, bool) {
+    match kind {
+        // An IVRS table is taken to exist where an AMD IOMMU does.
+        ConditionKind::AcpiTable(name) => (name == "IVRS" && has_amd_iommu, false),
+        ConditionKind::BootStep(_) => match peer_decode_window(topology, index) {
+            Some(false) => (false, true),
+            _ => (true, false),
+        },
+        ConditionKind::Other(_) => (false, false),
+    }
+}
+
+/// Whether the window to the PCH's peer decode controls is open: bit 0 of the Root Complex Base
+/// Address register (F0h) of the ISA bridge at device 1Fh, function 0 of the same bus. Without it the
+/// kernel's step fails. Source: Linux 7.2.13, drivers/pci/quirks.c, `pci_quirk_enable_intel_lpc_acs`.
+fn peer_decode_window(topology: &Topology, index: FunctionIndex) -> Option<bool> {
+    let mut address = topology.function(index)?.address;
+    address.bdf = address.bdf.with_devfn(ISA_BRIDGE_DEVFN);
+    let isa_bridge = topology.index_of(address)?;
+    let base = topology.inventory().extras(isa_bridge)?.root_complex_base?;
+    Some(base & 1 != 0)
+}
+
+/// Device 1Fh, function 0.
+const ISA_BRIDGE_DEVFN: u8 = 0x1f << 3;

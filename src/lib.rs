@@ -62,7 +62,7 @@
 //! | 2 | [`cap`] | core | the two list walkers, one file for each capability |
 //! | 3 | `function`, `db` | alloc | one decoded function, compact and owned; the device database |
 //! | 4 | `topology` | alloc | buses, parents, virtual functions, orphans |
-//! | 5 | [`route`] | core, alloc | the models of reachability: `route::linux` is the kernel's grouping |
+//! | 5 | [`route`] | core, alloc | the models of reachability: `route::{port, trace, domains}` follow the specification, `route::linux` is the kernel's grouping, `route::{libvirt, p2pdma}` those checks |
 //! | 6 | `finding` | alloc | coded, located judgements, lifted from all below |
 //! | 7 | `dump`, `report` | std | readers and writers; neither imports the other |
 //! | 8 | `cli`, `main`, `capi` | std | the command line, the C interface |
@@ -183,5 +183,8 @@ pub mod function;
 #[cfg(feature = "std")]
 pub mod report;
 pub mod route;
+#[cfg(feature = "testkit")]
+#[doc(hidden)]
+pub mod testkit;
 #[cfg(feature = "alloc")]
 pub mod topology;

@@ -1,17 +1,63 @@
 //! Who can reach whom, and who is kept apart: the models.
 //!
-//! Layer 5. [`port`] has the specification's rules for one port. [`linux`] is the kernel's own grouping, exactly, so
+//! Layer 5. [`port`] has the specification's rules for one port, [`trace`] applies them along a whole
+//! route, [`domains`] to all functions at once. [`linux`] is the kernel's own grouping, exactly, so
 //! that it can be compared with `/sys/kernel/iommu_groups`.
 
 #[cfg(feature = "alloc")]
 pub mod compare;
 #[cfg(feature = "alloc")]
+pub mod device;
+#[cfg(feature = "alloc")]
+pub mod domains;
+#[cfg(feature = "alloc")]
 pub mod evidence;
+#[cfg(feature = "alloc")]
+pub mod fabric;
 #[cfg(feature = "alloc")]
 pub mod linux;
 pub mod port;
 mod reason;
 #[cfg(feature = "alloc")]
+pub mod trace;
+#[cfg(feature = "alloc")]
 mod view;
 
 pub use reason::{Disposition, Reason};
+
+/// What is assumed where configuration space does not tell, and what counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Assumptions {
+    /// The initiator is under an attacker's control: its own registers are no evidence, and it may
+    /// forge requester IDs. Otherwise everything is as configured.
+    pub hostile: bool,
+    /// What the root complex does with traffic between different devices on root buses.
+    pub root_complex: RootComplex,
+    /// Completions with Relaxed Ordering and I/O requests hold domains together, too, although no ACS
+    /// control can redirect either.
+    pub count_relaxed_and_io: bool,
+    /// Functions of one device use their own routing IDs only. Source Validation cannot tell: it sees
+    /// bus numbers.
+    pub trust_routing_ids: bool,
+}
+
+impl Default for Assumptions {
+    fn default() -> Self {
+        Self {
+            hostile: true,
+            root_complex: RootComplex::Isolates,
+            count_relaxed_and_io: false,
+            trust_routing_ids: true,
+        }
+    }
+}
+
+/// What is assumed of traffic between different devices on root buses.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum RootComplex {
+    /// It passes the IOMMU, as Linux assumes.
+    #[default]
+    Isolates,
+    /// Not known: it may be routed directly.
+    Unknown,
+}

@@ -1,0 +1,184 @@
+//! Root buses: what shares a device there, what is hidden, orphans, and the root complex itself.
+
+use alloc::vec::Vec;
+
+use super::lists::{Below, Which};
+use super::pass::{Pass, Source, Unit, has_egress_control};
+use super::runs::Child;
+use crate::route::fabric::{BusKind, Kind, NONE};
+use crate::route::port::TlpClass;
+use crate::route::{Disposition, Reason};
+
+impl Pass<'_, '_> {
+    /// On a root bus: devices with root ports in them, and functions whose own ports are hidden.
+    pub(super) fn root_bus(&mut self, units: &mut [Unit], children: &[Child]) {
+        let mut start = 0;
+        while let Some(device) = units.get(start).map(|unit| unit.device) {
+            let end = units
+                .iter()
+                .skip(start)
+                .take_while(|unit| unit.device == device)
+                .count()
+                .saturating_add(start);
+            for n in start..end {
+                for m in (start..end).filter(|m| *m != n) {
+                    self.in_root_device(units, n, m, children);
+                }
+            }
+            start = end.max(start.saturating_add(1));
+        }
+        self.hidden_on_root(children);
+    }
+
+    /// Functions on a root bus whose own ports are hidden may share what is hidden: all but those of
+    /// one device.
+    fn hidden_on_root(&mut self, children: &[Child]) {
+        let mut hidden: Vec<(Child, Below)> = Vec::new();
+        for child in children {
+            let node = self.fabric.node(child.2);
+            if self.fabric.is_hidden(node) {
+                let below = if node.kind == Kind::Leaf {
+                    self.single(child.2, node)
+                } else {
+                    self.past(child.2, node)
+                };
+                hidden.push((*child, below));
+            }
+        }
+        hidden.retain(|(_, below)| !below.is_empty());
+        let Some(((first, below), rest)) = hidden.split_first() else { return };
+        // A downstream-facing port parts from its own device, too.
+        if !rest.iter().any(|(child, _)| child.0 != first.0 || child.1 || first.1) {
+            return;
+        }
+        let to = below.get(Which::All).first();
+        for (_, own) in &hidden {
+            let from = own.get(Which::All).first();
+            let class = TlpClass::MemoryUntranslated;
+            let why = self.joins(from, to, class, Disposition::Undetermined, Reason::PortNotInDump);
+            if let Some(why) = why {
+                self.lists.join_within(own.get(Which::All), Which::All, &why);
+                self.lists.join(from, to, &why);
+            }
+        }
+    }
+
+    /// From one unit to another of the same device on a root bus. The functions that are no ports have
+    /// each their own ACS.
+    fn in_root_device(&mut self, units: &mut [Unit], n: usize, m: usize, children: &[Child]) {
+        let Some(unit) = units.get(n) else { return };
+        let members_of = |unit: &Unit| children.get(unit.children.0..unit.children.1).unwrap_or_default();
+        if unit.port {
+            let targets = units.get(m).map(members_of).unwrap_or_default();
+            if targets.iter().any(|child| self.fabric.is_hidden(self.fabric.node(child.2))) {
+                // Which of the device's functions are hidden makes a difference.
+                let Some(x) = units.get_mut(n) else { return };
+                for (_, _, y, _) in targets.iter().filter(|child| self.fabric.initiates(child.2 as usize)) {
+                    let mut own = self.single(*y, self.fabric.node(*y));
+                    self.one_way(x.at, &mut x.below, *y, &mut own);
+                }
+                return;
+            }
+            self.pair(units, n, m, false);
+            return;
+        }
+        let members = members_of(unit);
+        for (_, _, x, _) in members {
+            let node = self.fabric.node(*x);
+            let mut own = match node.kind {
+                Kind::Leaf => self.single(*x, node),
+                _ => self.past(*x, node),
+            };
+            let Some(y) = units.get_mut(m) else { return };
+            let at = y.at;
+            if node.kind == Kind::Leaf {
+                self.one_way(*x, &mut own, at, &mut y.below);
+            } else {
+                self.part_of_unit(*x, &own, at, &mut y.below);
+            }
+        }
+    }
+
+    /// From below a bridge whose lists have become part of its unit's.
+    fn part_of_unit(&mut self, x: u32, from: &Below, y: u32, to: &mut Below) {
+        for n in 0..self.classes.len() {
+            let Some(class) = self.classes.get(n).copied() else { break };
+            let (e, t) = (Which::from(class), Which::to(class));
+            if from.get(e).is_empty() || to.get(t).is_empty() {
+                continue;
+            }
+            if let Some(why) = self.asks(x, y, from.get(e).first(), to.get(t).first(), class) {
+                self.lists.join_within(from.get(e), e, &why);
+                self.lists.collapse(to, t, &why);
+                self.lists.join(from.get(e).first(), to.get(t).first(), &why);
+            }
+        }
+    }
+
+    /// What hangs on one top without the bridges between being in the dump.
+    pub(super) fn orphans(&mut self, tops: &mut [Unit]) {
+        let mut attached: Vec<(u32, usize)> = Vec::new();
+        for (n, unit) in tops.iter().enumerate() {
+            attached.push((self.fabric.attached_to(unit.at), n));
+        }
+        attached.sort_unstable();
+        for together in attached.chunk_by(|a, b| a.0 == b.0) {
+            let Some(((_, first), rest)) = together.split_first() else { continue };
+            for (_, n) in rest {
+                let first_of = |n: usize| tops.get(n).map_or(NONE, |unit| unit.below.get(Which::All).first());
+                let class = TlpClass::MemoryUntranslated;
+                let (from, to) = (first_of(*n), first_of(*first));
+                let why = self.joins(from, to, class, Disposition::Undetermined, Reason::PortNotInDump);
+                if let Some(why) = why {
+                    self.unite_units(tops, &Source { unit: *n, part: None, class, why }, *first, Which::All);
+                }
+            }
+        }
+    }
+
+    /// Through a root complex that is not assumed to isolate.
+    pub(super) fn root_complex(&mut self, tops: &mut [Unit]) {
+        let mut sources: Vec<Source> = Vec::new();
+        for n in 0..tops.len() {
+            let Some(unit) = tops.get(n) else { break };
+            let by_pair = unit.port && has_egress_control(self.fabric.node(unit.at));
+            // What is hidden is undetermined for all, and asks for itself; another stands for the rest.
+            let is_plain = |at: &u32| {
+                let node = self.fabric.node(*at);
+                self.fabric.bus_kind(node.bus) == BusKind::Root && !self.fabric.is_hidden(node)
+            };
+            let others = || tops.iter().filter(|u| u.device != unit.device && !u.below.is_empty());
+            let ats = || others().flat_map(|u| core::iter::once(u.at).chain(u.members.iter().copied()));
+            let Some(any) = ats().next() else { continue };
+            let plain = ats().find(is_plain);
+            // In a device, each function may have its own ACS.
+            let alone = [unit.at];
+            let members: &[u32] = if unit.members.is_empty() { &alone } else { &unit.members };
+            for x in members {
+                let node = self.fabric.node(*x);
+                let part = match (unit.members.is_empty(), node.kind) {
+                    (true, _) => None,
+                    (false, Kind::Leaf) => Some(self.single(*x, node)),
+                    (false, _) => Some(self.past(*x, node)),
+                };
+                for class in &self.classes {
+                    let from = part.as_ref().unwrap_or(&unit.below).get(Which::from(*class));
+                    if from.is_empty() || (by_pair && class.is_memory()) {
+                        continue;
+                    }
+                    let Some(y) = plain.or((!is_plain(x)).then_some(any)) else { continue };
+                    let to = others().next().map_or(NONE, |u| u.below.get(Which::All).first());
+                    if let Some(why) = self.asks(*x, y, from.first(), to, *class) {
+                        sources.push(Source { unit: n, part, class: *class, why });
+                    }
+                }
+            }
+            if by_pair {
+                for m in (0..tops.len()).filter(|m| *m != n) {
+                    self.pair(tops, n, m, true);
+                }
+            }
+        }
+        self.escape(tops, &sources);
+    }
+}

@@ -1,0 +1,278 @@
+//! Impersonation: whose requester IDs a function can use.
+//!
+//! The IOMMU knows a device by its requester ID. Source Validation lets only IDs of a port's own buses
+//! through; without it, what is below a port may use others.
+//!
+//! Source: PCIe Base 6.x, §6.12.1.1 "ACS Downstream Ports" (ACS Source Validation).
+
+use alloc::vec;
+use alloc::vec::Vec;
+
+use super::join::Joiner;
+use super::{HeldBy, Merge};
+use crate::addr::BusRange;
+use crate::function::Function;
+use crate::route::fabric::{Fabric, Kind, NONE, Place};
+use crate::route::{Assumptions, Reason};
+use crate::topology::FunctionIndex;
+
+/// Whose requester IDs a function can use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Scope {
+    /// How far it reaches.
+    pub impersonated: Impersonated,
+    /// Whether a port on the way up does not tell whether Source Validation is on; it is taken as off.
+    pub unproven: bool,
+}
+
+/// How far impersonation reaches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Impersonated {
+    /// On a root bus: nothing above lets other IDs through.
+    Nobody,
+    /// Functions on the buses of this port, the nearest with Source Validation on.
+    BusesOf(FunctionIndex),
+    /// Functions below this port, the topmost; and since nothing checks, any requester ID of the
+    /// segment.
+    AnyRequesterId(FunctionIndex),
+}
+
+/// For each bus: whom what stands on it can impersonate, the topmost port above, and whether that is
+/// unproven.
+struct Reach {
+    by_bus: Vec<(Impersonated, u32, bool)>,
+}
+
+impl Reach {
+    /// `trusting`: a port that does not tell is taken as one that validates.
+    fn new(fabric: &Fabric<'_>, trusting: bool) -> Self {
+        let mut by_bus = vec![(Impersonated::Nobody, NONE, false); fabric.topology.buses().len()];
+        for index in 0..by_bus.len() {
+            let first = fabric.topology.on_bus(index).start as u32;
+            let bridge = fabric.node(first).up;
+            if bridge == NONE {
+                continue;
+            }
+            let node = fabric.node(bridge);
+            let above = by_bus.get(node.bus as usize).copied().unwrap_or((Impersonated::Nobody, NONE, false));
+            let validates = match node.kind {
+                Kind::RootPort | Kind::SwitchDownstreamPort => fabric.validates_source(node),
+                Kind::UnknownBridge => None,
+                _ => {
+                    set(&mut by_bus, index, above);
+                    continue;
+                }
+            };
+            let top = if above.1 == NONE { bridge } else { above.1 };
+            let reach = match (validates, above.0) {
+                (Some(true), _) => (Impersonated::BusesOf(bridge as usize), top, false),
+                (None, _) if trusting => (Impersonated::BusesOf(bridge as usize), top, true),
+                (_, Impersonated::Nobody) => {
+                    (Impersonated::AnyRequesterId(top as usize), top, validates.is_none() || above.2)
+                }
+                (_, above_it) => (above_it, top, validates.is_none() || above.2),
+            };
+            set(&mut by_bus, index, reach);
+        }
+        Self { by_bus }
+    }
+
+    fn of(&self, bus: u32) -> (Impersonated, u32, bool) {
+        self.by_bus.get(bus as usize).copied().unwrap_or((Impersonated::Nobody, NONE, false))
+    }
+}
+
+fn set(by_bus: &mut [(Impersonated, u32, bool)], index: usize, reach: (Impersonated, u32, bool)) {
+    if let Some(slot) = by_bus.get_mut(index) {
+        *slot = reach;
+    }
+}
+
+impl Fabric<'_> {
+    /// Whose requester IDs a function can use, if it is hostile.
+    #[must_use]
+    pub fn scope(&self, index: FunctionIndex) -> Scope {
+        let mut scope = Scope { impersonated: Impersonated::Nobody, unproven: false };
+        let mut at = self.node(index as u32);
+        while at.up != NONE {
+            let bridge = at.up;
+            at = self.node(bridge);
+            let validates = match at.kind {
+                Kind::RootPort | Kind::SwitchDownstreamPort => self.validates_source(at),
+                Kind::UnknownBridge => None,
+                _ => continue,
+            };
+            if validates == Some(true) {
+                scope.impersonated = Impersonated::BusesOf(bridge as usize);
+                return scope;
+            }
+            scope.impersonated = Impersonated::AnyRequesterId(bridge as usize);
+            scope.unproven |= validates.is_none();
+        }
+        scope
+    }
+
+    /// Whether a function can use the requester ID of another, if it is hostile.
+    #[must_use]
+    pub fn may_impersonate(&self, from: FunctionIndex, to: FunctionIndex, assumptions: &Assumptions) -> bool {
+        let (s, t) = (self.node(from as u32), self.node(to as u32));
+        let trusted = s.device == t.device && assumptions.trust_routing_ids;
+        if from == to || trusted || !s.initiates() || !t.initiates() {
+            return false;
+        }
+        let (Some(own), Some(other)) = (self.topology.function(from), self.topology.function(to)) else {
+            return false;
+        };
+        match self.scope(from).impersonated {
+            Impersonated::Nobody => false,
+            Impersonated::BusesOf(port) => {
+                let range = self.topology.function(port).and_then(Function::bus_range).unwrap_or_default();
+                own.address.segment == other.address.segment && range.contains(other.address.bus())
+            }
+            Impersonated::AnyRequesterId(port) => {
+                let mut at = t;
+                while at.up != NONE && at.up as usize != port {
+                    at = self.node(at.up);
+                }
+                at.up as usize == port
+            }
+        }
+    }
+}
+
+/// A run of buses whose functions are to be joined, and why.
+struct Run {
+    start: usize,
+    end: usize,
+    why: Merge,
+}
+
+/// Joins each function with those whose requester IDs it can use.
+pub(super) fn impersonate(fabric: &Fabric<'_>, assumptions: &Assumptions, proved: bool, joiner: &mut Joiner) {
+    let reach = Reach::new(fabric, proved);
+    let places = fabric.places();
+    // Each scope once: its first source.
+    let mut sources: Vec<(Impersonated, u32, bool)> = Vec::new();
+    for (bus, place) in places.iter().enumerate().filter(|(_, place)| place.first != NONE) {
+        let own = if place.bus as usize == bus { bus } else { place.bus as usize };
+        let (impersonated, _, unproven) = reach.of(own as u32);
+        if impersonated != Impersonated::Nobody && sources.last().map(|last| last.0) != Some(impersonated) {
+            sources.push((impersonated, place.first, unproven));
+        }
+    }
+    let mut runs: Vec<Run> = Vec::new();
+    let mut done: Vec<u32> = Vec::new();
+    for (impersonated, source, unproven) in sources {
+        let why = |to: u32| Merge {
+            held_by: if proved || !unproven { HeldBy::Impersonation } else { HeldBy::Unproven },
+            from: source as usize,
+            to: to as usize,
+            class: None,
+            reason: (unproven && !proved).then_some(Reason::AcsNotCaptured),
+        };
+        match impersonated {
+            Impersonated::Nobody => {}
+            Impersonated::BusesOf(port) => {
+                let (start, end) = buses_of(fabric, port);
+                let within = places.get(start..end).unwrap_or_default();
+                if let Some(other) = another(fabric, assumptions, source, within.iter()) {
+                    joiner_join(joiner, source, other, &why(other));
+                    runs.push(Run { start, end, why: why(other) });
+                }
+            }
+            Impersonated::AnyRequesterId(port) => {
+                if let Err(at) = done.binary_search(&(port as u32)) {
+                    done.insert(at, port as u32);
+                    let below = || places.iter().filter(|place| reach.of(place.bus).1 == port as u32);
+                    if let Some(other) = another(fabric, assumptions, source, below()) {
+                        for place in below().filter(|place| place.first != NONE) {
+                            joiner_join(joiner, source, place.first, &why(other));
+                            join_bus(fabric, place, &why(other), joiner);
+                        }
+                    }
+                }
+            }
+        }
+    }
+    join_runs(fabric, runs, joiner);
+}
+
+/// The buses of a port, as a range of all buses.
+fn buses_of(fabric: &Fabric<'_>, port: FunctionIndex) -> (usize, usize) {
+    let Some(function) = fabric.topology.function(port) else { return (0, 0) };
+    let BusRange { secondary, subordinate } = function.bus_range().unwrap_or_default();
+    let buses = fabric.topology.buses();
+    let segment = function.address.segment;
+    let start = buses.partition_point(|bus| (bus.segment, bus.number) < (segment, secondary));
+    let end = buses.partition_point(|bus| (bus.segment, bus.number) <= (segment, subordinate));
+    (start, end.max(start))
+}
+
+/// Some function on these buses whose requester ID the source is not trusted with.
+fn another<'p>(
+    fabric: &Fabric<'_>,
+    assumptions: &Assumptions,
+    source: u32,
+    places: impl Iterator<Item = &'p Place>,
+) -> Option<u32> {
+    let device = fabric.node(source).device;
+    let other = |function: &u32| {
+        *function != source && (!assumptions.trust_routing_ids || fabric.node(*function).device != device)
+    };
+    places.filter(|place| place.first != NONE).find_map(|place| {
+        let ends = [place.first, place.last].into_iter().find(&other);
+        // The first and the last may be of one device, with others between.
+        ends.or_else(|| {
+            (place.several.then_some(place.first..=place.last))
+                .and_then(|mut all| all.find(|f| fabric.node(*f).initiates() && other(f)))
+        })
+    })
+}
+
+/// Joins all initiators of one bus.
+fn join_bus(fabric: &Fabric<'_>, place: &Place, why: &Merge, joiner: &mut Joiner) {
+    for function in place.first..=place.last {
+        if fabric.node(function).initiates() {
+            joiner_join(joiner, place.first, function, why);
+        }
+    }
+}
+
+/// Joins the initiators of each run of buses, whatever runs overlap, in one sweep.
+fn join_runs(fabric: &Fabric<'_>, mut runs: Vec<Run>, joiner: &mut Joiner) {
+    runs.sort_unstable_by_key(|run| (run.start, core::cmp::Reverse(run.end)));
+    let mut next = runs.iter().peekable();
+    let mut reaching: Option<&Run> = None;
+    // The last bus with initiators in what is reached.
+    let mut last = NONE;
+    for (bus, place) in fabric.places().iter().enumerate() {
+        if reaching.is_some_and(|run| run.end <= bus) {
+            reaching = None;
+            last = NONE;
+        }
+        while let Some(run) = next.next_if(|run| run.start <= bus) {
+            match reaching {
+                // One that begins inside and reaches further holds what it covers together; what was
+                // before it is joined with that by the one it overlaps.
+                Some(now) if run.end > now.end => reaching = Some(run),
+                Some(_) => {}
+                None => {
+                    reaching = Some(run);
+                    last = NONE;
+                }
+            }
+        }
+        let Some(run) = reaching.filter(|_| place.first != NONE) else { continue };
+        join_bus(fabric, place, &run.why, joiner);
+        if last != NONE {
+            joiner_join(joiner, last, place.first, &run.why);
+        }
+        last = place.first;
+    }
+}
+
+fn joiner_join(joiner: &mut Joiner, a: u32, b: u32, why: &Merge) {
+    if joiner.join(a, b) && joiner.merges.last() != Some(why) {
+        joiner.merges.push(*why);
+    }
+}

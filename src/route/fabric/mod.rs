@@ -1,0 +1,249 @@
+//! What the specification's rules need of each function, prepared once: the way up, the device, the
+//! kind, and the ACS controls that count.
+//!
+//! [`Fabric`] answers for pairs ([`disposition`](Fabric::disposition), [`trace`](Fabric::trace)) and
+//! for all functions at once ([`domains`](Fabric::domains)).
+//!
+//! Source: PCIe Base 6.x, §6.12 "Access Control Services (ACS)"; the device database for what
+//! registers do not tell.
+
+mod acs;
+mod node;
+
+pub(in crate::route) use node::{BusKind, Emits, Kind, NONE, Node, Place};
+
+use alloc::vec::Vec;
+
+use super::device::Devices;
+use super::port::{Acs, Role, Services, VectorBit};
+use super::view::{self, View};
+use crate::anomaly::Presence;
+use crate::cap::acs::AcsControl;
+use crate::db::{Claim, Database};
+use crate::topology::{FunctionIndex, Topology};
+
+/// A topology as the specification's rules see it.
+#[derive(Clone, Debug)]
+pub struct Fabric<'a> {
+    pub(in crate::route) topology: &'a Topology,
+    pub(in crate::route) database: &'a Database,
+    devices: Devices,
+    nodes: Vec<Node>,
+    places: Vec<Place>,
+    /// Functions whose ACS is as a database entry says, and the entry, by function.
+    claims: Vec<(u32, u32)>,
+    /// Bridges that keep the requester IDs of what is below them, by index.
+    keeps_requester_id: Vec<u32>,
+}
+
+impl<'a> Fabric<'a> {
+    /// Looks at each function once.
+    #[must_use]
+    pub fn new(topology: &'a Topology, database: &'a Database) -> Self {
+        let (nodes, places, devices) = node::nodes(topology);
+        let mut fabric = Self {
+            topology,
+            database,
+            devices,
+            nodes,
+            places,
+            claims: Vec::new(),
+            keeps_requester_id: Vec::new(),
+        };
+        if !database.entries().is_empty() {
+            fabric.ask_database();
+        }
+        node::watch(&fabric.nodes, &mut fabric.places);
+        fabric
+    }
+
+    /// The topology.
+    #[must_use]
+    pub const fn topology(&self) -> &'a Topology {
+        self.topology
+    }
+
+    /// The database.
+    #[must_use]
+    pub const fn database(&self) -> &'a Database {
+        self.database
+    }
+
+    /// The devices.
+    #[must_use]
+    pub const fn devices(&self) -> &Devices {
+        &self.devices
+    }
+
+    /// The ACS of a function as it counts here: its registers, or what the database says of them.
+    #[must_use]
+    pub fn acs(&self, index: FunctionIndex) -> Acs {
+        self.nodes.get(index).map_or(Acs::Unknown(super::Reason::NotInDump), |node| node.acs)
+    }
+
+    /// Whether a function can be a hostile initiator: ports and host bridges are none.
+    #[must_use]
+    pub fn initiates(&self, index: FunctionIndex) -> bool {
+        self.nodes.get(index).is_some_and(Node::initiates)
+    }
+
+    /// The database entry that a function's ACS rests on: index into
+    /// [`Database::entries`](crate::db::Database::entries).
+    #[must_use]
+    pub fn claim(&self, index: FunctionIndex) -> Option<usize> {
+        let at = self.claims.binary_search_by_key(&(index as u32), |(function, _)| *function).ok()?;
+        self.claims.get(at).map(|(_, entry)| *entry as usize)
+    }
+
+    #[inline]
+    pub(in crate::route) fn node(&self, index: u32) -> &Node {
+        self.nodes.get(index as usize).unwrap_or(&Node::NOWHERE)
+    }
+
+    pub(in crate::route) fn nodes(&self) -> &[Node] {
+        &self.nodes
+    }
+
+    #[inline]
+    pub(in crate::route) fn bus_kind(&self, bus: u32) -> BusKind {
+        self.place(bus).kind
+    }
+
+    #[inline]
+    pub(in crate::route) fn place(&self, bus: u32) -> &Place {
+        self.places.get(bus as usize).unwrap_or(&Place::NOWHERE)
+    }
+
+    pub(in crate::route) fn places(&self) -> &[Place] {
+        &self.places
+    }
+
+    pub(in crate::route) fn keeps_requester_id(&self, bridge: u32) -> bool {
+        self.keeps_requester_id.binary_search(&bridge).is_ok()
+    }
+
+    /// Whether the function's own port is hidden: it stands on a root bus, where its type cannot be.
+    #[inline]
+    pub(in crate::route) fn is_hidden(&self, node: &Node) -> bool {
+        node.misplaced && self.bus_kind(node.bus) == BusKind::Root
+    }
+
+    /// Lets the database say what it knows of functions whose ACS can matter: bridges, functions on
+    /// root buses, and those that are not alone in their device.
+    fn ask_database(&mut self) {
+        let count = self.nodes.len();
+        let mut views: Vec<View> = Vec::with_capacity(count);
+        let mut last = None;
+        for index in 0..count {
+            let view = view::view(self.topology, index, |above| views.get(above).copied());
+            views.push(view);
+            if !self.may_matter(index) {
+                continue;
+            }
+            let Some(subject) = view::subject(self.topology, index, view) else { continue };
+            // Neighbours are often alike, and most functions have no entry.
+            if last == Some(subject) {
+                continue;
+            }
+            let found = acs::by_database(self, index, &subject);
+            let keeps =
+                self.database.lookup(&subject).any(|e| matches!(e.claim, Claim::BridgeKeepsRequesterId));
+            if keeps {
+                self.keeps_requester_id.push(index as u32);
+            }
+            last = (found.is_none() && !keeps).then_some(subject);
+            if let (Some((acs, entry)), Some(node)) = (found, self.nodes.get_mut(index)) {
+                node.acs = acs;
+                self.claims.push((index as u32, entry as u32));
+            }
+        }
+    }
+
+    fn may_matter(&self, index: usize) -> bool {
+        let Some(node) = self.nodes.get(index) else { return false };
+        let shares = |other: Option<usize>| {
+            other.and_then(|other| self.nodes.get(other)).is_some_and(|other| other.device == node.device)
+        };
+        node.kind != Kind::Leaf
+            || self.bus_kind(node.bus) == BusKind::Root
+            || node.device as usize != index
+            || shares(index.checked_add(1))
+            || self.topology.kind(index) == crate::topology::Kind::Physical
+    }
+
+    /// The bit of `x`'s egress control vector that stands for peer `y`, where that is asked for at all.
+    pub(in crate::route) fn vector_bit(&self, x: u32, y: u32, role: Role) -> VectorBit {
+        let Acs::Present(services) = self.node(x).acs else { return VectorBit::Unknown };
+        if !services.enabled().contains(AcsControl::EGRESS_CONTROL) {
+            return VectorBit::Unknown;
+        }
+        self.peer_index(y, role).map_or(VectorBit::Unknown, |index| self.vector_bit_at(x, index))
+    }
+
+    /// The bit at an index of `x`'s egress control vector.
+    pub(in crate::route) fn vector_bit_at(&self, x: u32, index: u8) -> VectorBit {
+        let read = || {
+            let capability = self.topology.function(x as usize)?.acs.present()?.capability;
+            if u16::from(index) >= capability.vector_bits() {
+                return None;
+            }
+            let vector = self.topology.inventory().extras(x as usize)?.egress_vector?;
+            let dword = (*vector.get(usize::from(index >> 5))?)?;
+            Some(dword & (1 << (index & 31)) != 0)
+        };
+        match read() {
+            Some(false) => VectorBit::Clear,
+            Some(true) => VectorBit::Set,
+            None => VectorBit::Unknown,
+        }
+    }
+
+    /// What egress control vectors of peers are indexed by: the port number of a port; in a
+    /// multi-function device the function number, or the function group where function 0 has ACS
+    /// Function Groups enabled.
+    pub(in crate::route) fn peer_index(&self, y: u32, role: Role) -> Option<u8> {
+        let function = self.topology.function(y as usize)?;
+        match role {
+            Role::SwitchDownstreamPort | Role::RootPort => {
+                let pcie = function.pcie.present()?;
+                pcie.port_number.filter(|_| pcie.port_type.is_downstream_facing())
+            }
+            Role::Integrated => None,
+            Role::Function => {
+                let bus = self.topology.bus_of(y as usize)?;
+                let function_0 = self.topology.function(self.topology.on_bus(bus).start)?;
+                let devfn = function.address.bdf.devfn();
+                // On other buses than function 0's, and without ARI, virtual functions have no function
+                // number of the device.
+                let is_virtual = self.topology.kind(y as usize).is_virtual();
+                match (self.topology.uses_ari(bus), function_0.ari) {
+                    (Some(true), Presence::Present(ari)) if ari.acs_function_groups_enabled() => {
+                        function.ari.present().map(|ari| ari.function_group())
+                    }
+                    (Some(true), _) => Some(devfn),
+                    _ if is_virtual => None,
+                    (Some(false), _) => Some(devfn & 7),
+                    (None, _) if devfn < 8 => Some(devfn),
+                    _ => None,
+                }
+            }
+        }
+    }
+
+    /// Whether Source Validation is known to be on at a port; `None` if that is not known.
+    pub(in crate::route) fn validates_source(&self, node: &Node) -> Option<bool> {
+        match node.acs {
+            Acs::Present(services) => Some(services.enabled().contains(AcsControl::SOURCE_VALIDATION)),
+            Acs::Absent => Some(false),
+            Acs::Unknown(_) => None,
+        }
+    }
+}
+
+/// The controls of a port, none if it has no ACS or it is not known.
+pub(in crate::route) fn services(node: &Node) -> Services {
+    match node.acs {
+        Acs::Present(services) => services,
+        Acs::Absent | Acs::Unknown(_) => Services::default(),
+    }
+}

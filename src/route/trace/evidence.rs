@@ -1,0 +1,301 @@
+//! What a hop's decision rests on.
+
+use alloc::format;
+use alloc::string::String;
+use alloc::vec;
+use alloc::vec::Vec;
+
+use super::{BUS_MASTER, Rule};
+use crate::anomaly::Presence;
+use crate::cap::acs::{AcsCapability, AcsControl};
+use crate::function::Function;
+use crate::route::Reason;
+use crate::route::evidence::{Evidence, control_tokens};
+use crate::route::fabric::{Fabric, Kind};
+use crate::route::port::{Acs, Decision, TlpClass};
+use crate::topology::FunctionIndex;
+
+impl Fabric<'_> {
+    /// The evidence for a decision at a function.
+    pub(super) fn evidence(
+        &self,
+        index: FunctionIndex,
+        rule: Rule,
+        decision: Decision,
+        class: TlpClass,
+    ) -> Vec<Evidence> {
+        let Some(function) = self.topology.function(index) else { return Vec::new() };
+        let port_type = || {
+            let address = function.address;
+            match function.pcie {
+                Presence::Present(pcie) => {
+                    Evidence::PortType { function: address, port_type: pcie.port_type }
+                }
+                Presence::Absent => absent(function, "PCI Express capability", "absent"),
+                Presence::NotCaptured => absent(function, "PCI Express capability", "not-captured"),
+            }
+        };
+        let Some(reason) = decision.reason() else {
+            return match (decision, rule) {
+                (Decision::Up, Rule::Forwarding) => {
+                    self.controls(index, function, AcsControl::UPSTREAM_FORWARDING)
+                }
+                (Decision::Up, Rule::Entering) if class == TlpClass::MemoryTranslated => {
+                    self.controls(index, function, AcsControl::TRANSLATION_BLOCKING)
+                }
+                (Decision::Up, Rule::Conventional) => vec![bus_numbers(function), port_type()],
+                _ => Vec::new(),
+            };
+        };
+        match reason {
+            Reason::RequestRedirect | Reason::RequestRedirectOff | Reason::PortTargetUnspecified => {
+                self.controls(index, function, AcsControl::REQUEST_REDIRECT | AcsControl::EGRESS_CONTROL)
+            }
+            Reason::EgressAllowed
+            | Reason::EgressControl
+            | Reason::EgressRedirect
+            | Reason::VectorNotKnown => {
+                let bits = AcsControl::REQUEST_REDIRECT | AcsControl::EGRESS_CONTROL;
+                let mut evidence = self.controls(index, function, bits);
+                evidence.extend(self.vector(function));
+                evidence
+            }
+            Reason::DirectTranslated => self.controls(
+                index,
+                function,
+                AcsControl::DIRECT_TRANSLATED | AcsControl::TRANSLATION_BLOCKING,
+            ),
+            Reason::CompletionRedirect | Reason::CompletionRedirectOff => {
+                self.controls(index, function, AcsControl::COMPLETION_REDIRECT)
+            }
+            Reason::MemoryTargetDirect
+            | Reason::MemoryTargetBlock
+            | Reason::MemoryTargetRedirect
+            | Reason::MemoryTargetReserved => self.memory_target(index, function),
+            Reason::UnclaimedRedirect | Reason::UnsupportedRequest => {
+                self.controls(index, function, AcsControl::UNCLAIMED_REQUEST_REDIRECT)
+            }
+            Reason::NoInternalPath if class.is_completion() => {
+                self.offers(index, function, AcsCapability::COMPLETION_REDIRECT)
+            }
+            Reason::NoInternalPath | Reason::NoPeerSupport => {
+                self.offers(index, function, AcsCapability::REQUEST_REDIRECT)
+            }
+            Reason::SourceValidation => self.controls(index, function, AcsControl::SOURCE_VALIDATION),
+            Reason::TranslationBlocking => self.controls(index, function, AcsControl::TRANSLATION_BLOCKING),
+            Reason::IoRequestBlocking | Reason::IoNotGoverned => {
+                self.controls(index, function, AcsControl::IO_REQUEST_BLOCKING)
+            }
+            Reason::UpstreamForwardingOff => self.controls(index, function, AcsControl::UPSTREAM_FORWARDING),
+            Reason::PortWithoutAcs
+            | Reason::MultiFunctionWithoutAcs
+            | Reason::AcsNotCaptured
+            | Reason::ControlAllOnes
+            | Reason::DatabaseCondition => self.structure(index, function),
+            Reason::RootComplex | Reason::OtherHostBridge | Reason::OneRootDevice => {
+                let mut evidence = vec![port_type()];
+                let bits = match class.is_completion() {
+                    true => AcsControl::COMPLETION_REDIRECT,
+                    false => AcsControl::REQUEST_REDIRECT,
+                };
+                evidence.extend(self.controls(index, function, bits));
+                evidence
+            }
+            Reason::ClassNotEmitted
+            | Reason::PortDoesNotInitiate
+            | Reason::ConventionalBus
+            | Reason::TypeNotCaptured
+            | Reason::PortNotInDump
+            | Reason::BridgeNotInDump
+            | Reason::OnTheWayUp
+            | Reason::RelaxedOrdering => vec![port_type()],
+            Reason::Downstream => vec![bus_numbers(function)],
+            Reason::BusMasterOff | Reason::BridgeBusMasterOff => {
+                vec![command(function, BUS_MASTER, "Bus Master Enable")]
+            }
+            Reason::TargetDecodeOff => vec![command(function, 3, "I/O Space Enable, Memory Space Enable")],
+            Reason::AtsOff => ats(function),
+            Reason::NoIoBar | Reason::NoMemoryBar | Reason::WindowClosed => bars(function),
+            Reason::SameFunction | Reason::TargetNotCaptured | Reason::NotInDump => Vec::new(),
+        }
+    }
+
+    /// The ACS Control register with these bits, and what explains bits that are not offered.
+    fn controls(&self, index: FunctionIndex, function: &Function, bits: AcsControl) -> Vec<Evidence> {
+        let Acs::Present(services) = self.acs(index) else { return self.structure(index, function) };
+        let mut evidence = Vec::new();
+        if let Presence::Present(acs) = function.acs {
+            let wide = self.layout_is_wide(index);
+            let (register, offset, value) = match (wide, function.acs_dword_8) {
+                (true, Some(dword)) => ("ACS Control (32-bit)", acs.offset.saturating_add(8), dword),
+                _ => ("ACS Control", acs.control_offset(), u32::from(acs.control.bits())),
+            };
+            let set = AcsControl::from_bits_retain(value as u16).intersection(bits);
+            let tokens = join(control_tokens(set, '+'), control_tokens(bits.difference(set), '-'));
+            let at = function.address;
+            evidence.push(Evidence::Register { function: at, register, offset, bits: tokens, value });
+            let not_offered =
+                AcsCapability::from_bits_retain(bits.difference(services.offered().controls()).bits());
+            let basic = not_offered.intersection(AcsCapability::from_bits_retain(0x7f));
+            if !basic.is_empty() {
+                evidence.push(Evidence::Register {
+                    function: at,
+                    register: "ACS Capability",
+                    offset: acs.capability_offset(),
+                    bits: offered_tokens(basic),
+                    value: u32::from(acs.capability.bits()),
+                });
+            }
+        }
+        evidence.extend(self.entry(index, function));
+        evidence
+    }
+
+    fn offers(&self, index: FunctionIndex, function: &Function, bits: AcsCapability) -> Vec<Evidence> {
+        let mut evidence = Vec::new();
+        if let Presence::Present(acs) = function.acs {
+            evidence.push(Evidence::Register {
+                function: function.address,
+                register: "ACS Capability",
+                offset: acs.capability_offset(),
+                bits: offered_tokens(bits),
+                value: u32::from(acs.capability.bits()),
+            });
+        }
+        evidence.extend(self.entry(index, function));
+        evidence
+    }
+
+    fn memory_target(&self, index: FunctionIndex, function: &Function) -> Vec<Evidence> {
+        let Presence::Present(acs) = function.acs else { return self.structure(index, function) };
+        let (dsp, usp) = (acs.control.dsp_memory_target_access(), acs.control.usp_memory_target_access());
+        vec![Evidence::Register {
+            function: function.address,
+            register: "ACS Control",
+            offset: acs.control_offset(),
+            bits: format!("DspMemTarget {}, UspMemTarget {}", dsp.word(), usp.word()),
+            value: u32::from(acs.control.bits()),
+        }]
+    }
+
+    fn vector(&self, function: &Function) -> Option<Evidence> {
+        let acs = function.acs.present()?;
+        Some(Evidence::Register {
+            function: function.address,
+            register: "Egress Control Vector",
+            offset: acs.offset.saturating_add(8),
+            bits: format!("{} bits", acs.capability.vector_bits()),
+            value: function.acs_dword_8?,
+        })
+    }
+
+    /// That there is no ACS capability, or that it gives no answer.
+    fn structure(&self, index: FunctionIndex, function: &Function) -> Vec<Evidence> {
+        let mut evidence = Vec::new();
+        match function.acs {
+            Presence::Present(acs) if acs.control.reads_all_ones() => evidence.push(Evidence::Register {
+                function: function.address,
+                register: "ACS Control",
+                offset: acs.control_offset(),
+                bits: String::from("all ones"),
+                value: u32::from(acs.control.bits()),
+            }),
+            Presence::Present(_) => {}
+            Presence::Absent => evidence.push(absent(function, "ACS capability", "absent")),
+            Presence::NotCaptured => evidence.push(absent(function, "ACS capability", "not-captured")),
+        }
+        evidence.extend(self.entry(index, function));
+        evidence
+    }
+
+    fn layout_is_wide(&self, index: FunctionIndex) -> bool {
+        let entry = self.claim(index).and_then(|entry| self.database.entries().get(entry));
+        entry.is_some_and(|entry| matches!(entry.claim, crate::db::Claim::AcsLayout { .. }))
+    }
+
+    fn entry(&self, index: FunctionIndex, function: &Function) -> Option<Evidence> {
+        let entry = self.database.entries().get(self.claim(index)?)?;
+        Some(Evidence::Database {
+            function: function.address,
+            entry: entry.name.clone(),
+            layer: entry.layer,
+            file: entry.file.clone(),
+        })
+    }
+}
+
+/// lspci's tokens for capability bits that are not there: the same as for the controls.
+fn offered_tokens(bits: AcsCapability) -> String {
+    control_tokens(AcsControl::from_bits_retain(bits.bits()), '-')
+}
+
+const fn absent(function: &Function, structure: &'static str, presence: &'static str) -> Evidence {
+    Evidence::Structure { function: function.address, structure, presence }
+}
+
+fn bus_numbers(function: &Function) -> Evidence {
+    let register = function.header.map_or(0, |[_, _, buses, ..]| buses);
+    let range = function.bus_range().unwrap_or_default();
+    Evidence::Register {
+        function: function.address,
+        register: "Bus Numbers",
+        offset: 0x18,
+        bits: format!("buses {range}"),
+        value: register,
+    }
+}
+
+fn command(function: &Function, mask: u16, name: &str) -> Evidence {
+    let sign = if function.command & mask == mask { '+' } else { '-' };
+    Evidence::Register {
+        function: function.address,
+        register: "Command",
+        offset: 0x04,
+        bits: format!("{name}{sign}"),
+        value: u32::from(function.command),
+    }
+}
+
+fn ats(function: &Function) -> Vec<Evidence> {
+    match function.ats {
+        Presence::Present(ats) => vec![Evidence::Register {
+            function: function.address,
+            register: "ATS Control",
+            offset: ats.offset.saturating_add(6),
+            bits: String::from("Enable-"),
+            value: u32::from(ats.control()),
+        }],
+        Presence::Absent => vec![absent(function, "ATS capability", "absent")],
+        Presence::NotCaptured => vec![absent(function, "ATS capability", "not-captured")],
+    }
+}
+
+fn bars(function: &Function) -> Vec<Evidence> {
+    let count = if function.is_bridge() { 2 } else { 6 };
+    let registers = function.header.unwrap_or_default();
+    let with_offsets = registers.into_iter().zip((0x10_u16..).step_by(4)).take(count);
+    let bar = |(value, offset)| Evidence::Register {
+        function: function.address,
+        register: "Base Address",
+        offset,
+        bits: String::from(match value & 1 {
+            1 => "I/O",
+            _ => "memory",
+        }),
+        value,
+    };
+    with_offsets.filter(|(value, _)| *value != 0).map(bar).collect()
+}
+
+fn join(mut a: String, b: String) -> String {
+    if !a.is_empty() && !b.is_empty() {
+        a.push(' ');
+    }
+    a.push_str(&b);
+    a
+}
+
+/// The kinds of function whose Bus Numbers mean something.
+pub(super) const fn is_bridge(kind: Kind) -> bool {
+    !matches!(kind, Kind::Leaf | Kind::HostBridge)
+}

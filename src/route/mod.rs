@@ -2,7 +2,8 @@
 //!
 //! Layer 5. [`port`] has the specification's rules for one port, [`trace`] applies them along a whole
 //! route, [`domains`] to all functions at once. [`linux`] is the kernel's own grouping, exactly, so
-//! that it can be compared with `/sys/kernel/iommu_groups`.
+//! that it can be compared with `/sys/kernel/iommu_groups`; [`libvirt`] and [`p2pdma`] are the checks
+//! of those names.
 
 #[cfg(feature = "alloc")]
 pub mod compare;
@@ -15,7 +16,11 @@ pub mod evidence;
 #[cfg(feature = "alloc")]
 pub mod fabric;
 #[cfg(feature = "alloc")]
+pub mod libvirt;
+#[cfg(feature = "alloc")]
 pub mod linux;
+#[cfg(feature = "alloc")]
+pub mod p2pdma;
 pub mod port;
 mod reason;
 #[cfg(feature = "alloc")]

@@ -1,0 +1,8 @@
+//! The routing model: cases worked by hand, properties of random machines, and machines that a real
+//! kernel has seen.
+
+mod cases;
+mod engines;
+mod models;
+mod oracle;
+mod properties;

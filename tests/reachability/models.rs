@@ -1,0 +1,219 @@
+//! Cases worked by hand: domains and impersonation, what holds as configured, the database, and the
+//! checks of libvirt and the kernel.
+
+use Disposition::{Blocked, Direct, Redirected, Undetermined};
+use acsscan::cap::acs::AcsControl;
+use acsscan::db::{Claim, Condition, ConditionKind, Database, Entry, Layer, Match};
+use acsscan::route::domains::{HeldBy, Impersonated};
+use acsscan::route::evidence::Evidence;
+use acsscan::route::fabric::Fabric;
+use acsscan::route::port::TlpClass::{Completion, MemoryTranslated, MemoryUntranslated};
+use acsscan::route::trace::GateKind;
+use acsscan::route::{Assumptions, Disposition, Reason, libvirt, p2pdma};
+use acsscan::testkit::{Config, Machine, port_type};
+use acsscan::topology::Topology;
+
+use super::cases::{ALL, CR, ask_as, ask_with, index, root_ports, switch};
+
+#[test]
+fn without_source_validation_everything_below_shares_its_requester_ids() {
+    let topology = switch(|port| port.acs(0x5f, ALL & !1, 0), ALL & !1);
+    let database = Database::default();
+    let fabric = Fabric::new(&topology, &database);
+    let scope = |at| fabric.scope(index(&topology, at)).impersonated;
+    assert_eq!(scope("03:00.0"), Impersonated::AnyRequesterId(index(&topology, "00:01.0")));
+    assert_eq!(scope("04:00.0"), Impersonated::BusesOf(index(&topology, "02:01.0")));
+    let domains = fabric.domains(&Assumptions::default());
+    let domain = domains.get(domains.domain_of(index(&topology, "03:00.0")).expect("there")).expect("there");
+    assert!(domain.functions().any(|function| function == index(&topology, "04:00.0")));
+    assert_eq!(domain.held_by(), Some(HeldBy::Impersonation));
+    assert_eq!(domain.remains().len(), 1, "impersonation is proved");
+}
+
+#[test]
+fn unproven_domains_say_what_would_remain() {
+    let topology = Machine::new()
+        .with("00:01.0", Config::root_port(1, 1).acs(0x5f, ALL, 0))
+        .with("01:00.0", Config::endpoint().multi_function())
+        .with("01:00.1", Config::endpoint())
+        .topology();
+    let database = Database::default();
+    let fabric = Fabric::new(&topology, &database);
+    let domains = fabric.domains(&Assumptions::default());
+    let domain = domains.get(0).expect("there");
+    assert_eq!(domain.functions().len(), 3, "the port belongs to what is below it");
+    assert_eq!(domain.held_by(), Some(HeldBy::Unproven));
+    assert_eq!(domain.remains(), [[0], [1], [2]]);
+}
+
+#[test]
+fn as_configured_the_initiators_own_registers_count() {
+    let machine = |command| {
+        Machine::new()
+            .with("00:01.0", Config::root_port(1, 4).command(6))
+            .with("01:00.0", Config::upstream(2, 4).command(6))
+            .with("02:00.0", Config::downstream(1, 3, 3).command(6))
+            .with("02:01.0", Config::downstream(2, 4, 4).command(6).memory_window(0xf00, 0xf0f))
+            .with("03:00.0", Config::endpoint().command(command).ats(false))
+            .with("04:00.0", Config::endpoint().command(6).bar(0, 0xf010_0000))
+            .topology()
+    };
+    let configured = Assumptions { hostile: false, ..Assumptions::default() };
+    let ask = |command, class| ask_as(&machine(command), "03:00.0", "04:00.0", class, &configured);
+    assert_eq!(ask(6, MemoryUntranslated), (Direct, Reason::PortWithoutAcs));
+    assert_eq!(ask(2, MemoryUntranslated), (Blocked, Reason::BusMasterOff));
+    assert_eq!(ask(2, Completion).0, Direct, "answers need no bus mastering");
+    assert_eq!(ask(6, MemoryTranslated), (Blocked, Reason::AtsOff));
+    assert_eq!(
+        ask_as(&machine(2), "03:00.0", "04:00.0", MemoryTranslated, &Assumptions::default()).0,
+        Direct
+    );
+}
+
+#[test]
+fn windows_must_cover_a_memory_bar_as_configured() {
+    let machine = |port: &dyn Fn(Config) -> Config, target: Config| {
+        Machine::new()
+            .with("00:01.0", Config::root_port(1, 4).command(6))
+            .with("01:00.0", Config::upstream(2, 4).command(6))
+            .with("02:00.0", Config::downstream(1, 3, 3).command(6))
+            .with("02:01.0", port(Config::downstream(2, 4, 4).command(6)))
+            .with("03:00.0", Config::endpoint().command(6))
+            .with("04:00.0", target)
+            .topology()
+    };
+    let configured = Assumptions { hostile: false, ..Assumptions::default() };
+    let wide = |target: Config| target.bar(0, 0x4000_000c).bar(1, 0x3f);
+    let prefetchable = |port: Config| port.prefetchable_window(0x3f_4000_0000 >> 20, 0x3f_4fff_ffff >> 20);
+    let closed = |port: Config| port.memory_window(0xf00, 0xf0f).prefetchable_window(0x1000, 0x1001);
+    let target = || Config::endpoint().command(2);
+    let ask = |topology: &Topology| ask_as(topology, "03:00.0", "04:00.0", MemoryUntranslated, &configured);
+    assert_eq!(ask(&machine(&prefetchable, wide(target()))).0, Direct);
+    assert_eq!(ask(&machine(&closed, wide(target()))), (Blocked, Reason::WindowClosed));
+    assert_eq!(ask(&machine(&prefetchable, target())), (Blocked, Reason::NoMemoryBar));
+    assert_eq!(ask(&machine(&prefetchable, wide(target().command(0)))), (Blocked, Reason::TargetDecodeOff));
+    // For isolation a closed window is a gate, and no wall.
+    let topology = machine(&closed, wide(target()));
+    let hostile = ask_as(&topology, "03:00.0", "04:00.0", MemoryUntranslated, &Assumptions::default());
+    assert_eq!(hostile, (Direct, Reason::PortWithoutAcs));
+    let database = Database::default();
+    let fabric = Fabric::new(&topology, &database);
+    let [from, to] = ["03:00.0", "04:00.0"].map(|at| index(&topology, at));
+    let gates = fabric.trace(from, to, MemoryUntranslated, &Assumptions::default()).gates;
+    let closed: Vec<_> = gates.iter().filter(|gate| gate.open == Some(false)).map(|gate| gate.kind).collect();
+    assert_eq!(closed, [GateKind::Window]);
+}
+
+#[test]
+fn source_validation_blocks_other_buses_unless_forged() {
+    // Virtual functions on a bus that the port does not cover.
+    let topology = Machine::new()
+        .with("00:01.0", Config::root_port(1, 1).acs(0x5f, ALL, 0).ari_forwarding())
+        .with("00:02.0", Config::root_port(3, 3))
+        .with("01:00.0", Config::endpoint().ari().sriov(0x100, 1, 1))
+        .with("02:00.0", Config::virtual_function().command(4))
+        .with("03:00.0", Config::endpoint())
+        .topology();
+    let configured = Assumptions { hostile: false, ..Assumptions::default() };
+    let ask = |assumptions| ask_as(&topology, "02:00.0", "03:00.0", MemoryUntranslated, assumptions);
+    assert_eq!(ask(&configured), (Blocked, Reason::SourceValidation));
+    assert_eq!(ask(&Assumptions::default()), (Redirected, Reason::RequestRedirect));
+}
+
+fn database(claim: Claim, conditions: Vec<Condition>) -> Database {
+    Database::new(vec![Entry {
+        name: "nic".into(),
+        layer: Layer::Administrator,
+        file: "nics.toml".into(),
+        matches: Match { vendor: Some(0x1af4), ..Match::default() },
+        claim,
+        conditions,
+        source: "a letter".into(),
+        reason: "measured".into(),
+    }])
+}
+
+#[test]
+fn the_database_acts_as_control_bits_and_is_the_evidence() {
+    let isolates = || Claim::Isolates {
+        services: AcsControl::REQUEST_REDIRECT | AcsControl::COMPLETION_REDIRECT,
+        ignored: AcsControl::empty(),
+    };
+    let bridges = Machine::new()
+        .with("00:01.0", Config::root_port(1, 1).ids(0x8086, 1).acs(0x5f, ALL, 0))
+        .with("01:00.0", Config::endpoint().multi_function())
+        .with("01:00.1", Config::endpoint());
+    let topology = bridges.topology();
+    let ask = |database: &Database| {
+        ask_with(&topology, database, "01:00.0", "01:00.1", MemoryUntranslated, &Assumptions::default())
+    };
+    assert_eq!(ask(&Database::default()), (Undetermined, Reason::MultiFunctionWithoutAcs));
+    let known = database(isolates(), Vec::new());
+    assert_eq!(ask(&known), (Redirected, Reason::RequestRedirect));
+    let fabric = Fabric::new(&topology, &known);
+    let route = fabric.trace(1, 2, MemoryUntranslated, &Assumptions::default());
+    let evidence = route.hops[0].evidence.last().expect("evidence");
+    assert!(
+        matches!(evidence, Evidence::Database { entry, layer: Layer::Administrator, .. } if entry == "nic")
+    );
+    let condition = Condition { kind: ConditionKind::Other("firmware 12".into()), denies: false };
+    assert_eq!(ask(&database(isolates(), vec![condition])), (Undetermined, Reason::DatabaseCondition));
+    assert_eq!(ask(&database(Claim::DoesNotIsolate, Vec::new())), (Direct, Reason::RequestRedirectOff));
+}
+
+#[test]
+fn libvirt_sees_switch_ports_only() {
+    let without = switch(|port| port, ALL);
+    let verdict = |topology: &Topology, at| libvirt::verdict(topology, index(topology, at));
+    let port = index(&without, "02:00.0");
+    assert_eq!(verdict(&without, "03:00.0"), libvirt::Verdict::Lacking(port));
+    assert_eq!(verdict(&without, "03:00.0").assignable(true), Some(false));
+    assert_eq!(verdict(&without, "03:00.0").assignable(false), Some(true));
+    assert_eq!(verdict(&without, "04:00.0"), libvirt::Verdict::Assignable);
+    assert_eq!(verdict(&without, "02:00.0"), libvirt::Verdict::NotAssignable);
+    let partition = libvirt::partition(&without);
+    assert_eq!(partition[index(&without, "03:00.0")], partition[index(&without, "04:00.0")]);
+    let roots = root_ports("00:02.0", None);
+    assert_eq!(verdict(&roots, "01:00.0"), libvirt::Verdict::Assignable, "root ports do not count");
+    let second = Machine::new().with("80:14.0", Config::pcie(port_type::INTEGRATED)).topology();
+    assert_eq!(verdict(&second, "80:14.0"), libvirt::Verdict::Error);
+    assert_eq!(libvirt::verdict(&second, 0).assignable(false), Some(false));
+}
+
+#[test]
+fn the_kernel_counts_any_redirect_on_the_way() {
+    let database = Database::default();
+    let map = |topology: &Topology, a, b| {
+        p2pdma::mapping(topology, &database, index(topology, a), index(topology, b))
+    };
+    let second_off = |control| {
+        Machine::new()
+            .with("00:01.0", Config::root_port(1, 4).ids(0x8086, 0x2030))
+            .with("01:00.0", Config::upstream(2, 4))
+            .with("02:00.0", Config::downstream(1, 3, 3).acs(0x5f, control, 0))
+            .with("02:01.0", Config::downstream(2, 4, 4))
+            .with("03:00.0", Config::endpoint().multi_function())
+            .with("03:00.1", Config::endpoint())
+            .with("04:00.0", Config::endpoint())
+            .topology()
+    };
+    let open = map(&second_off(0), "03:00.0", "04:00.0");
+    assert_eq!((open.map_type, open.distance), (p2pdma::MapType::BusAddress, 4));
+    assert_eq!(map(&second_off(0), "03:00.0", "03:00.1").distance, 2);
+    assert_eq!(map(&second_off(0), "03:00.0", "03:00.0").distance, 0);
+    let redirected = map(&second_off(CR), "04:00.0", "03:00.0");
+    assert_eq!(redirected.map_type, p2pdma::MapType::NotSupported);
+    assert_eq!(redirected.why, p2pdma::Why::NotListed);
+    assert_eq!(redirected.redirect, Some(index(&second_off(CR), "02:00.0")));
+    let amd = Machine::new()
+        .with("00:00.0", Config::conventional().class(0x0600).ids(0x1022, 0x1480))
+        .with("00:01.0", Config::root_port(1, 1))
+        .with("00:02.0", Config::root_port(2, 2))
+        .with("01:00.0", Config::endpoint())
+        .with("02:00.0", Config::endpoint())
+        .topology();
+    let zen = map(&amd, "01:00.0", "02:00.0");
+    assert_eq!((zen.map_type, zen.why), (p2pdma::MapType::ThroughHostBridge, p2pdma::Why::AmdZenGuessed));
+    assert!(zen.guessed);
+    assert_eq!((zen.distance, zen.common), (4, None), "both ways up to the root are counted whole");
+}

@@ -1,0 +1,170 @@
+//! What holds for every machine.
+
+use acsscan::db::Database;
+use acsscan::route::fabric::Fabric;
+use acsscan::route::port::TlpClass;
+use acsscan::route::{Assumptions, Disposition, Reason};
+use acsscan::testkit::Machine;
+use acsscan::testkit::fabric::{Choices, Shape, machine};
+use acsscan::topology::{Parent, Topology};
+use proptest::prelude::*;
+
+type Answer = (Disposition, Reason);
+
+/// What becomes of each class between each two functions.
+fn answers(topology: &Topology, assumptions: &Assumptions) -> Vec<Answer> {
+    let database = Database::default();
+    let fabric = Fabric::new(topology, &database);
+    let count = topology.functions().len();
+    let mut answers = Vec::new();
+    for s in 0..count {
+        for t in 0..count {
+            answers.extend(TlpClass::ALL.map(|class| fabric.disposition(s, t, class, assumptions)));
+        }
+    }
+    answers
+}
+
+fn both() -> [Assumptions; 2] {
+    [Assumptions::default(), Assumptions { hostile: false, ..Assumptions::default() }]
+}
+
+fn make(numbers: &[u32], damaged: bool) -> Machine {
+    machine(&mut Choices::new(numbers), Shape { damaged, buses: 12, ..Shape::default() })
+}
+
+fn depth(topology: &Topology, index: usize) -> usize {
+    let (mut at, mut depth) = (index, 0);
+    loop {
+        match topology.parent_of(at) {
+            Parent::Bridge(bridge) => {
+                at = bridge;
+                depth += 1;
+            }
+            Parent::VirtualFunctions(bus) => at = topology.on_bus(bus).start,
+            Parent::Root | Parent::Orphan(_) => return depth,
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 400, max_shrink_iters: 4000, ..ProptestConfig::default() })]
+
+    #[test]
+    fn controls_that_isolate_never_make_a_pair_less_isolated(
+        numbers in prop::collection::vec(any::<u32>(), 0..120),
+        which in any::<prop::sample::Index>(),
+        control in prop::sample::select(vec![0x01_u16, 0x04, 0x08, 0x10, 0x1d]),
+    ) {
+        let before = make(&numbers, false);
+        let mut after = before.clone();
+        let functions = after.functions_mut();
+        let at = which.index(functions.len());
+        let changed = functions[at].1.enable(control);
+        for assumptions in both() {
+            let (old, new) = (answers(&before.topology(), &assumptions), answers(&after.topology(), &assumptions));
+            for (old, new) in old.iter().zip(&new) {
+                // Where egress control alone blocked, redirection has its way.
+                let exception = old.1 == Reason::EgressControl && changed & 4 != 0;
+                prop_assert!(new.0 >= old.0 || exception, "{old:?} became {new:?}");
+            }
+        }
+        let (old, new) = (before.topology(), after.topology());
+        let database = Database::default();
+        let (old, new) = (Fabric::new(&old, &database), Fabric::new(&new, &database));
+        for s in 0..old.topology().functions().len() {
+            for t in 0..old.topology().functions().len() {
+                let assumptions = Assumptions::default();
+                let fewer = old.may_impersonate(s, t, &assumptions) || !new.may_impersonate(s, t, &assumptions);
+                prop_assert!(fewer, "validation gave {s} the ID of {t}");
+            }
+        }
+    }
+
+    #[test]
+    fn erased_bytes_take_answers_away_and_never_turn_one_round(
+        numbers in prop::collection::vec(any::<u32>(), 0..120),
+        which in any::<prop::sample::Index>(),
+        length in prop::sample::select(vec![0_usize, 8, 16, 0x1a, 64, 0x42, 0x50, 256, 0x104, 0x108, 0x10a, 0x148]),
+    ) {
+        let before = make(&numbers, false);
+        let mut after = before.clone();
+        let functions = after.functions_mut();
+        let at = which.index(functions.len());
+        functions[at].1 = functions[at].1.clone().captured(length);
+        for assumptions in both() {
+            let (old, new) = (answers(&before.topology(), &assumptions), answers(&after.topology(), &assumptions));
+            for (n, (old, new)) in old.iter().zip(&new).enumerate() {
+                let safe = match old.0 {
+                    Disposition::Direct => matches!(new.0, Disposition::Direct | Disposition::Undetermined),
+                    Disposition::Undetermined => new.0 != Disposition::Direct,
+                    Disposition::Redirected | Disposition::Blocked => new.0 != Disposition::Direct,
+                };
+                if !safe {
+                    let topology = before.topology();
+                    let count = topology.functions().len();
+                    let names = [n / 5 / count, n / 5 % count].map(|index| topology.functions()[index].address);
+                    prop_assert!(safe, "{names:?}, class {}: {old:?} became {new:?} after {:?} was cut", n % 5, topology.functions()[at]);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn bus_numbers_change_nothing(
+        numbers in prop::collection::vec(any::<u32>(), 0..120),
+        shift in 1_u8..200,
+    ) {
+        let machine = make(&numbers, false);
+        let has_vfs = machine.clone().functions_mut().iter().any(|(_, config)| config.bytes()[0] == 0xff);
+        let shifted = machine.renumbered(|bus| bus + shift);
+        let spread = machine.renumbered(|bus| bus * 3);
+        let database = Database::default();
+        let (topology, shifted, spread) = (machine.topology(), shifted.topology(), spread.topology());
+        let mut others = vec![shifted];
+        // Virtual functions stand at a distance from their physical one.
+        if !has_vfs {
+            others.push(spread);
+        }
+        for other in &others {
+            for assumptions in both() {
+                prop_assert_eq!(answers(&topology, &assumptions), answers(other, &assumptions));
+            }
+            let domains = |topology| Fabric::new(topology, &database).domains(&Assumptions::default());
+            prop_assert_eq!(domains(&topology), domains(other));
+        }
+    }
+
+    #[test]
+    fn routes_are_bounded_and_say_what_the_answer_says(
+        numbers in prop::collection::vec(any::<u32>(), 0..120),
+        damaged in any::<bool>(),
+    ) {
+        let topology = make(&numbers, damaged).topology();
+        let database = Database::default();
+        let fabric = Fabric::new(&topology, &database);
+        let count = topology.functions().len();
+        for s in 0..count {
+            for t in 0..count {
+                for class in TlpClass::ALL {
+                    for assumptions in both() {
+                        let route = fabric.trace(s, t, class, &assumptions);
+                        let answer = fabric.disposition(s, t, class, &assumptions);
+                        prop_assert_eq!((route.disposition, route.reason), answer);
+                        // Two more for what the initiator and the target decide themselves.
+                        let bound = 2 * depth(&topology, s).max(depth(&topology, t)) + 2;
+                        prop_assert!(route.hops.len() <= bound, "{} hops, {}", route.hops.len(), bound);
+                        prop_assert!(!route.hops.is_empty());
+                        let isolating = route.disposition.isolates();
+                        let decided = route.hops.iter().any(|hop| hop.decision.reason() == Some(route.reason));
+                        prop_assert!(decided || !isolating, "{:?} without a hop that says so", route.reason);
+                        if let Some(hop) = route.hops.iter().find(|hop| hop.decision.reason() == Some(route.reason)) {
+                            let silent = matches!(route.reason, Reason::SameFunction | Reason::NoMemoryBar | Reason::NoIoBar | Reason::TargetNotCaptured);
+                            prop_assert!(silent || !hop.evidence.is_empty(), "{:?} without evidence", route.reason);
+                        }
+                    }
+                }
+            }
+        }
+    }
+}

@@ -6,6 +6,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::dump::Format;
 use crate::finding::Severity;
+use crate::route::matrix::Label;
 
 const ABOUT: &str = "Who can reach whom in a PCI hierarchy, past the IOMMU, and why";
 
@@ -61,8 +62,22 @@ Examples:
     #[command(after_help = "\
 Examples:
   acsscan groups                           this host, as Linux groups it
-  acsscan groups --model linux --format json --dump host.txt")]
+  acsscan groups --model spec --dump host.txt         isolation domains
+  acsscan groups --model spec,linux --dump host.txt   where the two disagree, most dangerous first")]
     Groups(Groups),
+    /// The routes from one function to another, class by class, hop by hop
+    #[command(after_help = "\
+Examples:
+  acsscan p2p 03:00.0 04:00.0 --dump host.txt                   can one attack the other?
+  acsscan p2p 03:00.0 04:00.0 --as-configured --dump host.txt   does peer-to-peer traffic work?
+  acsscan p2p --matrix --class gpu,nic --dump host.txt          GPUs against network cards")]
+    P2p(P2p),
+    /// Why a function's isolation domain is as it is, and what could change it
+    #[command(after_help = "\
+Examples:
+  acsscan explain 03:00.0 --dump host.txt           who is with it, because of which bit
+  acsscan explain 03:00.0 04:00.0 --dump host.txt   these two")]
+    Explain(Explain),
     /// The JSON Schema of what --format json writes
     Schema,
 }
@@ -110,6 +125,15 @@ pub(super) struct Common {
     /// When to use colour
     #[arg(long, value_name = "WHEN", global = true, default_value = "auto")]
     pub(super) color: Color,
+    /// What to assume of the root complex between devices on root buses
+    #[arg(long, value_name = "WHAT", global = true, default_value = "isolates")]
+    pub(super) root_complex: RootComplexArg,
+    /// Let completions with Relaxed Ordering and I/O requests count, which no ACS control can redirect
+    #[arg(long, global = true)]
+    pub(super) count_relaxed_and_io: bool,
+    /// Do not trust functions of one device to use their own routing IDs
+    #[arg(long, global = true)]
+    pub(super) distrust_routing_ids: bool,
     /// Exit with 1 if there is a finding of this severity or above
     #[arg(long, value_name = "SEVERITY", global = true)]
     pub(super) fail_on: Option<FailOn>,
@@ -132,19 +156,61 @@ pub(super) struct Show {
     pub(super) tree: bool,
 }
 
+/// Options of `p2p`.
+#[derive(Debug, Args)]
+pub(super) struct P2p {
+    /// The function that sends
+    #[arg(value_name = "FROM", required_unless_present = "matrix", requires = "to")]
+    pub(super) from: Option<String>,
+    /// The function that is to be reached
+    #[arg(value_name = "TO")]
+    pub(super) to: Option<String>,
+    /// The sender is not hostile: its own registers count, and closed windows block
+    #[arg(long, conflicts_with = "matrix")]
+    pub(super) as_configured: bool,
+    /// Classes of functions that answer alike against each other, instead of one pair
+    #[arg(long, conflicts_with = "from")]
+    pub(super) matrix: bool,
+    /// Only functions of these kinds: gpu, nic, nvme, storage, accelerator, usb, other
+    #[arg(long, value_name = "KIND[,KIND]", requires = "matrix", value_delimiter = ',', value_parser = label)]
+    pub(super) class: Vec<Label>,
+}
+
+/// Options of `explain`.
+#[derive(Debug, Args)]
+pub(super) struct Explain {
+    /// The function
+    #[arg(value_name = "ADDR")]
+    pub(super) function: String,
+    /// Another function: how the two stand to each other
+    #[arg(value_name = "OTHER")]
+    pub(super) other: Option<String>,
+}
+
 /// Options of `groups`.
 #[derive(Debug, Args)]
 pub(super) struct Groups {
-    /// The model
-    #[arg(long, value_name = "MODEL", default_value = "linux")]
-    pub(super) model: Model,
+    /// The model; of two, separated by a comma, where they disagree
+    #[arg(long, value_name = "MODEL[,MODEL]", default_value = "linux", value_delimiter = ',')]
+    pub(super) model: Vec<Model>,
 }
 
 /// Models that form groups.
-#[derive(Clone, Copy, Debug, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum Model {
+    /// The specification's: isolation domains
+    Spec,
     /// The kernel's own grouping
     Linux,
+}
+
+/// What to assume of the root complex.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(super) enum RootComplexArg {
+    /// It passes traffic between devices on root buses through the IOMMU, as Linux assumes
+    Isolates,
+    /// Nothing
+    Unknown,
 }
 
 /// How to write the answer.
@@ -186,6 +252,13 @@ impl From<FailOn> for Severity {
             FailOn::Error => Self::Error,
         }
     }
+}
+
+fn label(text: &str) -> Result<Label, String> {
+    Label::from_word(text).ok_or_else(|| {
+        let words: Vec<&str> = Label::ALL.iter().map(|label| label.word()).collect();
+        format!("expected one of {}", words.join(", "))
+    })
 }
 
 fn hexadecimal(text: &str) -> Result<u32, String> {

@@ -7,6 +7,7 @@ mod args;
 mod groups;
 mod input;
 mod output;
+mod reach;
 mod scan;
 mod selector;
 mod show;
@@ -94,6 +95,8 @@ fn run(cli: &Cli) -> Result<Exit, Stop> {
         None => scan::run(&cli.common, &cli.addresses),
         Some(Verb::Show(show)) => show::run(&cli.common, show),
         Some(Verb::Groups(groups)) => groups::run(&cli.common, groups),
+        Some(Verb::P2p(p2p)) => reach::p2p(&cli.common, p2p),
+        Some(Verb::Explain(explain)) => reach::explain(&cli.common, explain),
         Some(Verb::Schema) => output::schema(),
     }
 }

@@ -13,8 +13,11 @@ use crate::finding::{self, Code, Finding};
 use crate::report::Source;
 use crate::report::json::{self, Body, Document, FindingDocument, SourceDocument};
 use crate::report::names::Names;
-use crate::report::text::View;
+use crate::report::text::{Reach, View};
+use crate::route::Assumptions;
 use crate::route::compare;
+use crate::route::domains::Domains;
+use crate::route::fabric::Fabric;
 use crate::route::linux::{Grouping, Linux};
 use crate::topology::FunctionIndex;
 
@@ -23,20 +26,23 @@ pub(super) struct Answers<'a> {
     pub(super) scanned: &'a Scanned,
     pub(super) linux: Linux<'a>,
     pub(super) grouping: Grouping,
+    pub(super) fabric: &'a Fabric<'a>,
+    pub(super) domains: Domains,
     pub(super) findings: Vec<Finding>,
 }
 
 impl<'a> Answers<'a> {
     /// Groups, and judges.
-    pub(super) fn new(scanned: &'a Scanned) -> Self {
+    pub(super) fn new(scanned: &'a Scanned, fabric: &'a Fabric<'a>, assumptions: &Assumptions) -> Self {
         let linux = Linux::new(&scanned.topology, &scanned.database);
         let grouping = linux.group();
         let mut findings = finding::findings(&scanned.topology);
+        findings.extend(finding::reach_findings(fabric));
         findings.extend(kernel_differs(scanned, &grouping));
         findings.extend(lost(&scanned.source));
         findings.extend(no_kernel_groups(scanned));
         finding::sort(&mut findings);
-        Self { scanned, linux, grouping, findings }
+        Self { scanned, linux, grouping, fabric, domains: fabric.domains(assumptions), findings }
     }
 
     /// Only the findings about these functions (sorted), and those about the input as a whole.
@@ -99,6 +105,7 @@ impl<'a> Answers<'a> {
             source: &self.scanned.source,
             linux: &self.linux,
             grouping: &self.grouping,
+            reach: Reach { fabric: self.fabric, domains: &self.domains },
             findings: &self.findings,
             names: &names,
             width: width(),

@@ -4,15 +4,19 @@ use std::collections::BTreeSet;
 
 use super::args::Common;
 use super::output::Answers;
+use super::reach::assumptions;
 use super::{Exit, Stop, address, input};
-use crate::report::json::{self, Body, FunctionDocument, ScanDocument};
-use crate::report::text;
+use crate::report::json::{self, Body, DisagreementDocument, FunctionDocument, ScanDocument};
+use crate::report::{text, words};
+use crate::route::disagree::disagreements;
+use crate::route::fabric::Fabric;
 
 pub(super) fn run(common: &Common, names: &[String]) -> Result<Exit, Stop> {
     let scanned = input::read(common, !names.is_empty())?;
     let selected = address::resolve(&scanned.topology, names)?;
     let selected = (!names.is_empty()).then_some(selected);
-    let mut answers = Answers::new(&scanned);
+    let fabric = Fabric::new(&scanned.topology, &scanned.database);
+    let mut answers = Answers::new(&scanned, &fabric, &assumptions(common));
     if let Some(selected) = &selected {
         answers.keep_findings_about(selected);
     }
@@ -37,10 +41,19 @@ fn document(answers: &Answers<'_>, selected: Option<&[usize]>) -> ScanDocument {
         let address = |index: &usize| topology.function(*index).map(|f| f.address.to_string());
         ungrouped = outside.iter().filter_map(address).collect();
     }
+    let mut domains = json::domains(answers.fabric, &answers.domains);
+    let mut disagreements = disagreements(topology, &answers.domains, &grouping.group_of);
+    if let Some(selected) = selected {
+        let ids: BTreeSet<usize> =
+            selected.iter().filter_map(|index| answers.domains.domain_of(*index)).collect();
+        domains.retain(|domain| ids.contains(&domain.id));
+        disagreements.retain(|found| selected.iter().any(|index| found.functions.contains(index)));
+    }
+    let document = |found| DisagreementDocument::new(answers.fabric, answers.domains.assumptions(), found);
     ScanDocument {
-        assumptions: vec![String::from(
-            "the root complex passes traffic between devices on root buses through the IOMMU, as Linux assumes",
-        )],
+        assumptions: words::assumptions(answers.domains.assumptions()),
+        domains,
+        disagreements: disagreements.iter().map(document).collect(),
         groups,
         ungrouped,
         kernel_groups: json::kernel_groups(topology),

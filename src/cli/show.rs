@@ -2,10 +2,12 @@
 
 use super::args::{Common, OutputFormat, Show};
 use super::output::Answers;
+use super::reach::assumptions;
 use super::selector::{Id, Slot};
 use super::{Exit, Stop, address, input};
 use crate::report::json::{Body, FunctionDocument, ShowDocument};
 use crate::report::text;
+use crate::route::fabric::Fabric;
 use crate::topology::{FunctionIndex, Topology};
 
 pub(super) fn run(common: &Common, show: &Show) -> Result<Exit, Stop> {
@@ -16,7 +18,8 @@ pub(super) fn run(common: &Common, show: &Show) -> Result<Exit, Stop> {
     }
     let scanned = input::read(common, !show.tree)?;
     let selected = select(&scanned.topology, &show.addresses, slot, id)?;
-    let mut answers = Answers::new(&scanned);
+    let fabric = Fabric::new(&scanned.topology, &scanned.database);
+    let mut answers = Answers::new(&scanned, &fabric, &assumptions(common));
     answers.keep_findings_about(&selected);
     answers.write(
         common,

@@ -3,6 +3,9 @@
 use crate::addr::Sbdf;
 use crate::finding::count;
 use crate::route::linux::{Dependency, Guess, Linux};
+use crate::route::p2pdma::Why;
+use crate::route::port::TlpClass;
+use crate::route::{Assumptions, Reason, RootComplex};
 use crate::topology::{FunctionIndex, Topology};
 
 /// What a group rests on, in one sentence.
@@ -86,4 +89,100 @@ pub fn groups(total: usize, predicted: usize) -> String {
 
 fn address(topology: &Topology, index: FunctionIndex) -> Sbdf {
     topology.function(index).map(|function| function.address).unwrap_or_default()
+}
+
+/// What was assumed, one sentence each.
+#[must_use]
+pub fn assumptions(assumptions: &Assumptions) -> Vec<String> {
+    let mut said = Vec::new();
+    said.push(String::from(match assumptions.root_complex {
+        RootComplex::Isolates => {
+            "that the root complex passes traffic between devices on root buses through the IOMMU, as Linux \
+             does (--root-complex unknown drops this)"
+        }
+        RootComplex::Unknown => "nothing of what the root complex does between devices on root buses",
+    }));
+    if !assumptions.hostile {
+        said.push(String::from("that functions do as their own registers say (as configured)"));
+    }
+    if assumptions.count_relaxed_and_io {
+        said.push(String::from("that completions with Relaxed Ordering and I/O requests count, too"));
+    }
+    if !assumptions.trust_routing_ids {
+        said.push(String::from("that functions may use the routing IDs of their device's other functions"));
+    }
+    said
+}
+
+/// A class of transaction in words.
+#[must_use]
+pub const fn tlp(class: TlpClass) -> &'static str {
+    match class {
+        TlpClass::MemoryUntranslated => "memory request",
+        TlpClass::MemoryTranslated => "translated memory request",
+        TlpClass::Completion => "completion",
+        TlpClass::CompletionRelaxed => "completion with Relaxed Ordering",
+        TlpClass::Io => "I/O request",
+    }
+}
+
+/// What could change an answer with this reason: a register, a slot, firmware, a database entry, a
+/// better dump, or nothing.
+#[must_use]
+pub const fn remedy(reason: Reason) -> &'static str {
+    match reason {
+        Reason::RequestRedirectOff => {
+            "a register: ReqRedir of the port's ACS Control; the kernel turns it on where an IOMMU is on, \
+             and pci=config_acs= can"
+        }
+        Reason::CompletionRedirectOff => {
+            "a register: CmpltRedir of the port's ACS Control; the kernel turns it on where an IOMMU is on, \
+             and pci=config_acs= can"
+        }
+        Reason::EgressAllowed => {
+            "a register: the port's egress control vector, or EgressCtrl of its ACS Control"
+        }
+        Reason::DirectTranslated => "a register: DirectTrans- or TransBlk+ in the port's ACS Control",
+        Reason::MemoryTargetDirect | Reason::MemoryTargetReserved => {
+            "a register: the Memory Target Access Control fields of the port's ACS Control"
+        }
+        Reason::UpstreamForwardingOff => {
+            "a register: UpstreamFwd of the ACS Control of the port above; the kernel turns it on where an IOMMU is on"
+        }
+        Reason::PortWithoutAcs => "the slot: no register of this port helps; below a port with ACS it would",
+        Reason::ConventionalBus => "the slot: functions on conventional buses cannot be kept apart",
+        Reason::MultiFunctionWithoutAcs => {
+            "a database entry, if the vendor says that the device's functions do not reach each other; \
+             otherwise they go together"
+        }
+        Reason::AcsNotCaptured
+        | Reason::TypeNotCaptured
+        | Reason::TargetNotCaptured
+        | Reason::VectorNotKnown
+        | Reason::BridgeNotInDump
+        | Reason::PortNotInDump => "a better dump: as root, with all 4096 bytes of every function",
+        Reason::ControlAllOnes => "a better dump: taken while the function is awake",
+        Reason::DatabaseCondition => "knowing whether the entry's condition holds on the machine",
+        Reason::PortTargetUnspecified => "the vendor's word: the specification leaves it open",
+        Reason::RootComplex | Reason::OtherHostBridge | Reason::OneRootDevice => {
+            "the vendor's word, as a database entry: no register says what the root complex does"
+        }
+        Reason::RelaxedOrdering | Reason::IoNotGoverned => "nothing: no ACS control acts on it",
+        _ => "nothing has to change",
+    }
+}
+
+/// Why the kernel's p2pdma answers as it does; `redirect` is the port that sends traffic upstream.
+#[must_use]
+pub fn p2pdma(why: Why, redirect: Option<&str>) -> String {
+    let redirect = redirect.map(|port| format!("{port} redirects; ")).unwrap_or_default();
+    let why = match why {
+        Why::NoRedirect => "they have a common bridge, and no port on the way redirects",
+        Why::AmdZenGuessed => "AMD's root complexes from Zen on pass it (the processor is guessed)",
+        Why::Listed => "the kernel lists the host bridge as one that passes it",
+        Why::ListedForOneHostBridge => "the kernel lists the host bridge for peers of one host bridge only",
+        Why::NotListed => "the kernel does not list the host bridge as one that passes it",
+        Why::HostBridgeNotFound => "the host bridge that the kernel would look up is not in the dump",
+    };
+    format!("{redirect}{why}")
 }

@@ -10,6 +10,8 @@ pub mod compare;
 #[cfg(feature = "alloc")]
 pub mod device;
 #[cfg(feature = "alloc")]
+pub mod disagree;
+#[cfg(feature = "alloc")]
 pub mod domains;
 #[cfg(feature = "alloc")]
 pub mod evidence;
@@ -19,6 +21,8 @@ pub mod fabric;
 pub mod libvirt;
 #[cfg(feature = "alloc")]
 pub mod linux;
+#[cfg(feature = "alloc")]
+pub mod matrix;
 #[cfg(feature = "alloc")]
 pub mod p2pdma;
 pub mod port;

@@ -21,7 +21,7 @@ fn oracle() -> Option<PathBuf> {
     Some(oracle)
 }
 
-fn sets() -> Vec<(String, Topology)> {
+pub(super) fn sets() -> Vec<(String, Topology)> {
     let Some(oracle) = oracle() else { return Vec::new() };
     let mut sets = Vec::new();
     for set in std::fs::read_dir(&oracle).expect("readable") {

@@ -29,7 +29,7 @@ fn both() -> [Assumptions; 2] {
     [Assumptions::default(), Assumptions { hostile: false, ..Assumptions::default() }]
 }
 
-fn make(numbers: &[u32], damaged: bool) -> Machine {
+pub(super) fn make(numbers: &[u32], damaged: bool) -> Machine {
     machine(&mut Choices::new(numbers), Shape { damaged, buses: 12, ..Shape::default() })
 }
 

@@ -3,16 +3,23 @@
 //! Within a major schema number JSON changes only by adding. Addresses and registers are strings,
 //! single bits booleans, verdicts words; lists are sorted by address.
 
+mod explain;
 mod function;
 mod group;
 mod registers;
+mod route;
 
+pub use explain::{ExplainDocument, StepDocument};
 pub use function::FunctionDocument;
 pub use group::{
     Certainty, DifferenceDocument, GroupDocument, KernelGroupDocument, WhyDocument, differences, groups,
     kernel_groups, ungrouped,
 };
 pub use registers::{AcsDocument, EffectiveDocument};
+pub use route::{
+    DisagreementDocument, DomainDocument, ImpersonationDocument, MatrixDocument, MergeDocument, P2pDocument,
+    P2pdmaDocument, RouteDocument, domains,
+};
 
 use std::io;
 
@@ -51,6 +58,13 @@ pub enum Body {
     Show(ShowDocument),
     /// `acsscan groups`: one partition.
     Groups(GroupsDocument),
+    /// `acsscan p2p`: the routes from one function to another.
+    P2p(P2pDocument),
+    /// `acsscan p2p --matrix`: classes against classes.
+    #[serde(rename = "p2p-matrix")]
+    Matrix(MatrixDocument),
+    /// `acsscan explain`: why a function's domain is as it is.
+    Explain(ExplainDocument),
 }
 
 /// The scan.
@@ -58,6 +72,10 @@ pub enum Body {
 pub struct ScanDocument {
     /// What was assumed where no dump can tell.
     pub assumptions: Vec<String>,
+    /// Isolation domains: functions that are not proved to be kept apart.
+    pub domains: Vec<DomainDocument>,
+    /// Where Linux's groups are not the domains, most dangerous first.
+    pub disagreements: Vec<DisagreementDocument>,
     /// Groups as Linux forms them.
     pub groups: Vec<GroupDocument>,
     /// Functions that Linux puts into no group.
@@ -83,12 +101,18 @@ pub struct ShowDocument {
 /// One partition.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct GroupsDocument {
-    /// The model: `linux`.
+    /// The model: `linux`, `spec`, or `spec,linux`, of which `groups` has the first.
     pub model: String,
     /// Its groups.
     pub groups: Vec<GroupDocument>,
     /// Functions that the model puts into no group.
     pub ungrouped: Vec<String>,
+    /// The second model's groups, where two are compared.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub other: Option<Vec<GroupDocument>>,
+    /// Where the two disagree, most dangerous first.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub disagreements: Option<Vec<DisagreementDocument>>,
     /// The groups that the running kernel formed, where the dump has them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kernel_groups: Option<Vec<KernelGroupDocument>>,

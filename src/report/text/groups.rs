@@ -25,6 +25,24 @@ pub fn groups(out: &mut impl Write, view: &View<'_>) -> io::Result<()> {
     view.findings(out)
 }
 
+/// `acsscan groups --model spec`: the isolation domains; with `disagreements`, where Linux's groups are
+/// not these.
+///
+/// # Errors
+///
+/// Those of the writer.
+pub fn domain_groups(out: &mut impl Write, view: &View<'_>, disagreements: bool) -> io::Result<()> {
+    view.source(out)?;
+    view.domain_summary(out)?;
+    if disagreements {
+        view.summary(out)?;
+        view.disagreements(out)?;
+    } else {
+        view.shared_domains(out)?;
+    }
+    view.findings(out)
+}
+
 impl View<'_> {
     /// How many groups, and how sure.
     pub(super) fn summary(&self, out: &mut impl Write) -> io::Result<()> {

@@ -1,11 +1,19 @@
 //! Text for people. Colour only ever repeats what a word says.
 
+mod domains;
+mod explain;
 mod groups;
+mod matrix;
+mod p2p;
 mod scan;
 mod show;
 mod tree;
 
-pub use groups::groups;
+pub use domains::Reach;
+pub use explain::explain;
+pub use groups::{domain_groups, groups};
+pub use matrix::matrix;
+pub use p2p::p2p;
 pub use scan::scan;
 pub use show::show;
 pub use tree::tree;
@@ -29,6 +37,8 @@ pub struct View<'a> {
     pub linux: &'a Linux<'a>,
     /// The groups.
     pub grouping: &'a Grouping,
+    /// The hierarchy as transactions see it, and the domains.
+    pub reach: Reach<'a>,
     /// The findings.
     pub findings: &'a [Finding],
     /// How functions are named.

@@ -4,35 +4,36 @@ use std::collections::BTreeSet;
 use std::io::{self, Write};
 
 use super::{BOLD, View, show};
+use crate::route::linux::Group;
 use crate::topology::FunctionIndex;
 
-/// The summary: groups of several functions with the reasons, then the functions that are alone, then
-/// the findings. With `selected` functions: those, and their groups.
+/// The summary: what was assumed, the isolation domains with what holds them together, where Linux's
+/// groups are not these domains, and the findings. With `selected` functions: those, their domains and
+/// their groups.
 ///
 /// # Errors
 ///
 /// Those of the writer.
 pub fn scan(out: &mut impl Write, view: &View<'_>, selected: Option<&[FunctionIndex]>) -> io::Result<()> {
     view.source(out)?;
+    view.domain_summary(out)?;
     view.summary(out)?;
     if let Some(selected) = selected {
         return of_functions(out, view, selected);
     }
-    let (shared, alone): (Vec<_>, Vec<_>) =
-        view.grouping.groups.iter().enumerate().partition(|(_, group)| group.functions.len() > 1);
-    for (id, group) in shared {
-        view.group(out, id, group)?;
+    view.shared_domains(out)?;
+    view.disagreements(out)?;
+    let domains: BTreeSet<Vec<FunctionIndex>> =
+        view.reach.domains.iter().map(|domain| view.initiators(domain.functions())).collect();
+    let other = |group: &Group| {
+        let initiators = view.initiators(group.functions.iter().copied());
+        !group.is_certain() || (group.functions.len() > 1 && !domains.contains(&initiators))
+    };
+    let other: Vec<_> = view.grouping.groups.iter().enumerate().filter(|(_, group)| other(group)).collect();
+    if !other.is_empty() {
+        writeln!(out, "\n{BOLD}Linux's groups that are not domains, or not certain{BOLD:#}")?;
     }
-    let (certain, predicted): (Vec<_>, Vec<_>) = alone.into_iter().partition(|(_, group)| group.is_certain());
-    if !certain.is_empty() {
-        writeln!(out, "\n{BOLD}each alone in its group{BOLD:#}")?;
-        for (_, group) in certain {
-            for index in &group.functions {
-                view.paragraph(out, 2, &view.line(*index))?;
-            }
-        }
-    }
-    for (id, group) in predicted {
+    for (id, group) in other {
         view.group(out, id, group)?;
     }
     view.ungrouped(out)?;
@@ -49,6 +50,13 @@ fn of_functions(out: &mut impl Write, view: &View<'_>, selected: &[FunctionIndex
     for id in groups {
         if let Some(group) = view.grouping.groups.get(id) {
             view.group(out, id, group)?;
+        }
+    }
+    let domains: BTreeSet<usize> =
+        selected.iter().filter_map(|index| view.reach.domains.domain_of(*index)).collect();
+    for id in domains {
+        if let Some(domain) = view.reach.domains.get(id) {
+            view.domain(out, id, domain)?;
         }
     }
     for index in selected {

@@ -127,6 +127,14 @@ pub struct Route {
     pub substituted_requester: Option<RequesterId>,
 }
 
+impl Route {
+    /// The hop that decided.
+    #[must_use]
+    pub fn decisive(&self) -> Option<&Hop> {
+        self.hops.iter().rev().find(|hop| hop.decision.reason() == Some(self.reason))
+    }
+}
+
 impl Fabric<'_> {
     /// What becomes of a transaction of this class, and why. Does not allocate; at most one step a
     /// level of the hierarchy on each side, and one more a level if it is redirected.

@@ -3,6 +3,10 @@
 //! Layer 6. [`findings`] lifts what the layers below noticed. Codes are stable; [`Code::ALL`] is the
 //! one table of them.
 
+mod reach;
+
+pub use reach::reach_findings;
+
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec;
@@ -46,12 +50,12 @@ impl fmt::Display for Severity {
 
 /// Declares the table of codes: name, code, severity, what it means, what to do.
 macro_rules! codes {
-    ($($(#[$doc:meta])* $name:ident = $code:literal, $severity:ident, $advice:literal;)*) => {
+    ($(#[doc = $doc:literal] $name:ident = $code:literal, $severity:ident, $advice:literal;)*) => {
         /// What a finding is about.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         #[non_exhaustive]
         pub enum Code {
-            $($(#[$doc])* $name,)*
+            $(#[doc = $doc] $name,)*
         }
 
         impl Code {
@@ -83,6 +87,12 @@ macro_rules! codes {
                         | Self::OrphanBus
                         | Self::InputIncomplete
                 )
+            }
+
+            /// What it says, in one sentence.
+            #[must_use]
+            pub const fn summary(self) -> &'static str {
+                match self { $(Self::$name => $doc,)* }
             }
 
             /// What to do about it; empty if nothing can be done.
@@ -173,6 +183,43 @@ codes! {
     /// A conventional function directly below a PCIe port.
     ConventionalBelowPciePort = "conventional-below-pcie-port", Note,
         "a bridge to a conventional bus may be hidden, or the device hides its PCI Express capability";
+    /// A switch downstream port has no ACS.
+    AcsAbsentOnDownstreamPort = "acs-absent-on-downstream-port", Warning,
+        "what is behind different ports of this switch reaches each other past the IOMMU, whatever groups the kernel shows";
+    /// A port does not redirect requests.
+    RequestRedirectOff = "request-redirect-off", Warning,
+        "the kernel turns it on where an IOMMU is on; pci=config_acs= or setpci can";
+    /// Request Redirect is on, and what has to go with it is not.
+    RedirectIncomplete = "redirect-incomplete", Warning,
+        "completions take another way than requests, or redirected traffic may be turned back: turn on both";
+    /// An egress control vector opens a peer.
+    EgressOpensPeer = "egress-opens-peer", Warning,
+        "set the peers' bits in the vector, or turn P2P Egress Control off";
+    /// Translated requests go directly.
+    DirectTranslatedWithAts = "direct-translated-with-ats", Warning,
+        "a function that claims that its addresses are translated reaches peers directly: turn Direct Translated P2P off or Translation Blocking on";
+    /// A hot-plug slot lets translated requests in.
+    TranslationBlockingOff = "translation-blocking-off", Note,
+        "a device that is plugged in there can claim that its addresses are translated";
+    /// Requester IDs can be forged.
+    SourceValidationOff = "source-validation-off", Warning,
+        "the kernel turns it on where an IOMMU is on; pci=config_acs= or setpci can";
+    /// A multi-function device without ACS.
+    MultiFunctionWithoutAcs = "multi-function-without-acs", Note,
+        "whether its functions reach each other inside the device only the vendor knows";
+    /// An ACS capability that offers nothing.
+    EmptyAcs = "empty-acs-capability", Note, "";
+    /// Enhanced controls are left direct.
+    EnhancedControlsDirect = "enhanced-controls-direct", Note,
+        "the kernel does not set them; functions below reach the port's own registers";
+    /// Redirected traffic may be turned back.
+    UpstreamForwardingOff = "upstream-forwarding-off", Warning,
+        "what ports below redirect may be turned back here: turn it on";
+    /// Multicast is there.
+    Multicast = "multicast", Note, "";
+    /// A function without a driver may master the bus.
+    BusMasterWithoutDriver = "bus-master-without-driver", Note,
+        "it can send requests although nobody uses it";
     /// Enabled virtual functions are not in the dump.
     VirtualFunctionsMissing = "virtual-functions-missing", Note,
         "they were not dumped, or came after the dump: nothing is said of them";

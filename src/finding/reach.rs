@@ -1,0 +1,263 @@
+//! Findings about what lets functions reach each other, port by port and device by device.
+
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use super::{Code, Finding, count};
+use crate::addr::Sbdf;
+use crate::anomaly::Presence;
+use crate::cap::acs::{Acs, AcsCapability, AcsControl, MemoryTargetAccess};
+use crate::cap::pcie::DevicePortType;
+use crate::function::Function;
+use crate::route::evidence::{Evidence, control_tokens};
+use crate::route::fabric::Fabric;
+use crate::topology::{FunctionIndex, Parent, Topology};
+
+/// Pieces of evidence that one finding shows at most; it names all its functions.
+const SHOWN: usize = 8;
+
+/// What the ports and devices of a topology leave open. One finding for each code.
+#[must_use]
+pub fn reach_findings(fabric: &Fabric<'_>) -> Vec<Finding> {
+    let topology = fabric.topology();
+    let mut found = Found::default();
+    let drivers_known = (0..topology.functions().len())
+        .any(|index| topology.inventory().attributes(index).is_some_and(|known| known.driver.is_some()));
+    let with_ats = ports_with_ats_below(topology);
+    for (index, function) in topology.functions().iter().enumerate() {
+        if !function.answers {
+            continue;
+        }
+        port(fabric, index, function, with_ats.get(index).copied().unwrap_or(false), &mut found);
+        device(fabric, index, function, &mut found);
+        if topology.inventory().extras(index).is_some_and(|extras| extras.multicast) {
+            found.note(Code::Multicast, function, None);
+        }
+        let driver = topology.inventory().attributes(index).and_then(|known| known.driver.as_deref());
+        if drivers_known && driver.is_none() && fabric.initiates(index) && function.command & BUS_MASTER != 0
+        {
+            let evidence = Evidence::Register {
+                function: function.address,
+                register: "Command",
+                offset: 0x04,
+                bits: String::from("BusMaster+"),
+                value: u32::from(function.command),
+            };
+            found.note(Code::BusMasterWithoutDriver, function, Some(evidence));
+        }
+    }
+    found.findings()
+}
+
+/// Bus Master Enable, bit 2 of the Command register.
+const BUS_MASTER: u16 = 1 << 2;
+
+/// Functions and evidence by code.
+#[derive(Default)]
+struct Found {
+    by_code: Vec<(Code, Vec<Sbdf>, Vec<Evidence>)>,
+}
+
+impl Found {
+    fn note(&mut self, code: Code, function: &Function, evidence: Option<Evidence>) {
+        let at = match self.by_code.iter().position(|(known, ..)| *known == code) {
+            Some(at) => at,
+            None => {
+                self.by_code.push((code, Vec::new(), Vec::new()));
+                self.by_code.len().saturating_sub(1)
+            }
+        };
+        if let Some((_, functions, shown)) = self.by_code.get_mut(at) {
+            functions.push(function.address);
+            if shown.len() < SHOWN {
+                shown.extend(evidence);
+            }
+        }
+    }
+
+    fn findings(self) -> Vec<Finding> {
+        let finding = |(code, functions, evidence): (Code, Vec<Sbdf>, Vec<Evidence>)| {
+            let message = format!("{}: {}", count(functions.len(), "function"), meaning(code));
+            Finding { code, functions, message, evidence }
+        };
+        self.by_code.into_iter().map(finding).collect()
+    }
+}
+
+/// What a finding of this file says, after the number of functions.
+const fn meaning(code: Code) -> &'static str {
+    match code {
+        Code::AcsAbsentOnDownstreamPort => "switch downstream port without ACS: it routes peers directly",
+        Code::RequestRedirectOff => {
+            "port with P2P Request Redirect off: requests to peers are not sent upstream"
+        }
+        Code::RedirectIncomplete => {
+            "port with P2P Request Redirect on and P2P Completion Redirect or Upstream Forwarding off"
+        }
+        Code::EgressOpensPeer => {
+            "port with P2P Egress Control on and bits of its vector clear: those peers are reached directly, \
+             in spite of P2P Request Redirect"
+        }
+        Code::DirectTranslatedWithAts => {
+            "port with Direct Translated P2P on above functions with ATS enabled: translated requests go directly"
+        }
+        Code::TranslationBlockingOff => "port to a hot-plug slot with Translation Blocking off",
+        Code::SourceValidationOff => "port with Source Validation off: requester IDs can be forged below it",
+        Code::MultiFunctionWithoutAcs => "part of a multi-function device without ACS",
+        Code::EmptyAcs => "ACS capability that offers nothing: the device declares no internal peer traffic",
+        Code::EnhancedControlsDirect => "port with enhanced ACS that leaves access to port BARs direct",
+        Code::UpstreamForwardingOff => "port with Upstream Forwarding off above ports that redirect",
+        Code::Multicast => {
+            "has Multicast, which is not modelled: of the ACS controls only Source Validation acts on it"
+        }
+        Code::BusMasterWithoutDriver => "may master the bus although no driver is bound",
+        _ => "",
+    }
+}
+
+/// Findings about one downstream-facing port.
+fn port(fabric: &Fabric<'_>, index: FunctionIndex, function: &Function, ats_below: bool, found: &mut Found) {
+    let Some(port_type) = function.port_type().filter(|port_type| port_type.is_downstream_facing()) else {
+        return;
+    };
+    let acs = match function.acs {
+        Presence::Present(acs) if fabric.claim(index).is_none() => acs,
+        Presence::Absent
+            if port_type == DevicePortType::SwitchDownstreamPort && fabric.claim(index).is_none() =>
+        {
+            let (function_address, presence) = (function.address, "absent");
+            let evidence =
+                Evidence::Structure { function: function_address, structure: "ACS capability", presence };
+            found.note(Code::AcsAbsentOnDownstreamPort, function, Some(evidence));
+            return;
+        }
+        _ => return,
+    };
+    if acs.control.reads_all_ones() {
+        return;
+    }
+    let offered = |bit: AcsControl| acs.capability.controls().contains(bit);
+    let on = |bit: AcsControl| offered(bit) && acs.control.contains(bit);
+    let off = |bit: AcsControl| offered(bit) && !acs.control.contains(bit);
+    let mut note = |code: Code, bits: AcsControl| {
+        found.note(code, function, Some(control(function, &acs, bits)));
+    };
+    if off(AcsControl::REQUEST_REDIRECT) {
+        note(Code::RequestRedirectOff, AcsControl::REQUEST_REDIRECT);
+    }
+    let rest = AcsControl::COMPLETION_REDIRECT.union(AcsControl::UPSTREAM_FORWARDING);
+    if on(AcsControl::REQUEST_REDIRECT) && !acs.control.contains(rest) {
+        note(Code::RedirectIncomplete, rest.difference(acs.control));
+    }
+    if off(AcsControl::SOURCE_VALIDATION) {
+        note(Code::SourceValidationOff, AcsControl::SOURCE_VALIDATION);
+    }
+    if on(AcsControl::DIRECT_TRANSLATED) && !on(AcsControl::TRANSLATION_BLOCKING) && ats_below {
+        note(Code::DirectTranslatedWithAts, AcsControl::TRANSLATION_BLOCKING);
+    }
+    let hot_plug = function.pcie.present().and_then(|pcie| pcie.hot_plug_capable) == Some(true);
+    if hot_plug && off(AcsControl::TRANSLATION_BLOCKING) {
+        note(Code::TranslationBlockingOff, AcsControl::TRANSLATION_BLOCKING);
+    }
+    let both = on(AcsControl::REQUEST_REDIRECT) && on(AcsControl::EGRESS_CONTROL);
+    if both && leaves_a_peer_open(fabric.topology(), index) {
+        note(Code::EgressOpensPeer, AcsControl::empty());
+    }
+    let direct = MemoryTargetAccess::Direct;
+    let targets = (acs.control.dsp_memory_target_access(), acs.control.usp_memory_target_access());
+    if acs.capability.contains(AcsCapability::ENHANCED) && (targets.0 == direct || targets.1 == direct) {
+        note(Code::EnhancedControlsDirect, AcsControl::empty());
+    }
+    if off(AcsControl::UPSTREAM_FORWARDING) && redirects_below(fabric.topology(), index) {
+        note(Code::UpstreamForwardingOff, AcsControl::UPSTREAM_FORWARDING);
+    }
+}
+
+/// ACS Control with the bits that are off.
+fn control(function: &Function, acs: &Acs, off: AcsControl) -> Evidence {
+    Evidence::Register {
+        function: function.address,
+        register: "ACS Control",
+        offset: acs.control_offset(),
+        bits: control_tokens(off, '-'),
+        value: u32::from(acs.control.bits()),
+    }
+}
+
+/// Whether a vector bit of a peer port on the same bus is clear.
+fn leaves_a_peer_open(topology: &Topology, index: FunctionIndex) -> bool {
+    let Some(vector) = topology.inventory().extras(index).and_then(|extras| extras.egress_vector) else {
+        return false;
+    };
+    let Some(bus) = topology.bus_of(index) else { return false };
+    topology.on_bus(bus).filter(|peer| *peer != index).any(|peer| {
+        let number = topology.function(peer).and_then(|f| f.pcie.present()).and_then(|pcie| pcie.port_number);
+        number.is_some_and(|number| {
+            let dword = vector.get(usize::from(number / 32)).copied().flatten();
+            dword.is_some_and(|dword| dword & (1 << (number % 32)) == 0)
+        })
+    })
+}
+
+/// Whether a downstream port of a switch directly below redirects.
+fn redirects_below(topology: &Topology, index: FunctionIndex) -> bool {
+    let redirects = |function: &Function| {
+        let acs = function.acs.present();
+        acs.is_some_and(|acs| acs.control.contains(AcsControl::REQUEST_REDIRECT))
+    };
+    let Some(below) = bus_below(topology, index) else { return false };
+    topology
+        .on_bus(below)
+        .filter_map(|upstream| bus_below(topology, upstream))
+        .any(|switch| topology.on_bus(switch).any(|port| topology.function(port).is_some_and(redirects)))
+}
+
+/// The bus that a bridge leads to, if something is on it.
+fn bus_below(topology: &Topology, bridge: FunctionIndex) -> Option<usize> {
+    let function = topology.function(bridge)?;
+    let key = (function.address.segment, function.bus_range()?.secondary);
+    let at = topology.buses().binary_search_by_key(&key, |bus| (bus.segment, bus.number)).ok()?;
+    (topology.bus(at)?.parent == Parent::Bridge(bridge)).then_some(at)
+}
+
+/// For each bridge: whether a function below it has ATS enabled. Children have higher indices.
+fn ports_with_ats_below(topology: &Topology) -> Vec<bool> {
+    let mut below = alloc::vec![false; topology.functions().len()];
+    for (index, function) in topology.functions().iter().enumerate().rev() {
+        let own = function.ats.present().is_some_and(|ats| ats.enabled());
+        let own = own || below.get(index).copied().unwrap_or(false);
+        if let (true, Parent::Bridge(bridge)) = (own, topology.parent_of(index)) {
+            if let Some(slot) = below.get_mut(bridge) {
+                *slot = true;
+            }
+        }
+    }
+    below
+}
+
+/// Findings about one function of a device.
+fn device(fabric: &Fabric<'_>, index: FunctionIndex, function: &Function, found: &mut Found) {
+    let topology = fabric.topology();
+    if !fabric.initiates(index) || topology.kind(index).is_virtual() || fabric.claim(index).is_some() {
+        return;
+    }
+    let absent =
+        Evidence::Structure { function: function.address, structure: "ACS capability", presence: "absent" };
+    match function.acs {
+        Presence::Absent if topology.in_slot(index).len() > 1 => {
+            found.note(Code::MultiFunctionWithoutAcs, function, Some(absent));
+        }
+        Presence::Present(acs) if acs.capability.controls().is_empty() => {
+            let evidence = Evidence::Register {
+                function: function.address,
+                register: "ACS Capability",
+                offset: acs.capability_offset(),
+                bits: String::from("empty"),
+                value: u32::from(acs.capability.bits()),
+            };
+            found.note(Code::EmptyAcs, function, Some(evidence));
+        }
+        _ => {}
+    }
+}

@@ -1,0 +1,188 @@
+//! `acsscan explain` as JSON.
+
+use std::collections::BTreeSet;
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::route::{DomainDocument, domains};
+use crate::anomaly::Presence;
+use crate::cap::acs::AcsControl;
+use crate::report::words;
+use crate::route::domains::Domains;
+use crate::route::fabric::Fabric;
+use crate::route::{Assumptions, Disposition, Reason};
+use crate::topology::{FunctionIndex, Parent, Topology};
+
+/// Why a function's domain is as it is.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct ExplainDocument {
+    /// The function.
+    pub function: String,
+    /// What was assumed.
+    pub assumptions: Vec<String>,
+    /// The ports above it, from the nearest to the root.
+    pub way_up: Vec<StepDocument>,
+    /// Its domain, with the bonds that hold it together.
+    pub domain: Option<DomainDocument>,
+    /// How it stands to the second function that was named.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub other: Option<OtherDocument>,
+    /// What could change it: one for each reason that holds the domain together.
+    pub remedies: Vec<RemedyDocument>,
+}
+
+/// One port on the way up.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct StepDocument {
+    /// The port.
+    pub function: String,
+    /// Its Device/Port Type, or what is known of it.
+    pub port_type: String,
+    /// Its ACS controls as lspci's tokens, or why there are none.
+    pub acs: String,
+}
+
+/// How two functions stand to each other.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct OtherDocument {
+    /// The second function.
+    pub function: String,
+    /// `isolated`, `not isolated`, `not proved isolated`.
+    pub verdict: &'static str,
+    /// Each class that counts, both ways.
+    pub routes: Vec<DirectionDocument>,
+}
+
+/// One class, one way.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct DirectionDocument {
+    /// Class of transaction.
+    pub tlp: &'static str,
+    /// The initiator.
+    pub from: String,
+    /// The target.
+    pub to: String,
+    /// `direct`, `redirected`, `blocked`, `undetermined`.
+    pub disposition: &'static str,
+    /// Code of the reason.
+    pub reason: &'static str,
+    /// The reason in words.
+    pub message: String,
+}
+
+/// What could change an answer.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct RemedyDocument {
+    /// Code of the reason.
+    pub reason: &'static str,
+    /// A register, a slot, a database entry, a better dump, or nothing; in words.
+    pub change: &'static str,
+}
+
+impl ExplainDocument {
+    /// Explains a function, and how it stands to another.
+    #[must_use]
+    pub fn new(
+        fabric: &Fabric<'_>,
+        partition: &Domains,
+        function: FunctionIndex,
+        other: Option<FunctionIndex>,
+    ) -> Self {
+        let topology = fabric.topology();
+        let assumptions = partition.assumptions();
+        let id = partition.domain_of(function);
+        let mut reasons: BTreeSet<Reason> = id
+            .and_then(|id| partition.get(id))
+            .into_iter()
+            .flat_map(|domain| domain.why())
+            .filter_map(|merge| merge.reason)
+            .collect();
+        let other = other.map(|other| OtherDocument::new(fabric, assumptions, function, other, &mut reasons));
+        let remedy = |reason: Reason| RemedyDocument { reason: reason.code(), change: words::remedy(reason) };
+        Self {
+            function: address(topology, function),
+            assumptions: words::assumptions(assumptions),
+            way_up: way_up(topology, function),
+            domain: id.and_then(|id| domains(fabric, partition).into_iter().nth(id)),
+            other,
+            remedies: reasons.into_iter().map(remedy).collect(),
+        }
+    }
+}
+
+impl OtherDocument {
+    fn new(
+        fabric: &Fabric<'_>,
+        assumptions: &Assumptions,
+        function: FunctionIndex,
+        other: FunctionIndex,
+        reasons: &mut BTreeSet<Reason>,
+    ) -> Self {
+        let topology = fabric.topology();
+        let mut worst = Disposition::Blocked;
+        let mut routes = Vec::new();
+        for (from, to) in [(function, other), (other, function)] {
+            for class in assumptions.counted() {
+                let (disposition, reason) = fabric.disposition(from, to, class, assumptions);
+                worst = worst.min(disposition);
+                if !disposition.isolates() {
+                    reasons.insert(reason);
+                }
+                routes.push(DirectionDocument {
+                    tlp: class.word(),
+                    from: address(topology, from),
+                    to: address(topology, to),
+                    disposition: disposition.word(),
+                    reason: reason.code(),
+                    message: reason.to_string(),
+                });
+            }
+        }
+        let verdict = match worst {
+            Disposition::Direct => "not isolated",
+            Disposition::Undetermined => "not proved isolated",
+            Disposition::Redirected | Disposition::Blocked => "isolated",
+        };
+        Self { function: address(topology, other), verdict, routes }
+    }
+}
+
+fn address(topology: &Topology, index: FunctionIndex) -> String {
+    topology.function(index).map(|function| function.address.to_string()).unwrap_or_default()
+}
+
+fn way_up(topology: &Topology, function: FunctionIndex) -> Vec<StepDocument> {
+    let mut steps = Vec::new();
+    let mut at = function;
+    loop {
+        at = match topology.parent_of(at) {
+            Parent::Bridge(bridge) | Parent::Orphan(Some(bridge)) => bridge,
+            Parent::VirtualFunctions(bus) => match topology.bus(bus).map(|bus| bus.parent) {
+                Some(Parent::Bridge(bridge) | Parent::Orphan(Some(bridge))) => bridge,
+                _ => return steps,
+            },
+            Parent::Root | Parent::Orphan(None) => return steps,
+        };
+        let Some(port) = topology.function(at) else { return steps };
+        let acs = match port.acs {
+            Presence::Present(acs) => {
+                let offered = acs.capability.controls();
+                let tokens = AcsControl::TOKENS.iter().filter(|(_, bit)| offered.contains(*bit));
+                let shown: Vec<String> = tokens
+                    .map(|(token, bit)| {
+                        format!("{token}{}", if acs.control.contains(*bit) { '+' } else { '-' })
+                    })
+                    .collect();
+                if shown.is_empty() { String::from("an empty ACS capability") } else { shown.join(" ") }
+            }
+            Presence::Absent => String::from("no ACS capability"),
+            Presence::NotCaptured => String::from("ACS not captured"),
+        };
+        steps.push(StepDocument {
+            function: port.address.to_string(),
+            port_type: port.port_type().map_or(String::from("bridge"), |port_type| port_type.to_string()),
+            acs,
+        });
+    }
+}

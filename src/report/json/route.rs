@@ -1,0 +1,341 @@
+//! Routes, domains and what models disagree on, as JSON.
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::EvidenceDocument;
+use crate::report::words;
+use crate::route::disagree::Disagreement;
+use crate::route::domains::{Domains, IsolationDomain, Merge};
+use crate::route::fabric::Fabric;
+use crate::route::matrix::Matrix;
+use crate::route::p2pdma::Mapping;
+use crate::route::port::TlpClass;
+use crate::route::trace::{Hop, Route};
+use crate::route::{Assumptions, Reason};
+use crate::topology::{FunctionIndex, Topology};
+
+/// One isolation domain.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct DomainDocument {
+    /// Number, by the lowest address; it means nothing beyond this document.
+    pub id: usize,
+    /// Its functions.
+    pub functions: Vec<String>,
+    /// The weakest bond that holds it together: `direct`, `impersonation`, `unproven`; `null` for a
+    /// function that is alone.
+    pub held_by: Option<&'static str>,
+    /// What forced each merge, proved bonds first.
+    pub why: Vec<MergeDocument>,
+    /// The parts that would remain if all unknowns were answered well; empty if it would stay whole.
+    pub remains: Vec<Vec<String>>,
+}
+
+/// Why functions came together: the first pair that forced it.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct MergeDocument {
+    /// `direct`, `impersonation`, `unproven`.
+    pub held_by: &'static str,
+    /// The initiator.
+    pub from: String,
+    /// The target.
+    pub to: String,
+    /// Class of transaction; `null` for impersonation.
+    pub tlp: Option<&'static str>,
+    /// Code of the reason; `null` for impersonation that is proved.
+    pub reason: Option<&'static str>,
+    /// The reason in words.
+    pub message: String,
+    /// What decided.
+    pub evidence: Vec<EvidenceDocument>,
+}
+
+/// `acsscan p2p`: what becomes of transactions of one function towards another.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct P2pDocument {
+    /// The initiator.
+    pub from: String,
+    /// The target.
+    pub to: String,
+    /// The model: `spec`.
+    pub model: String,
+    /// What was assumed.
+    pub assumptions: Vec<String>,
+    /// One route for each class of transaction.
+    pub routes: Vec<RouteDocument>,
+    /// Whether one may use the other's requester ID.
+    pub impersonation: ImpersonationDocument,
+    /// What the kernel's p2pdma would answer, with the target as provider of the memory.
+    pub p2pdma: P2pdmaDocument,
+}
+
+/// The way of one class of transaction.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct RouteDocument {
+    /// `memory-untranslated`, `memory-translated`, `completion`, `completion-relaxed`, `io`.
+    pub tlp: &'static str,
+    /// `direct`, `redirected`, `blocked`, `undetermined`.
+    pub disposition: &'static str,
+    /// Code of the reason.
+    pub reason: &'static str,
+    /// The reason in words.
+    pub message: String,
+    /// The hops in order.
+    pub hops: Vec<HopDocument>,
+    /// What else must be open for the route to work as configured.
+    pub gates: Vec<GateDocument>,
+    /// The requester ID that arrives, where a bridge puts its own in place of the initiator's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub substituted_requester: Option<String>,
+    /// Who accepted what is left open, and until when; `null` if nobody did.
+    pub accepted: Option<String>,
+}
+
+/// `acsscan p2p --matrix`: classes of functions that answer alike, against each other.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct MatrixDocument {
+    /// What was assumed.
+    pub assumptions: Vec<String>,
+    /// The classes.
+    pub classes: Vec<ClassDocument>,
+    /// The answer for each two classes, and for each way in which their functions can stand to each other.
+    pub cells: Vec<CellDocument>,
+}
+
+/// Functions that answer alike.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct ClassDocument {
+    /// Number, by the lowest address.
+    pub id: usize,
+    /// `gpu`, `nic`, `nvme`, `storage`, `accelerator`, `usb`, `other`.
+    pub label: &'static str,
+    /// The functions.
+    pub members: Vec<String>,
+}
+
+/// One cell.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct CellDocument {
+    /// `id` of the initiators' class.
+    pub from: usize,
+    /// `id` of the targets' class.
+    pub to: usize,
+    /// `same-device`, `same-bus`, `apart`.
+    pub relation: &'static str,
+    /// The class of transaction that decides: the least safe that counts.
+    pub tlp: &'static str,
+    /// `direct`, `redirected`, `blocked`, `undetermined`.
+    pub disposition: &'static str,
+    /// Code of the reason.
+    pub reason: &'static str,
+}
+
+/// One hop.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct HopDocument {
+    /// The function or port.
+    pub function: String,
+    /// The rule: `R1` to `R8`, `emission`, `ancestor`, `downstream`.
+    pub rule: &'static str,
+    /// What it decides.
+    pub decision: &'static str,
+    /// Code of the reason, where the hop decides the route.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<&'static str>,
+    /// What that rests on.
+    pub evidence: Vec<EvidenceDocument>,
+}
+
+/// Something that must be open for a route to work.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct GateDocument {
+    /// The function whose register it is.
+    pub function: String,
+    /// `initiator-bus-master`, `bus-master`, `decode`, `bar`, `window`.
+    pub gate: &'static str,
+    /// Whether it is open; `null` if the dump does not tell.
+    pub open: Option<bool>,
+}
+
+/// Who may use whose requester ID.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct ImpersonationDocument {
+    /// Whether the initiator may use the target's requester ID; `null` if that is not known.
+    pub from_as_to: Option<bool>,
+    /// Whether the target may use the initiator's.
+    pub to_as_from: Option<bool>,
+    /// Why, in words.
+    pub message: String,
+}
+
+/// What the kernel's p2pdma answers.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct P2pdmaDocument {
+    /// `bus-addr`, `thru-host-bridge`, `not-supported`.
+    pub map_type: &'static str,
+    /// Hops between the two, over their common bridge, or of both up to the root.
+    pub distance: u32,
+    /// Code of the reason.
+    pub reason: &'static str,
+    /// The reason in words.
+    pub message: String,
+    /// Whether it rests on something that is not in the dump.
+    pub guessed: bool,
+}
+
+/// Where two models disagree.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct DisagreementDocument {
+    /// `separated-although-direct`, `separated-although-impersonation`, `separated-although-unproven`,
+    /// `joined-although-isolated`: most dangerous first.
+    pub kind: &'static str,
+    /// The functions.
+    pub functions: Vec<String>,
+    /// `id` in the first model's groups.
+    pub first: Vec<usize>,
+    /// `id` in the second model's groups.
+    pub second: Vec<usize>,
+    /// The bond across the second model's groups, if that is what is wrong with them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub example: Option<MergeDocument>,
+}
+
+fn address(topology: &Topology, index: FunctionIndex) -> String {
+    topology.function(index).map(|function| function.address.to_string()).unwrap_or_default()
+}
+
+fn addresses(topology: &Topology, functions: impl IntoIterator<Item = FunctionIndex>) -> Vec<String> {
+    functions.into_iter().map(|index| address(topology, index)).collect()
+}
+
+/// All domains.
+#[must_use]
+pub fn domains(fabric: &Fabric<'_>, domains: &Domains) -> Vec<DomainDocument> {
+    let document = |(id, domain): (usize, IsolationDomain<'_>)| {
+        let remains = domain.remains();
+        let parts = remains.iter().map(|part| addresses(fabric.topology(), part.iter().copied()));
+        DomainDocument {
+            id,
+            functions: addresses(fabric.topology(), domain.functions()),
+            held_by: domain.held_by().map(|held_by| held_by.word()),
+            why: domain.why().map(|merge| MergeDocument::new(fabric, domains.assumptions(), merge)).collect(),
+            remains: if remains.len() > 1 { parts.collect() } else { Vec::new() },
+        }
+    };
+    domains.iter().enumerate().map(document).collect()
+}
+
+impl MergeDocument {
+    /// Describes a merge, with the evidence of the hop that decided its first pair.
+    #[must_use]
+    pub fn new(fabric: &Fabric<'_>, assumptions: &Assumptions, merge: &Merge) -> Self {
+        let decisive = merge.class.map(|class| fabric.trace(merge.from, merge.to, class, assumptions));
+        let hop = decisive.as_ref().and_then(Route::decisive);
+        let message = match (merge.class, merge.reason) {
+            (_, Some(reason)) => reason.to_string(),
+            (None, None) => {
+                String::from("no Source Validation between them: one may use the other's requester ID")
+            }
+            (Some(_), None) => String::new(),
+        };
+        Self {
+            held_by: merge.held_by.word(),
+            from: address(fabric.topology(), merge.from),
+            to: address(fabric.topology(), merge.to),
+            tlp: merge.class.map(TlpClass::word),
+            reason: merge.reason.map(Reason::code),
+            message,
+            evidence: hop
+                .map(|hop| hop.evidence.iter().map(EvidenceDocument::from).collect())
+                .unwrap_or_default(),
+        }
+    }
+}
+
+impl MatrixDocument {
+    /// Describes a matrix.
+    #[must_use]
+    pub fn new(topology: &Topology, matrix: &Matrix, assumptions: &Assumptions) -> Self {
+        let classes = matrix.classes.iter().enumerate().map(|(id, class)| ClassDocument {
+            id,
+            label: class.label.word(),
+            members: addresses(topology, class.members.iter().copied()),
+        });
+        let cells = matrix.cells.iter().map(|cell| CellDocument {
+            from: cell.from,
+            to: cell.to,
+            relation: cell.relation.word(),
+            tlp: cell.tlp.word(),
+            disposition: cell.disposition.word(),
+            reason: cell.reason.code(),
+        });
+        Self {
+            assumptions: words::assumptions(assumptions),
+            classes: classes.collect(),
+            cells: cells.collect(),
+        }
+    }
+}
+
+impl RouteDocument {
+    /// Describes a route.
+    #[must_use]
+    pub fn new(topology: &Topology, route: &Route) -> Self {
+        let gate = |gate: &crate::route::trace::Gate| GateDocument {
+            function: address(topology, gate.function),
+            gate: gate.kind.word(),
+            open: gate.open,
+        };
+        Self {
+            tlp: route.class.word(),
+            disposition: route.disposition.word(),
+            reason: route.reason.code(),
+            message: route.reason.to_string(),
+            hops: route.hops.iter().map(|hop| HopDocument::new(topology, hop)).collect(),
+            gates: route.gates.iter().map(gate).collect(),
+            substituted_requester: route.substituted_requester.map(|requester| requester.to_string()),
+            accepted: None,
+        }
+    }
+}
+
+impl HopDocument {
+    fn new(topology: &Topology, hop: &Hop) -> Self {
+        Self {
+            function: address(topology, hop.function),
+            rule: hop.rule.code(),
+            decision: hop.decision.word(),
+            reason: hop.decision.reason().map(Reason::code),
+            evidence: hop.evidence.iter().map(EvidenceDocument::from).collect(),
+        }
+    }
+}
+
+impl P2pdmaDocument {
+    /// Describes the kernel's answer.
+    #[must_use]
+    pub fn new(topology: &Topology, mapping: &Mapping) -> Self {
+        let redirect = mapping.redirect.map(|port| address(topology, port));
+        Self {
+            map_type: mapping.map_type.word(),
+            distance: mapping.distance,
+            reason: mapping.why.code(),
+            message: words::p2pdma(mapping.why, redirect.as_deref()),
+            guessed: mapping.guessed,
+        }
+    }
+}
+
+impl DisagreementDocument {
+    /// Describes a disagreement between the domains and a model's groups.
+    #[must_use]
+    pub fn new(fabric: &Fabric<'_>, assumptions: &Assumptions, disagreement: &Disagreement) -> Self {
+        Self {
+            kind: disagreement.kind.code(),
+            functions: addresses(fabric.topology(), disagreement.functions.iter().copied()),
+            first: disagreement.domains.iter().copied().collect(),
+            second: disagreement.groups.iter().copied().collect(),
+            example: disagreement.example.map(|merge| MergeDocument::new(fabric, assumptions, &merge)),
+        }
+    }
+}

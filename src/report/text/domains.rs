@@ -1,0 +1,167 @@
+//! Isolation domains with what holds them together, and where a model's groups differ from them.
+
+use std::io::{self, Write};
+
+use super::{BOLD, View, YELLOW};
+use crate::finding::count;
+use crate::report::{clean, words};
+use crate::route::disagree::{Danger, Disagreement, disagreements};
+use crate::route::domains::{Domains, HeldBy, IsolationDomain, Merge};
+use crate::route::fabric::Fabric;
+use crate::topology::FunctionIndex;
+
+/// What a text report about reachability is made of, beside [`View`].
+#[derive(Clone, Copy, Debug)]
+pub struct Reach<'a> {
+    /// The hierarchy as transactions see it.
+    pub fabric: &'a Fabric<'a>,
+    /// The domains.
+    pub domains: &'a Domains,
+}
+
+impl View<'_> {
+    /// What was assumed, how many domains there are, and what holds them together.
+    pub(super) fn domain_summary(&self, out: &mut impl Write) -> io::Result<()> {
+        for assumption in words::assumptions(self.reach.domains.assumptions()) {
+            writeln!(out, "{BOLD}Assumed{BOLD:#} {assumption}")?;
+        }
+        let held = |by| self.reach.domains.iter().filter(|domain| domain.held_by() == Some(by)).count();
+        let parts: Vec<String> = [HeldBy::Direct, HeldBy::Impersonation, HeldBy::Unproven]
+            .into_iter()
+            .filter(|by| held(*by) > 0)
+            .map(|by| format!("{} held together by {}", held(by), bond(by)))
+            .collect();
+        let parts = if parts.is_empty() { String::new() } else { format!(": {}", parts.join(", ")) };
+        let total = count(self.reach.domains.len(), "isolation domain");
+        writeln!(out, "{BOLD}Domains{BOLD:#} {total}{parts}")
+    }
+
+    /// The domains of several functions, each with the bonds that hold it together.
+    pub(super) fn shared_domains(&self, out: &mut impl Write) -> io::Result<()> {
+        let (shared, alone): (Vec<_>, Vec<_>) = self
+            .reach
+            .domains
+            .iter()
+            .enumerate()
+            .partition(|(_, domain)| self.initiators(domain.functions()).len() > 1);
+        for (id, domain) in shared {
+            self.domain(out, id, domain)?;
+        }
+        if !alone.is_empty() {
+            writeln!(out, "\n{BOLD}each alone in its domain, with the ports that lead to it only{BOLD:#}")?;
+        }
+        for index in alone.into_iter().flat_map(|(_, domain)| domain.functions()) {
+            self.paragraph(out, 2, &self.line(index))?;
+        }
+        Ok(())
+    }
+
+    /// Those of the functions that are no bridges or ports, which initiate nothing.
+    pub(super) fn initiators(&self, functions: impl Iterator<Item = FunctionIndex>) -> Vec<FunctionIndex> {
+        let is_bridge = |index: &FunctionIndex| {
+            self.topology().function(*index).is_some_and(|function| function.is_bridge())
+        };
+        functions.filter(|index| !is_bridge(index)).collect()
+    }
+
+    pub(super) fn domain(
+        &self,
+        out: &mut impl Write,
+        id: usize,
+        domain: IsolationDomain<'_>,
+    ) -> io::Result<()> {
+        let held = domain.held_by().map(|by| format!(", held together by {YELLOW}{}{YELLOW:#}", bond(by)));
+        writeln!(out, "\n{BOLD}domain {id}{BOLD:#}{}", held.unwrap_or_default())?;
+        for index in domain.functions() {
+            self.paragraph(out, 2, &self.line(index))?;
+        }
+        for merge in domain.why() {
+            self.merge(out, merge)?;
+        }
+        let remains = domain.remains();
+        if remains.len() > 1 {
+            let parts: Vec<String> = remains
+                .iter()
+                .filter(|part| part.len() > 1)
+                .map(|part| part.iter().map(|index| self.address(*index)).collect::<Vec<_>>().join(" "))
+                .collect();
+            let together = if parts.is_empty() {
+                String::from("no two of them would stay together")
+            } else {
+                format!("together would stay {}", parts.join("; "))
+            };
+            self.paragraph(out, 4, &format!("were all unknowns answered well, {together}"))?;
+        }
+        Ok(())
+    }
+
+    /// One bond: the first pair, the reason, and what that rests on.
+    pub(super) fn merge(&self, out: &mut impl Write, merge: &Merge) -> io::Result<()> {
+        let (from, to) = (self.address(merge.from), self.address(merge.to));
+        let Some(class) = merge.class else {
+            let reason = merge.reason.map(|reason| format!(" ({reason})")).unwrap_or_default();
+            let text = format!(
+                "{}: {from} may use the requester ID of {to}: no Source Validation between{reason}",
+                bond(merge.held_by)
+            );
+            return self.paragraph(out, 4, &text);
+        };
+        let reason = merge.reason.map(|reason| reason.to_string()).unwrap_or_default();
+        let text = format!("{}: {} from {from} to {to}: {reason}", bond(merge.held_by), words::tlp(class));
+        self.paragraph(out, 4, &text)?;
+        let route = self.reach.fabric.trace(merge.from, merge.to, class, self.reach.domains.assumptions());
+        let evidence = route.decisive().map(|hop| hop.evidence.clone()).unwrap_or_default();
+        for evidence in evidence {
+            self.paragraph(out, 6, &clean(&format!("{}: {evidence}", evidence.function())))?;
+        }
+        Ok(())
+    }
+
+    /// Where Linux's groups and the domains disagree, most dangerous first.
+    pub(super) fn disagreements(&self, out: &mut impl Write) -> io::Result<()> {
+        let found = disagreements(self.topology(), self.reach.domains, &self.grouping.group_of);
+        if found.is_empty() {
+            return writeln!(out, "\nLinux's groups are these domains.");
+        }
+        writeln!(out, "\n{BOLD}Where Linux's groups are not these domains{BOLD:#}")?;
+        for disagreement in found {
+            self.disagreement(out, &disagreement)?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn disagreement(&self, out: &mut impl Write, disagreement: &Disagreement) -> io::Result<()> {
+        let numbers = |ids: &std::collections::BTreeSet<usize>| {
+            ids.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+        };
+        let style = match disagreement.kind {
+            Danger::JoinedAlthoughIsolated => anstyle::Style::new(),
+            _ => YELLOW,
+        };
+        let functions: Vec<String> =
+            disagreement.functions.iter().take(8).map(|index| self.address(*index)).collect();
+        let more = disagreement.functions.len().saturating_sub(functions.len());
+        let more = if more == 0 { String::new() } else { format!(" and {more} more") };
+        writeln!(out, "  {style}{}{style:#}", disagreement.kind.words())?;
+        let text = format!(
+            "domain {} here, group {} of Linux: {}{more}",
+            numbers(&disagreement.domains),
+            numbers(&disagreement.groups),
+            functions.join(", ")
+        );
+        self.paragraph(out, 4, &text)?;
+        match &disagreement.example {
+            Some(merge) => self.merge(out, merge),
+            None => Ok(()),
+        }
+    }
+}
+
+/// A bond in words.
+fn bond(by: HeldBy) -> &'static str {
+    match by {
+        HeldBy::Direct => "direct traffic",
+        HeldBy::Impersonation => "impersonation",
+        HeldBy::Unproven => "what is not known",
+    }
+}

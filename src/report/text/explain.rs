@@ -1,0 +1,62 @@
+//! `acsscan explain`: why a function's domain is as it is, and what could change it.
+
+use std::io::{self, Write};
+
+use super::{BOLD, View};
+use crate::report::json::{ExplainDocument, StepDocument};
+use crate::report::{clean, words};
+use crate::topology::FunctionIndex;
+
+/// The way up from a function, its domain, the bonds, and what could change each.
+///
+/// # Errors
+///
+/// Those of the writer.
+pub fn explain(
+    out: &mut impl Write,
+    view: &View<'_>,
+    function: FunctionIndex,
+    answer: &ExplainDocument,
+) -> io::Result<()> {
+    writeln!(out, "{BOLD}function{BOLD:#} {}", view.line(function))?;
+    for assumption in words::assumptions(view.reach.domains.assumptions()) {
+        view.paragraph(out, 0, &format!("assumed: {assumption}"))?;
+    }
+    writeln!(out, "\n{BOLD}the way up{BOLD:#}")?;
+    for StepDocument { function, port_type, acs, .. } in &answer.way_up {
+        view.paragraph(out, 2, &clean(&format!("{function} {port_type}: {acs}")))?;
+    }
+    if answer.way_up.is_empty() {
+        view.paragraph(out, 2, "it stands on a root bus")?;
+    }
+    if let Some(id) = view.reach.domains.domain_of(function) {
+        if let Some(domain) = view.reach.domains.get(id) {
+            view.domain(out, id, domain)?;
+        }
+    }
+    if let Some(other) = &answer.other {
+        writeln!(out, "\n{BOLD}{} and {}{BOLD:#}: {}", answer.function, other.function, other.verdict)?;
+        for route in &other.routes {
+            view.paragraph(
+                out,
+                2,
+                &format!(
+                    "{} from {} to {}: {}, {}",
+                    route.tlp, route.from, route.to, route.disposition, route.message
+                ),
+            )?;
+        }
+    }
+    writeln!(out, "\n{BOLD}what could change it{BOLD:#}")?;
+    if answer.remedies.is_empty() {
+        return view.paragraph(
+            out,
+            2,
+            "nothing has to: it is alone, and everything that it sends to others is redirected or blocked",
+        );
+    }
+    for remedy in &answer.remedies {
+        view.paragraph(out, 2, &format!("{}: {}", remedy.reason, remedy.change))?;
+    }
+    Ok(())
+}

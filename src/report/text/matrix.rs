@@ -1,0 +1,51 @@
+//! `acsscan p2p --matrix`: classes against classes.
+
+use std::io::{self, Write};
+
+use super::{BOLD, View, YELLOW};
+use crate::report::words;
+use crate::route::Disposition;
+use crate::route::matrix::{Matrix, Relation};
+
+/// The classes with their members, then what each reaches that is not kept apart from it, then how many
+/// cells are isolated.
+///
+/// # Errors
+///
+/// Those of the writer.
+pub fn matrix(out: &mut impl Write, view: &View<'_>, matrix: &Matrix) -> io::Result<()> {
+    view.source(out)?;
+    view.domain_summary(out)?;
+    writeln!(out)?;
+    for (id, class) in matrix.classes.iter().enumerate() {
+        let shown: Vec<String> = class.members.iter().take(8).map(|index| view.address(*index)).collect();
+        let more = class.members.len().saturating_sub(shown.len());
+        let more = if more == 0 { String::new() } else { format!(" and {more} more") };
+        let text = format!("{BOLD}class {id}{BOLD:#} {}: {}{more}", class.label.word(), shown.join(", "));
+        view.paragraph(out, 0, &text)?;
+    }
+    writeln!(out)?;
+    let mut isolated = 0_usize;
+    for cell in &matrix.cells {
+        if cell.disposition.isolates() {
+            isolated = isolated.saturating_add(1);
+            continue;
+        }
+        let how = match cell.relation {
+            Relation::SameDevice => "within one device",
+            Relation::SameBus => "on one bus",
+            Relation::Apart => "behind different ports",
+        };
+        let style = if cell.disposition == Disposition::Direct { YELLOW } else { anstyle::Style::new() };
+        let text = format!(
+            "class {} to class {}, {how}: {style}{}{style:#}: {}, {}",
+            cell.from,
+            cell.to,
+            cell.disposition,
+            words::tlp(cell.tlp),
+            cell.reason
+        );
+        view.paragraph(out, 0, &text)?;
+    }
+    writeln!(out, "{isolated} of {} cells are isolated", matrix.cells.len())
+}

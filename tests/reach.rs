@@ -37,6 +37,18 @@ fn two_endpoints_behind_ports_without_acs_reach_each_other_though_the_kernel_sep
 }
 
 #[test]
+fn libvirt_refuses_what_is_behind_a_switch_without_acs_and_nothing_else() {
+    let libvirt = json(&["groups", "--model", "libvirt", "--dump", DUMP]);
+    let groups = libvirt["groups"].as_array().expect("groups");
+    let shared: Vec<&Value> = groups.iter().filter(|group| group["why"] != serde_json::json!([])).collect();
+    assert_eq!(shared.len(), 1, "one switch");
+    let refused: Vec<&str> =
+        shared[0]["why"].as_array().expect("why").iter().filter_map(|why| why["function"].as_str()).collect();
+    assert_eq!(refused, ["0000:07:00.0", "0000:08:00.0", "0000:09:00.0", "0000:0a:00.0"]);
+    assert_eq!(acsscan(&["groups", "--model", "linux,linux", "--dump", DUMP]).status.code(), Some(2));
+}
+
+#[test]
 fn the_assumption_is_printed_first_and_can_be_dropped() {
     let scan = json(&["--dump", DUMP]);
     assert!(scan["assumptions"][0].as_str().is_some_and(|text| text.contains("root complex")));
@@ -64,6 +76,9 @@ fn routes_domains_and_matrices_keep_to_the_schema() {
         &["explain", "01:10.0"],
         &["explain", "01:10.0", "01:10.1"],
         &["groups", "--model", "spec"],
+        &["groups", "--model", "libvirt"],
+        &["groups", "--model", "libvirt,spec"],
+        &["groups", "--model", "linux,libvirt"],
         &["07:00.0"],
     ] {
         let document = json(&[arguments, &["--dump", DUMP]].concat());

@@ -202,6 +202,19 @@ pub(super) enum Model {
     Spec,
     /// The kernel's own grouping
     Linux,
+    /// libvirt's check: switch downstream ports only
+    Libvirt,
+}
+
+impl Model {
+    /// The word on the command line.
+    pub(super) const fn word(self) -> &'static str {
+        match self {
+            Self::Spec => "spec",
+            Self::Linux => "linux",
+            Self::Libvirt => "libvirt",
+        }
+    }
 }
 
 /// What to assume of the root complex.

@@ -5,6 +5,7 @@ use serde::Serialize;
 
 use super::EvidenceDocument;
 use crate::report::words;
+use crate::route::compare::Difference;
 use crate::route::disagree::Disagreement;
 use crate::route::domains::{Domains, IsolationDomain, Merge};
 use crate::route::fabric::Fabric;
@@ -187,7 +188,7 @@ pub struct P2pdmaDocument {
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct DisagreementDocument {
     /// `separated-although-direct`, `separated-although-impersonation`, `separated-although-unproven`,
-    /// `joined-although-isolated`: most dangerous first.
+    /// `joined-although-isolated`: most dangerous first. `differ` where neither model is `spec`.
     pub kind: &'static str,
     /// The functions.
     pub functions: Vec<String>,
@@ -327,6 +328,18 @@ impl P2pdmaDocument {
 }
 
 impl DisagreementDocument {
+    /// Describes groups of two models that are not the same, where neither says which is right.
+    #[must_use]
+    pub fn of_partitions(topology: &Topology, difference: &Difference<usize, usize>) -> Self {
+        Self {
+            kind: "differ",
+            functions: addresses(topology, difference.functions.iter().copied()),
+            first: difference.first.iter().copied().collect(),
+            second: difference.second.iter().copied().collect(),
+            example: None,
+        }
+    }
+
     /// Describes a disagreement between the domains and a model's groups.
     #[must_use]
     pub fn new(fabric: &Fabric<'_>, assumptions: &Assumptions, disagreement: &Disagreement) -> Self {

@@ -117,20 +117,30 @@ impl View<'_> {
         Ok(())
     }
 
-    /// Where Linux's groups and the domains disagree, most dangerous first.
-    pub(super) fn disagreements(&self, out: &mut impl Write) -> io::Result<()> {
-        let found = disagreements(self.topology(), self.reach.domains, &self.grouping.group_of);
+    /// Where a model's groups and the domains disagree, most dangerous first.
+    pub(super) fn disagreements(
+        &self,
+        out: &mut impl Write,
+        model: &str,
+        groups: &[Option<usize>],
+    ) -> io::Result<()> {
+        let found = disagreements(self.topology(), self.reach.domains, groups);
         if found.is_empty() {
-            return writeln!(out, "\nLinux's groups are these domains.");
+            return writeln!(out, "\nThe groups of {model} are these domains.");
         }
-        writeln!(out, "\n{BOLD}Where Linux's groups are not these domains{BOLD:#}")?;
+        writeln!(out, "\n{BOLD}Where the groups of {model} are not these domains{BOLD:#}")?;
         for disagreement in found {
-            self.disagreement(out, &disagreement)?;
+            self.disagreement(out, model, &disagreement)?;
         }
         Ok(())
     }
 
-    pub(super) fn disagreement(&self, out: &mut impl Write, disagreement: &Disagreement) -> io::Result<()> {
+    pub(super) fn disagreement(
+        &self,
+        out: &mut impl Write,
+        model: &str,
+        disagreement: &Disagreement,
+    ) -> io::Result<()> {
         let numbers = |ids: &std::collections::BTreeSet<usize>| {
             ids.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
         };
@@ -144,7 +154,7 @@ impl View<'_> {
         let more = if more == 0 { String::new() } else { format!(" and {more} more") };
         writeln!(out, "  {style}{}{style:#}", disagreement.kind.words())?;
         let text = format!(
-            "domain {} here, group {} of Linux: {}{more}",
+            "domain {} here, group {} of {model}: {}{more}",
             numbers(&disagreement.domains),
             numbers(&disagreement.groups),
             functions.join(", ")

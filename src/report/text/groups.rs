@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 use std::io::{self, Write};
 
 use super::{BOLD, View, YELLOW};
+use crate::finding::count;
 use crate::report::{clean, words};
 use crate::route::compare;
+use crate::route::libvirt::{self, Verdict};
 use crate::route::linux::{Cause, Dependency, Group, Join};
 use crate::topology::FunctionIndex;
 
@@ -25,22 +27,100 @@ pub fn groups(out: &mut impl Write, view: &View<'_>) -> io::Result<()> {
     view.findings(out)
 }
 
-/// `acsscan groups --model spec`: the isolation domains; with `disagreements`, where Linux's groups are
-/// not these.
+/// `acsscan groups --model spec`: the isolation domains.
 ///
 /// # Errors
 ///
 /// Those of the writer.
-pub fn domain_groups(out: &mut impl Write, view: &View<'_>, disagreements: bool) -> io::Result<()> {
+pub fn domain_groups(out: &mut impl Write, view: &View<'_>) -> io::Result<()> {
     view.source(out)?;
     view.domain_summary(out)?;
-    if disagreements {
-        view.summary(out)?;
-        view.disagreements(out)?;
-    } else {
-        view.shared_domains(out)?;
-    }
+    view.shared_domains(out)?;
     view.findings(out)
+}
+
+/// `acsscan groups --model spec,MODEL`: where a model's groups are not the isolation domains.
+///
+/// # Errors
+///
+/// Those of the writer.
+pub fn domains_against(
+    out: &mut impl Write,
+    view: &View<'_>,
+    model: &str,
+    groups: &[Option<usize>],
+) -> io::Result<()> {
+    view.source(out)?;
+    view.domain_summary(out)?;
+    view.disagreements(out, model, groups)
+}
+
+/// `acsscan groups --model libvirt`: what is below a switch with a port that lacks ACS, together.
+///
+/// # Errors
+///
+/// Those of the writer.
+pub fn libvirt_groups(out: &mut impl Write, view: &View<'_>, groups: &[Option<usize>]) -> io::Result<()> {
+    view.source(out)?;
+    let text = "libvirt's check looks at switch downstream ports only: what is below a switch with a port that \
+                lacks ACS stands together, everything else alone";
+    view.paragraph(out, 0, text)?;
+    let mut members: BTreeMap<usize, Vec<FunctionIndex>> = BTreeMap::new();
+    for (index, group) in groups.iter().enumerate() {
+        members.entry(group.unwrap_or(usize::MAX)).or_default().push(index);
+    }
+    for (id, functions) in members {
+        if functions.len() > 1 {
+            writeln!(out, "\n{BOLD}group {id}{BOLD:#}")?;
+        }
+        for index in functions {
+            view.paragraph(out, 2, &view.line(index))?;
+            match libvirt::verdict(view.topology(), index) {
+                Verdict::Lacking(port) => {
+                    view.paragraph(out, 6, &format!("refused: {} above it lacks ACS", view.address(port)))?;
+                }
+                Verdict::Unknown(port) => {
+                    let text =
+                        format!("not known: the ACS of {} above it is not in the dump", view.address(port));
+                    view.paragraph(out, 6, &text)?;
+                }
+                Verdict::Error => {
+                    view.paragraph(out, 6, "refused: libvirt finds no parent, and it is not on bus 0")?;
+                }
+                Verdict::Assignable | Verdict::NotAssignable => {}
+            }
+        }
+    }
+    Ok(())
+}
+
+/// `acsscan groups --model A,B` without `spec`: where two partitions differ.
+///
+/// # Errors
+///
+/// Those of the writer.
+pub fn partitions_against(
+    out: &mut impl Write,
+    view: &View<'_>,
+    (first_model, first): (&str, &[Option<usize>]),
+    (second_model, second): (&str, &[Option<usize>]),
+) -> io::Result<()> {
+    view.source(out)?;
+    let found = compare::differences(first, second);
+    if found.is_empty() {
+        return writeln!(out, "{first_model} and {second_model} form the same groups.");
+    }
+    for difference in found {
+        let functions: Vec<String> = difference.functions.iter().map(|index| view.address(*index)).collect();
+        let text = format!(
+            "{} of {first_model}, {} of {second_model}: {}",
+            count(difference.first.len(), "group"),
+            count(difference.second.len(), "group"),
+            functions.join(", ")
+        );
+        view.paragraph(out, 0, &text)?;
+    }
+    Ok(())
 }
 
 impl View<'_> {

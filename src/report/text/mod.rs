@@ -11,7 +11,7 @@ mod tree;
 
 pub use domains::Reach;
 pub use explain::explain;
-pub use groups::{domain_groups, groups};
+pub use groups::{domain_groups, domains_against, groups, libvirt_groups, partitions_against};
 pub use matrix::matrix;
 pub use p2p::p2p;
 pub use scan::scan;

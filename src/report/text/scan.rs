@@ -22,7 +22,7 @@ pub fn scan(out: &mut impl Write, view: &View<'_>, selected: Option<&[FunctionIn
         return of_functions(out, view, selected);
     }
     view.shared_domains(out)?;
-    view.disagreements(out)?;
+    view.disagreements(out, "linux", &view.grouping.group_of)?;
     let domains: BTreeSet<Vec<FunctionIndex>> =
         view.reach.domains.iter().map(|domain| view.initiators(domain.functions())).collect();
     let other = |group: &Group| {

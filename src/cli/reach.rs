@@ -56,10 +56,10 @@ pub(super) fn p2p(common: &Common, options: &P2p) -> Result<Exit, Stop> {
         |mut out, view| text::p2p(&mut out, view, &assumed, pair, &document),
     )?;
     let counted = |class| assumed.counted().any(|counted| counted == class);
-    let undetermined = TlpClass::ALL
-        .into_iter()
-        .filter(|class| counted(*class))
-        .any(|class| fabric.disposition(pair.0, pair.1, class, &assumed).0 == Disposition::Undetermined);
+    let undetermined = TlpClass::ALL.into_iter().filter(|class| counted(*class)).any(|class| {
+        let (disposition, reason) = fabric.disposition(pair.0, pair.1, class, &assumed);
+        disposition == Disposition::Undetermined && reason.is_not_captured()
+    });
     Ok(exit(&answers, common, &sorted(pair), undetermined))
 }
 

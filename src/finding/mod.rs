@@ -189,6 +189,9 @@ codes! {
     /// A port does not redirect requests.
     RequestRedirectOff = "request-redirect-off", Warning,
         "the kernel turns it on where an IOMMU is on; pci=config_acs= or setpci can";
+    /// A port does not implement a control that isolation needs.
+    RedirectNotImplemented = "redirect-not-implemented", Warning,
+        "no register helps: Linux counts what is not implemented as on, the specification does not";
     /// Request Redirect is on, and what has to go with it is not.
     RedirectIncomplete = "redirect-incomplete", Warning,
         "completions take another way than requests, or redirected traffic may be turned back: turn on both";

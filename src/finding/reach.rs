@@ -92,6 +92,9 @@ const fn meaning(code: Code) -> &'static str {
         Code::RequestRedirectOff => {
             "port with P2P Request Redirect off: requests to peers are not sent upstream"
         }
+        Code::RedirectNotImplemented => {
+            "port with ACS that does not implement P2P Request Redirect, Completion Redirect or Upstream Forwarding"
+        }
         Code::RedirectIncomplete => {
             "port with P2P Request Redirect on and P2P Completion Redirect or Upstream Forwarding off"
         }
@@ -147,8 +150,16 @@ fn port(fabric: &Fabric<'_>, index: FunctionIndex, function: &Function, ats_belo
         note(Code::RequestRedirectOff, AcsControl::REQUEST_REDIRECT);
     }
     let rest = AcsControl::COMPLETION_REDIRECT.union(AcsControl::UPSTREAM_FORWARDING);
-    if on(AcsControl::REQUEST_REDIRECT) && !acs.control.contains(rest) {
-        note(Code::RedirectIncomplete, rest.difference(acs.control));
+    let lacking = rest.union(AcsControl::REQUEST_REDIRECT).difference(acs.capability.controls());
+    // A root port without Request Redirect declares that it does no peer traffic.
+    if !lacking.is_empty()
+        && (port_type == DevicePortType::SwitchDownstreamPort || offered(AcsControl::REQUEST_REDIRECT))
+    {
+        note(Code::RedirectNotImplemented, lacking);
+    }
+    let missing = rest.intersection(acs.capability.controls()).difference(acs.control);
+    if on(AcsControl::REQUEST_REDIRECT) && !missing.is_empty() {
+        note(Code::RedirectIncomplete, missing);
     }
     if off(AcsControl::SOURCE_VALIDATION) {
         note(Code::SourceValidationOff, AcsControl::SOURCE_VALIDATION);
@@ -165,8 +176,11 @@ fn port(fabric: &Fabric<'_>, index: FunctionIndex, function: &Function, ats_belo
         note(Code::EgressOpensPeer, AcsControl::empty());
     }
     let direct = MemoryTargetAccess::Direct;
-    let targets = (acs.control.dsp_memory_target_access(), acs.control.usp_memory_target_access());
-    if acs.capability.contains(AcsCapability::ENHANCED) && (targets.0 == direct || targets.1 == direct) {
+    // Only switch ports have an upstream port beside them.
+    let usp =
+        port_type == DevicePortType::SwitchDownstreamPort && acs.control.usp_memory_target_access() == direct;
+    let dsp = acs.control.dsp_memory_target_access() == direct;
+    if acs.capability.contains(AcsCapability::ENHANCED) && (dsp || usp) {
         note(Code::EnhancedControlsDirect, AcsControl::empty());
     }
     if off(AcsControl::UPSTREAM_FORWARDING) && redirects_below(fabric.topology(), index) {
@@ -180,7 +194,14 @@ fn control(function: &Function, acs: &Acs, off: AcsControl) -> Evidence {
         function: function.address,
         register: "ACS Control",
         offset: acs.control_offset(),
-        bits: control_tokens(off, '-'),
+        bits: match off.is_empty() {
+            true => format!(
+                "DspMemTarget={} UspMemTarget={}",
+                acs.control.dsp_memory_target_access().word(),
+                acs.control.usp_memory_target_access().word()
+            ),
+            false => control_tokens(off, '-'),
+        },
         value: u32::from(acs.control.bits()),
     }
 }
@@ -204,7 +225,9 @@ fn leaves_a_peer_open(topology: &Topology, index: FunctionIndex) -> bool {
 fn redirects_below(topology: &Topology, index: FunctionIndex) -> bool {
     let redirects = |function: &Function| {
         let acs = function.acs.present();
-        acs.is_some_and(|acs| acs.control.contains(AcsControl::REQUEST_REDIRECT))
+        acs.is_some_and(|acs| {
+            acs.control.intersection(acs.capability.controls()).contains(AcsControl::REQUEST_REDIRECT)
+        })
     };
     let Some(below) = bus_below(topology, index) else { return false };
     topology

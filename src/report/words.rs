@@ -132,11 +132,11 @@ pub const fn tlp(class: TlpClass) -> &'static str {
 pub const fn remedy(reason: Reason) -> &'static str {
     match reason {
         Reason::RequestRedirectOff => {
-            "a register: ReqRedir of the port's ACS Control; the kernel turns it on where an IOMMU is on, \
+            "a register, if the port offers it: ReqRedir of its ACS Control; the kernel turns it on where an IOMMU is on, \
              and pci=config_acs= can"
         }
         Reason::CompletionRedirectOff => {
-            "a register: CmpltRedir of the port's ACS Control; the kernel turns it on where an IOMMU is on, \
+            "a register, if the port offers it: CmpltRedir of its ACS Control; the kernel turns it on where an IOMMU is on, \
              and pci=config_acs= can"
         }
         Reason::EgressAllowed => {
@@ -147,7 +147,7 @@ pub const fn remedy(reason: Reason) -> &'static str {
             "a register: the Memory Target Access Control fields of the port's ACS Control"
         }
         Reason::UpstreamForwardingOff => {
-            "a register: UpstreamFwd of the ACS Control of the port above; the kernel turns it on where an IOMMU is on"
+            "a register, if the port above offers it: UpstreamFwd of its ACS Control; the kernel turns it on where an IOMMU is on"
         }
         Reason::PortWithoutAcs => "the slot: no register of this port helps; below a port with ACS it would",
         Reason::ConventionalBus => "the slot: functions on conventional buses cannot be kept apart",

@@ -141,7 +141,7 @@ pub struct TooManyClasses {
 }
 
 /// Most classes that a matrix is made for.
-pub const MAX_CLASSES: usize = 2048;
+pub const MAX_CLASSES: usize = 512;
 
 /// What routing knows of a function: equal keys mean equal answers.
 type Key = (Label, u32, u32, (u8, u16, u16, u32), (u8, u16, u16, u32), u8);

@@ -189,6 +189,24 @@ impl Reason {
     }
 }
 
+impl Reason {
+    /// Whether bytes are missing that would tell, rather than that the specification leaves it open.
+    #[must_use]
+    pub const fn is_not_captured(self) -> bool {
+        matches!(
+            self,
+            Self::BridgeNotInDump
+                | Self::PortNotInDump
+                | Self::AcsNotCaptured
+                | Self::ControlAllOnes
+                | Self::TypeNotCaptured
+                | Self::VectorNotKnown
+                | Self::TargetNotCaptured
+                | Self::DatabaseCondition
+        )
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -50,6 +50,8 @@ pub struct OtherDocument {
     pub function: String,
     /// `isolated`, `not isolated`, `not proved isolated`.
     pub verdict: &'static str,
+    /// Who may use whose requester ID.
+    pub impersonation: Vec<String>,
     /// Each class that counts, both ways.
     pub routes: Vec<DirectionDocument>,
 }
@@ -80,6 +82,15 @@ pub struct RemedyDocument {
     pub change: &'static str,
 }
 
+impl RemedyDocument {
+    /// What keeps functions from using each other's requester IDs.
+    const FORGED: Self = Self {
+        reason: "impersonation",
+        change: "a register: SrcValid of the ACS Control of every port on the way up; the kernel turns it on where \
+                 an IOMMU is on",
+    };
+}
+
 impl ExplainDocument {
     /// Explains a function, and how it stands to another.
     #[must_use]
@@ -98,15 +109,27 @@ impl ExplainDocument {
             .flat_map(|domain| domain.why())
             .filter_map(|merge| merge.reason)
             .collect();
+        let impersonated = id
+            .and_then(|id| partition.get(id))
+            .is_some_and(|domain| domain.why().any(|merge| merge.class.is_none()));
         let other = other.map(|other| OtherDocument::new(fabric, assumptions, function, other, &mut reasons));
+        let way_up = way_up(topology, function);
+        if way_up.iter().any(|step| step.function == "?") {
+            reasons.insert(Reason::BridgeNotInDump);
+        }
         let remedy = |reason: Reason| RemedyDocument { reason: reason.code(), change: words::remedy(reason) };
+        let forged = impersonated || other.as_ref().is_some_and(|other| !other.impersonation.is_empty());
         Self {
             function: address(topology, function),
             assumptions: words::assumptions(assumptions),
-            way_up: way_up(topology, function),
+            way_up,
             domain: id.and_then(|id| domains(fabric, partition).into_iter().nth(id)),
             other,
-            remedies: reasons.into_iter().map(remedy).collect(),
+            remedies: forged
+                .then_some(RemedyDocument::FORGED)
+                .into_iter()
+                .chain(reasons.into_iter().map(remedy))
+                .collect(),
         }
     }
 }
@@ -122,7 +145,17 @@ impl OtherDocument {
         let topology = fabric.topology();
         let mut worst = Disposition::Blocked;
         let mut routes = Vec::new();
+        let mut impersonation = Vec::new();
         for (from, to) in [(function, other), (other, function)] {
+            if fabric.may_impersonate(from, to, assumptions) {
+                let unproven = fabric.scope(from).unproven;
+                worst = worst.min(if unproven { Disposition::Undetermined } else { Disposition::Direct });
+                impersonation.push(format!(
+                    "{} may use the requester ID of {}",
+                    address(topology, from),
+                    address(topology, to)
+                ));
+            }
             for class in assumptions.counted() {
                 let (disposition, reason) = fabric.disposition(from, to, class, assumptions);
                 worst = worst.min(disposition);
@@ -144,7 +177,7 @@ impl OtherDocument {
             Disposition::Undetermined => "not proved isolated",
             Disposition::Redirected | Disposition::Blocked => "isolated",
         };
-        Self { function: address(topology, other), verdict, routes }
+        Self { function: address(topology, other), verdict, impersonation, routes }
     }
 }
 
@@ -154,8 +187,16 @@ fn address(topology: &Topology, index: FunctionIndex) -> String {
 
 fn way_up(topology: &Topology, function: FunctionIndex) -> Vec<StepDocument> {
     let mut steps = Vec::new();
+    let missing = || StepDocument {
+        function: String::from("?"),
+        port_type: String::from("bridge"),
+        acs: String::from("not in the dump"),
+    };
     let mut at = function;
     loop {
+        if let Parent::Orphan(_) = topology.parent_of(at) {
+            steps.push(missing());
+        }
         at = match topology.parent_of(at) {
             Parent::Bridge(bridge) | Parent::Orphan(Some(bridge)) => bridge,
             Parent::VirtualFunctions(bus) => match topology.bus(bus).map(|bus| bus.parent) {

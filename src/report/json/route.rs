@@ -235,7 +235,7 @@ impl MergeDocument {
         let message = match (merge.class, merge.reason) {
             (_, Some(reason)) => reason.to_string(),
             (None, None) => {
-                String::from("no Source Validation between them: one may use the other's requester ID")
+                String::from("a port on the way up does not validate requester IDs: one may use the other's")
             }
             (Some(_), None) => String::new(),
         };

@@ -101,7 +101,7 @@ impl View<'_> {
         let Some(class) = merge.class else {
             let reason = merge.reason.map(|reason| format!(" ({reason})")).unwrap_or_default();
             let text = format!(
-                "{}: {from} may use the requester ID of {to}: no Source Validation between{reason}",
+                "{}: {from} may use the requester ID of {to}: a port above it does not validate them{reason}",
                 bond(merge.held_by)
             );
             return self.paragraph(out, 4, &text);

@@ -36,6 +36,9 @@ pub fn explain(
     }
     if let Some(other) = &answer.other {
         writeln!(out, "\n{BOLD}{} and {}{BOLD:#}: {}", answer.function, other.function, other.verdict)?;
+        for impersonation in &other.impersonation {
+            view.paragraph(out, 2, impersonation)?;
+        }
         for route in &other.routes {
             view.paragraph(
                 out,
@@ -52,7 +55,7 @@ pub fn explain(
         return view.paragraph(
             out,
             2,
-            "nothing has to: it is alone, and everything that it sends to others is redirected or blocked",
+            "nothing has to: under what is assumed, it is kept apart from everything else",
         );
     }
     for remedy in &answer.remedies {

@@ -33,9 +33,10 @@ pub fn p2p(
     let ImpersonationDocument { message, .. } = &answer.impersonation;
     writeln!(out, "\n{BOLD}impersonation{BOLD:#}")?;
     view.paragraph(out, 4, message)?;
-    let P2pdmaDocument { map_type, distance, message, .. } = &answer.p2pdma;
+    let P2pdmaDocument { map_type, distance, message, guessed, .. } = &answer.p2pdma;
     writeln!(out, "{BOLD}kernel's p2pdma{BOLD:#} {map_type}, distance {distance}")?;
-    view.paragraph(out, 4, message)
+    let guessed = if *guessed { " (as far as the dump tells)" } else { "" };
+    view.paragraph(out, 4, &format!("{message}{guessed}"))
 }
 
 impl View<'_> {

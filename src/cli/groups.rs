@@ -10,6 +10,7 @@ use crate::report::json::{
     self, Body, Certainty, DisagreementDocument, DomainDocument, GroupDocument, GroupsDocument, WhyDocument,
 };
 use crate::report::text;
+use crate::report::words::address;
 use crate::route::compare;
 use crate::route::disagree::disagreements;
 use crate::route::fabric::Fabric;
@@ -104,8 +105,6 @@ fn disagreement_documents(first: Model, second: Model, answers: &Answers<'_>) ->
 /// libvirt forms no groups: all that is below a switch with a port that lacks ACS, together.
 fn of_libvirt(answers: &Answers<'_>) -> GroupsDocument {
     let topology = answers.linux.topology();
-    let address =
-        |index: FunctionIndex| topology.function(index).map(|f| f.address.to_string()).unwrap_or_default();
     let mut groups: Vec<GroupDocument> = Vec::new();
     for (index, number) in numbers(Model::Libvirt, answers).into_iter().enumerate() {
         let Some(id) = number else { continue };
@@ -116,18 +115,18 @@ fn of_libvirt(answers: &Answers<'_>) -> GroupsDocument {
         let Some(group) = groups.get_mut(id) else { continue };
         match libvirt::verdict(topology, index) {
             Verdict::Lacking(port) => group.why.push(WhyDocument {
-                function: address(index),
-                hop: address(port),
+                function: address(topology, index),
+                hop: address(topology, port),
                 cause: "behind-switch-lacking-acs",
                 evidence: Vec::new(),
             }),
             Verdict::Unknown(port) => {
                 group.certainty = Certainty::Predicted;
-                group.depends_on.push(format!("{}: its ACS is not in the dump", address(port)));
+                group.depends_on.push(format!("{}: its ACS is not in the dump", address(topology, port)));
             }
             _ => {}
         }
-        group.functions.push(address(index));
+        group.functions.push(address(topology, index));
     }
     GroupsDocument {
         model: String::from("libvirt"),

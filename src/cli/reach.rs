@@ -115,8 +115,8 @@ fn p2p_document(
     let message = format!("{}; {}", scope(fabric, from, from_as_to), scope(fabric, to, to_as_from));
     let mapping = p2pdma::mapping(topology, fabric.database(), to, from);
     P2pDocument {
-        from: name(topology, from),
-        to: name(topology, to),
+        from: words::address(topology, from),
+        to: words::address(topology, to),
         model: String::from("spec"),
         assumptions: words::assumptions(assumed),
         routes: routes.map(|route| RouteDocument::new(topology, &route)).collect(),
@@ -129,10 +129,6 @@ fn p2p_document(
     }
 }
 
-fn name(topology: &Topology, index: FunctionIndex) -> String {
-    topology.function(index).map(|function| function.address.to_string()).unwrap_or_default()
-}
-
 /// Whose requester IDs a function can use, in words.
 fn scope(fabric: &Fabric<'_>, index: FunctionIndex, covers_the_other: bool) -> String {
     let topology = fabric.topology();
@@ -142,14 +138,17 @@ fn scope(fabric: &Fabric<'_>, index: FunctionIndex, covers_the_other: bool) -> S
             String::from("can use no requester ID but its device's: it stands on a root bus")
         }
         Impersonated::BusesOf(port) => {
-            format!("can use requester IDs of the buses below {}, which validates them", name(topology, port))
+            format!(
+                "can use requester IDs of the buses below {}, which validates them",
+                words::address(topology, port)
+            )
         }
         Impersonated::AnyRequesterId(port) => format!(
             "can use any requester ID of the segment: no port up to {} validates them",
-            name(topology, port)
+            words::address(topology, port)
         ),
     };
     let unproven = if scope.unproven { ", as far as the dump tells" } else { "" };
     let other = if covers_the_other { "the other's among them" } else { "not the other's" };
-    format!("{} {reach}{unproven}, {other}", name(topology, index))
+    format!("{} {reach}{unproven}, {other}", words::address(topology, index))
 }

@@ -328,6 +328,9 @@ impl<'a, K: Sink> Delivery<'a, K> {
     }
 }
 
+/// Configuration space of which nothing was captured.
+const NOTHING: &[u8] = &[];
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -19,7 +19,7 @@ use super::detect::read_full_at;
 use super::error::{Error, shown};
 use super::name;
 use super::tree::open_regular;
-use super::{Delivery, Host, ProblemKind};
+use super::{Delivery, Host, NOTHING, ProblemKind};
 use crate::addr::{Sbdf, Segment};
 use crate::config::{CONVENTIONAL_SIZE, SIZE, Source};
 use crate::function::{Attributes, HostBridge, Sink};
@@ -169,9 +169,6 @@ impl<'a, 'b, K: Sink> Reader<'a, 'b, K> {
         }
     }
 }
-
-/// Configuration space of which nothing was captured.
-const NOTHING: &[u8] = &[];
 
 /// The address that is the whole name.
 fn address(name: &OsStr) -> Option<Sbdf> {

@@ -13,7 +13,7 @@ use std::vec::Vec;
 use super::error::{Error, Unsupported};
 use super::hex::{Body, HexLine, HexRecord, hex_line};
 use super::lines::Window;
-use super::{Delivery, ProblemKind, uniform};
+use super::{Delivery, NOTHING, ProblemKind, uniform};
 use crate::addr::Sbdf;
 use crate::config::Source;
 use crate::function::{Attributes, Sink};
@@ -264,9 +264,6 @@ impl Reader {
         self.state = State::Start;
     }
 }
-
-/// Configuration space of which nothing was captured.
-const NOTHING: &[u8] = &[];
 
 /// The line without the marks that mail programs put before quoted text.
 fn unquoted(mut line: &[u8]) -> &[u8] {

@@ -14,7 +14,7 @@ use super::config_file::BUFFER;
 use super::detect::{is_text, read_full_at};
 use super::error::{Error, shown};
 use super::name::address_of;
-use super::{Delivery, Format, ProblemKind, sysfs};
+use super::{Delivery, Format, NOTHING, ProblemKind, sysfs};
 use crate::addr::Sbdf;
 use crate::function::{Attributes, Sink};
 
@@ -171,9 +171,6 @@ impl Walk<'_> {
         self.configs = self.configs.saturating_add(1);
     }
 }
-
-/// Configuration space of which nothing was captured.
-const NOTHING: &[u8] = &[];
 
 /// Why a directory could not be listed.
 enum Listing {

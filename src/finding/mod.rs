@@ -295,7 +295,7 @@ impl Finding {
 pub fn findings(topology: &Topology) -> Vec<Finding> {
     let mut found = Vec::new();
     for (index, extras) in topology.inventory().all_extras() {
-        let Some(address) = address(topology, index) else { continue };
+        let Some(address) = topology.address(index) else { continue };
         for anomaly in extras.anomalies() {
             found.push(Finding::new(Code::of(anomaly), vec![address], anomaly.to_string()));
         }
@@ -314,7 +314,7 @@ pub fn findings(topology: &Topology) -> Vec<Finding> {
 /// One finding for each sign, with all functions that show it.
 fn hidden_bridges(topology: &Topology, found: &mut Vec<Finding>) {
     for (sign, index) in topology.hidden_bridges() {
-        let Some(address) = address(topology, index) else { continue };
+        let Some(address) = topology.address(index) else { continue };
         let (code, what) = match sign {
             HiddenBridge::EndpointWithoutPort => {
                 (Code::EndpointWithoutPort, "PCIe endpoint on a bus that no PCIe port leads to")
@@ -348,10 +348,6 @@ pub fn sort(findings: &mut [Finding]) {
         let severity = |finding: &Finding| core::cmp::Reverse(finding.code.severity());
         (severity(a), a.code, &a.functions).cmp(&(severity(b), b.code, &b.functions))
     });
-}
-
-fn address(topology: &Topology, index: FunctionIndex) -> Option<Sbdf> {
-    topology.function(index).map(|function| function.address)
 }
 
 /// One finding for all functions that lack the same thing.
@@ -410,7 +406,7 @@ fn records(topology: &Topology, found: &mut Vec<Finding>) {
 
 fn virtual_functions(topology: &Topology, found: &mut Vec<Finding>) {
     for (physical, missing) in topology.missing_vfs() {
-        if let Some(address) = address(topology, *physical) {
+        if let Some(address) = topology.address(*physical) {
             let missing = count(usize::from(*missing), "enabled virtual function");
             let message = format!("{missing} of it not in the dump");
             found.push(Finding::new(Code::VirtualFunctionsMissing, vec![address], message));
@@ -418,7 +414,7 @@ fn virtual_functions(topology: &Topology, found: &mut Vec<Finding>) {
     }
     let unplaced: Vec<Sbdf> = (0..topology.functions().len())
         .filter(|index| topology.kind(*index) == Kind::VirtualOfUnknown)
-        .filter_map(|index| address(topology, index))
+        .filter_map(|index| topology.address(index))
         .collect();
     if !unplaced.is_empty() {
         let message = format!(
@@ -437,7 +433,7 @@ fn bus_defect(topology: &Topology, defect: BusDefect) -> Option<Finding> {
     let (code, a, b, relation) = match defect {
         BusDefect::Orphan(bus) => {
             let functions: Vec<Sbdf> =
-                topology.on_bus(bus).filter_map(|index| address(topology, index)).collect();
+                topology.on_bus(bus).filter_map(|index| topology.address(index)).collect();
             let bus = topology.bus(bus)?;
             let message = format!("no bridge in the dump leads to bus {}:{:02x}", bus.segment, bus.number);
             return Some(Finding::new(Code::OrphanBus, functions, message));

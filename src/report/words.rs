@@ -1,6 +1,5 @@
 //! Sentences that text and JSON share.
 
-use crate::addr::Sbdf;
 use crate::finding::count;
 use crate::route::linux::{Dependency, Guess, Linux};
 use crate::route::p2pdma::Why;
@@ -85,10 +84,6 @@ pub fn groups(total: usize, predicted: usize) -> String {
         0 => format!("{total}, all certain"),
         n => format!("{total}, {n} of them predicted: see what each depends on"),
     }
-}
-
-fn address(topology: &Topology, index: FunctionIndex) -> Sbdf {
-    topology.function(index).map(|function| function.address).unwrap_or_default()
 }
 
 /// What was assumed, one sentence each.
@@ -185,4 +180,10 @@ pub fn p2pdma(why: Why, redirect: Option<&str>) -> String {
         Why::HostBridgeNotFound => "the host bridge that the kernel would look up is not in the dump",
     };
     format!("{redirect}{why}")
+}
+
+/// A function's address as text.
+#[must_use]
+pub fn address(topology: &Topology, index: FunctionIndex) -> String {
+    topology.address(index).unwrap_or_default().to_string()
 }

@@ -117,6 +117,12 @@ impl Topology {
         self.functions().get(index)
     }
 
+    /// Address of a function.
+    #[must_use]
+    pub fn address(&self, index: FunctionIndex) -> Option<Sbdf> {
+        self.function(index).map(|function| function.address)
+    }
+
     /// Index of the function at `address`.
     #[must_use]
     pub fn index_of(&self, address: Sbdf) -> Option<FunctionIndex> {

@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::route::{DomainDocument, domains};
 use crate::anomaly::Presence;
 use crate::cap::acs::AcsControl;
-use crate::report::words;
+use crate::report::words::{self, address};
 use crate::route::domains::Domains;
 use crate::route::fabric::Fabric;
 use crate::route::{Assumptions, Disposition, Reason};
@@ -179,10 +179,6 @@ impl OtherDocument {
         };
         Self { function: address(topology, other), verdict, impersonation, routes }
     }
-}
-
-fn address(topology: &Topology, index: FunctionIndex) -> String {
-    topology.function(index).map(|function| function.address.to_string()).unwrap_or_default()
 }
 
 fn way_up(topology: &Topology, function: FunctionIndex) -> Vec<StepDocument> {

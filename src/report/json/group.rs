@@ -6,10 +6,10 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::EvidenceDocument;
-use crate::report::words;
+use crate::report::words::{self, address};
 use crate::route::compare;
 use crate::route::linux::{Group, Grouping, Linux};
-use crate::topology::{FunctionIndex, Topology};
+use crate::topology::Topology;
 
 /// Whether a group rests on guesses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
@@ -132,8 +132,4 @@ impl GroupDocument {
             why: joins.iter().map(why).collect(),
         }
     }
-}
-
-fn address(topology: &Topology, index: FunctionIndex) -> String {
-    topology.function(index).map(|function| function.address.to_string()).unwrap_or_default()
 }

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::EvidenceDocument;
-use crate::report::words;
+use crate::report::words::{self, address};
 use crate::route::compare::Difference;
 use crate::route::disagree::Disagreement;
 use crate::route::domains::{Domains, IsolationDomain, Merge};
@@ -199,10 +199,6 @@ pub struct DisagreementDocument {
     /// The bond across the second model's groups, if that is what is wrong with them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub example: Option<MergeDocument>,
-}
-
-fn address(topology: &Topology, index: FunctionIndex) -> String {
-    topology.function(index).map(|function| function.address.to_string()).unwrap_or_default()
 }
 
 fn addresses(topology: &Topology, functions: impl IntoIterator<Item = FunctionIndex>) -> Vec<String> {

@@ -23,7 +23,7 @@ use std::io::{self, Write};
 use anstyle::{AnsiColor, Style};
 
 use super::names::Names;
-use super::{Source, clean};
+use super::{Source, clean, words};
 use crate::finding::{Finding, Severity, count};
 use crate::route::linux::{Grouping, Linux};
 use crate::topology::{FunctionIndex, Topology};
@@ -59,7 +59,7 @@ impl View<'_> {
 
     /// `0000:00:1c.0`.
     fn address(&self, index: FunctionIndex) -> String {
-        self.topology().function(index).map(|function| function.address.to_string()).unwrap_or_default()
+        words::address(self.topology(), index)
     }
 
     /// Address, name, driver.

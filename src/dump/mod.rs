@@ -258,23 +258,42 @@ pub fn read<K: Sink>(input: &Input, options: &Options, sink: &mut K) -> Result<S
             (Format::Sysfs, host, error::shown(sysfs_root))
         }
         Input::Stdin => {
-            let kind = detect::read_stream(std::io::stdin().lock(), Path::new("-"), options, &mut delivery)?;
-            (kind, Host::default(), "-".to_owned())
+            let info = read_from(std::io::stdin().lock(), Path::new("-"), options, sink)?;
+            return Ok(SourceInfo { path: "-".to_owned(), ..info });
         }
         Input::Path(path) => {
             let kind = detect::read_path(path, options, &mut delivery)?;
             (kind, Host::default(), error::shown(path))
         }
     };
-    Ok(SourceInfo {
-        kind,
-        path,
-        kernel: host.kernel,
-        cmdline: host.cmdline,
-        records: delivery.records,
-        problems: delivery.problems,
-        problems_left_out: delivery.problems_left_out,
-    })
+    Ok(delivery.done(kind, host, path))
+}
+
+/// Reads a stream, or bytes in memory, as standard input is read: text, or one binary configuration
+/// space together with [`Options::at`]. Errors and problems call it `name`.
+///
+/// ```
+/// use std::path::Path;
+/// use acsscan::{dump, function::Inventory};
+/// let text = b"00:1c.0 Class 0604: 8086:a294\n00: 86 80 94 a2 07 05 10 00 f0 00 04 06 10 00 81 00\n";
+/// let mut inventory = Inventory::new();
+/// dump::read_from(text.as_slice(), Path::new("bug report"), &dump::Options::default(), &mut inventory)?;
+/// assert_eq!(inventory.finish().functions()[0].device_id, 0xa294);
+/// # Ok::<(), dump::Error>(())
+/// ```
+///
+/// # Errors
+///
+/// As [`read`].
+pub fn read_from<R: std::io::Read, K: Sink>(
+    input: R,
+    name: &Path,
+    options: &Options,
+    sink: &mut K,
+) -> Result<SourceInfo, Error> {
+    let mut delivery = Delivery::new(sink);
+    let kind = detect::read_stream(input, name, options, &mut delivery)?;
+    Ok(delivery.done(kind, Host::default(), error::shown(name)))
 }
 
 /// What a live host says about itself.
@@ -298,6 +317,19 @@ struct Delivery<'a, K> {
 impl<'a, K: Sink> Delivery<'a, K> {
     fn new(sink: &'a mut K) -> Self {
         Self { sink, records: 0, problems: Vec::new(), problems_left_out: 0 }
+    }
+
+    /// What was read, when nothing more comes.
+    fn done(self, kind: Format, host: Host, path: String) -> SourceInfo {
+        SourceInfo {
+            kind,
+            path,
+            kernel: host.kernel,
+            cmdline: host.cmdline,
+            records: self.records,
+            problems: self.problems,
+            problems_left_out: self.problems_left_out,
+        }
     }
 
     fn record<S: Source>(&mut self, address: Sbdf, source: S, attributes: Attributes) {

@@ -79,6 +79,9 @@ Examples:
   acsscan explain 03:00.0 04:00.0 --dump host.txt   these two")]
     Explain(Explain),
     /// The JSON Schema of what --format json writes
+    #[command(after_help = "\
+Examples:
+  acsscan schema > acsscan.schema.json     for a validator, or a generator of types")]
     Schema,
 }
 

@@ -67,6 +67,8 @@
 //! | 7 | `dump`, `report` | std | readers and writers; neither imports the other |
 //! | 8 | `cli`, `main`, `capi` | std | the command line, the C interface |
 //!
+//! Guides for kinds of users are in `guide`.
+//!
 //! `testkit` stands beside them: builders and generators for tests and fuzz targets, used by nothing
 //! else.
 //!
@@ -182,6 +184,13 @@ pub mod dump;
 pub mod finding;
 #[cfg(feature = "alloc")]
 pub mod function;
+#[cfg(feature = "std")]
+pub mod guide {
+    //! Guides, one for each kind of user.
+
+    #[doc = include_str!("docs/embed.md")]
+    pub mod embed {}
+}
 #[cfg(feature = "std")]
 pub mod report;
 pub mod route;

@@ -111,7 +111,7 @@ pub unsafe extern "C" fn acsscan_function_acs(
             Presence::NotCaptured => empty(CPresence::NotCaptured),
             Presence::Present(acs) => CAcs {
                 presence: CPresence::Present,
-                offset: acs.offset,
+                offset: acs.offset.get(),
                 capability: acs.capability.bits(),
                 control: acs.control.bits(),
             },

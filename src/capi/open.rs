@@ -217,8 +217,7 @@ pub unsafe extern "C" fn acsscan_open_memory(
         // SAFETY: as the module says.
         let bytes = unsafe { slice(bytes, size, "bytes") }?;
         let read = |sink: &mut Inventory| {
-            dump::read_from(bytes, Path::new("memory"), &Options::default(), sink)
-                .map_err(|error| failed(&error))
+            dump::read_stream(bytes, "memory", &Options::default(), sink).map_err(|error| failed(&error))
         };
         // SAFETY: as the module says.
         unsafe { open(scan, flags, read) }

@@ -22,6 +22,7 @@ mod lines;
 #[cfg(feature = "mmap")]
 mod map;
 mod name;
+pub mod platform;
 mod sysfs;
 mod text;
 mod tree;

@@ -18,7 +18,7 @@ pub use group::{
 pub use registers::{AcsDocument, EffectiveDocument};
 pub use route::{
     DisagreementDocument, DomainDocument, ImpersonationDocument, MatrixDocument, MergeDocument, P2pDocument,
-    P2pdmaDocument, RouteDocument, domains,
+    P2pdmaDocument, RouteDocument, UnsettledDocument, domain, domains, merge_evidence, unsettled,
 };
 
 use std::io;
@@ -72,6 +72,10 @@ pub enum Body {
 pub struct ScanDocument {
     /// What was assumed where no dump can tell.
     pub assumptions: Vec<String>,
+    /// Pairs of functions that only those assumptions keep apart.
+    pub unsettled: Vec<UnsettledDocument>,
+    /// What ACS cannot do, and is not counted.
+    pub limits: Vec<String>,
     /// Isolation domains: functions that are not proved to be kept apart.
     pub domains: Vec<DomainDocument>,
     /// Where Linux's groups are not the domains, most dangerous first.

@@ -37,7 +37,7 @@ pub fn reach_findings(fabric: &Fabric<'_>) -> Vec<Finding> {
                 let evidence = Evidence::Register {
                     function: function.address,
                     register: "ATS Control",
-                    offset: ats.offset.saturating_add(6),
+                    offset: ats.offset.of_register(6),
                     bits: String::from(if ats.enabled() { "Enable+" } else { "Enable-" }),
                     value: u32::from(ats.control()),
                 };
@@ -186,7 +186,7 @@ fn port(fabric: &Fabric<'_>, index: FunctionIndex, function: &Function, below: B
     if on(AcsControl::DIRECT_TRANSLATED) && !on(AcsControl::TRANSLATION_BLOCKING) && below.ats {
         note(Code::DirectTranslatedWithAts, AcsControl::TRANSLATION_BLOCKING);
     }
-    let hot_plug = function.pcie.present().and_then(|pcie| pcie.hot_plug_capable) == Some(true);
+    let hot_plug = function.pcie.present().and_then(|pcie| pcie.hot_plug_capable()) == Some(true);
     if hot_plug && off(AcsControl::TRANSLATION_BLOCKING) {
         note(Code::TranslationBlockingOff, AcsControl::TRANSLATION_BLOCKING);
     }
@@ -232,7 +232,8 @@ fn leaves_a_peer_open(topology: &Topology, index: FunctionIndex) -> bool {
     };
     let Some(bus) = topology.bus_of(index) else { return false };
     topology.on_bus(bus).filter(|peer| *peer != index).any(|peer| {
-        let number = topology.function(peer).and_then(|f| f.pcie.present()).and_then(|pcie| pcie.port_number);
+        let number =
+            topology.function(peer).and_then(|f| f.pcie.present()).and_then(|pcie| pcie.port_number());
         number.is_some_and(|number| {
             let dword = vector.get(usize::from(number / 32)).copied().flatten();
             dword.is_some_and(|dword| dword & (1 << (number % 32)) == 0)

@@ -188,7 +188,7 @@ impl Fabric<'_> {
             return Some(false);
         }
         let function = self.topology.function(to)?;
-        let registers = function.header?;
+        let registers = function.header()?;
         let count = if is_bridge(self.node(to as u32).kind) { 2 } else { 6 };
         let mut upper = false;
         Some(registers.iter().take(count).any(|register| {
@@ -213,7 +213,7 @@ impl Fabric<'_> {
             Kind::VirtualOfUnknown => return None,
             _ => {
                 let count = if is_bridge(self.node(to as u32).kind) { 2 } else { 6 };
-                (Some(header_bars(function.header?, count, io)), None)
+                (Some(header_bars(function.header()?, count, io)), None)
             }
         };
         let own = own.into_iter().flatten().map(|address| (address, address));
@@ -248,7 +248,7 @@ impl Windows {
     fn of(bridge: &Function, io: bool) -> Option<Self> {
         let mut bytes = [0; 64];
         let registers = bytes.get_mut(0x10..)?.chunks_exact_mut(4);
-        for (chunk, register) in registers.zip(bridge.header?) {
+        for (chunk, register) in registers.zip(bridge.header()?) {
             chunk.copy_from_slice(&register.to_le_bytes());
         }
         let header = Type1Header::new(bytes);

@@ -7,16 +7,20 @@
 //!
 //! Nothing here writes, follows a link out of the directory it was given, or trusts a byte.
 
+#[cfg(feature = "archive")]
+mod archive;
 mod config_file;
 mod detect;
 mod ecam;
 mod error;
+mod files;
 mod hex;
+mod host;
+mod limits;
 mod lines;
 #[cfg(feature = "mmap")]
 mod map;
 mod name;
-pub mod platform;
 mod sysfs;
 mod text;
 mod tree;
@@ -28,6 +32,7 @@ mod tree;
 mod uniform;
 
 pub use error::{Error, Unsupported};
+pub use limits::{Limit, Limits};
 
 use core::fmt;
 use core::str::FromStr;
@@ -40,6 +45,7 @@ use std::vec::Vec;
 use crate::addr::Sbdf;
 use crate::config::{ConfigSpace, Source};
 use crate::function::{Attributes, HostBridge, Record, Sink};
+use crate::kernel::Host;
 
 /// Where to read from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -70,6 +76,8 @@ pub struct Options {
     /// Map an ECAM image instead of reading it. Needs the feature `mmap`, and is ignored without. A
     /// process that mapped a file dies if somebody shortens the file meanwhile.
     pub mmap: bool,
+    /// How much is taken from one input.
+    pub limits: Limits,
 }
 
 /// What an input can be.
@@ -88,7 +96,7 @@ pub enum Format {
     Ecam,
     /// A directory with `config` files.
     Tree,
-    /// A packed directory. Recognised, not read.
+    /// A packed directory: tar, plain or compressed. Needs the feature `archive`.
     Archive,
     /// A dump of rdma_topo: JSON with packed configuration space. Recognised, not read.
     RdmaTopo,
@@ -151,10 +159,14 @@ pub struct SourceInfo {
     pub kind: Format,
     /// Where it was read from; control characters are escaped.
     pub path: String,
+    /// What of a tree or an archive was read, if not all: the path within.
+    pub part: Option<String>,
     /// Kernel release of the machine, if the input says so.
     pub kernel: Option<String>,
     /// Kernel command line of the machine, if the input says so.
     pub cmdline: Option<String>,
+    /// What the machine says of itself, if the input is a tree of one.
+    pub host: Option<Host>,
     /// How many records were delivered; an address that the input repeats counts each time.
     pub records: usize,
     /// What degraded single functions or files, in the order in which it was met. Bounded:
@@ -253,36 +265,32 @@ impl ProblemKind {
 /// expected, and what to try. Functions may have been delivered before an error.
 pub fn read<K: Sink>(input: &Input, options: &Options, sink: &mut K) -> Result<SourceInfo, Error> {
     let mut delivery = Delivery::new(sink);
-    let (kind, host, path) = match input {
+    delivery.limits = options.limits.clone();
+    let (kind, path) = match input {
         Input::Live { sysfs_root } => {
-            let host = sysfs::read_live(sysfs_root, &mut delivery)?;
-            (Format::Sysfs, host, error::shown(sysfs_root))
+            sysfs::read_live(sysfs_root, &mut delivery)?;
+            (Format::Sysfs, error::shown(sysfs_root))
         }
         Input::Stdin => {
             let kind = detect::read_stream(std::io::stdin().lock(), Path::new("-"), options, &mut delivery)?;
-            (kind, Host::default(), "-".to_owned())
+            (kind, "-".to_owned())
         }
         Input::Path(path) => {
             let kind = detect::read_path(path, options, &mut delivery)?;
-            (kind, Host::default(), error::shown(path))
+            (kind, error::shown(path))
         }
     };
     Ok(SourceInfo {
         kind,
         path,
-        kernel: host.kernel,
-        cmdline: host.cmdline,
+        part: delivery.part,
+        kernel: delivery.host.as_ref().and_then(|host| host.release.clone()),
+        cmdline: delivery.host.as_ref().and_then(|host| host.cmdline.clone()),
+        host: delivery.host,
         records: delivery.records,
         problems: delivery.problems,
         problems_left_out: delivery.problems_left_out,
     })
-}
-
-/// What a live host says about itself.
-#[derive(Debug, Default)]
-struct Host {
-    kernel: Option<String>,
-    cmdline: Option<String>,
 }
 
 /// Problems that are kept; a hostile input could have one a line.
@@ -294,14 +302,46 @@ struct Delivery<'a, K> {
     records: usize,
     problems: Vec<Problem>,
     problems_left_out: usize,
+    limits: Limits,
+    /// What the input says about the machine.
+    host: Option<Host>,
+    /// What of a tree is used.
+    part: Option<String>,
+    /// Whether functions have been left out.
+    full: bool,
 }
 
 impl<'a, K: Sink> Delivery<'a, K> {
     fn new(sink: &'a mut K) -> Self {
-        Self { sink, records: 0, problems: Vec::new(), problems_left_out: 0 }
+        Self {
+            sink,
+            records: 0,
+            problems: Vec::new(),
+            problems_left_out: 0,
+            limits: Limits::default(),
+            host: None,
+            part: None,
+            full: false,
+        }
+    }
+
+    /// Says what of a tree is used, if it is not the whole.
+    fn part(&mut self, path: &Path) {
+        if path != Path::new("") {
+            self.part = Some(error::shown(path));
+        }
     }
 
     fn record<S: Source>(&mut self, address: Sbdf, source: S, attributes: Attributes) {
+        if self.records as u64 >= self.limits.functions {
+            if !core::mem::replace(&mut self.full, true) {
+                let (limit, name) = (self.limits.functions, Limit::Functions.word());
+                let text =
+                    format!("more than {limit} functions: the others are left out; see --limit {name}=VALUE");
+                self.problem(ProblemKind::LeftOut, None, text);
+            }
+            return;
+        }
         self.records = self.records.saturating_add(1);
         self.sink.record(Record { address, config: &ConfigSpace::new(source), attributes });
     }

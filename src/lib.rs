@@ -63,6 +63,7 @@
 //! | 3 | `function`, `db` | alloc | one decoded function, compact and owned; the device database |
 //! | 4 | `topology` | alloc | buses, parents, virtual functions, orphans |
 //! | 5 | [`route`] | core, alloc | the models of reachability: `route::{port, trace, domains}` follow the specification, `route::linux` is the kernel's grouping, `route::{libvirt, p2pdma}` those checks |
+//! | 5 | `kernel` | alloc | kernel releases, the command line, what it does to ACS |
 //! | 6 | `finding` | alloc | coded, located judgements, lifted from all below |
 //! | 7 | `dump`, `report` | std | readers and writers; neither imports the other |
 //! | 8 | `cli`, `main`, `capi` | std | the command line, the C interface |
@@ -82,6 +83,7 @@
 //! | none | `no_std`, no allocation: layers 0 to 2 |
 //! | `alloc` | functions, the database's types, topology, the models, findings |
 //! | `std` | readers, reports, the built-in database and files of its form |
+//! | `archive` (default) | reading archives and compressed dumps |
 //! | `mmap` (default) | reading an ECAM image through a memory mapping, on request |
 //! | `serde` | JSON output and its schema |
 //! | `cli` (default) | the command `acsscan` |
@@ -169,6 +171,8 @@ extern crate alloc;
 pub mod addr;
 pub mod anomaly;
 pub mod cap;
+#[cfg(feature = "capi")]
+pub mod capi;
 #[cfg(feature = "cli")]
 pub mod cli;
 pub mod config;
@@ -180,6 +184,8 @@ pub mod dump;
 pub mod finding;
 #[cfg(feature = "alloc")]
 pub mod function;
+#[cfg(feature = "alloc")]
+pub mod kernel;
 #[cfg(feature = "std")]
 pub mod report;
 pub mod route;

@@ -6,7 +6,7 @@ use super::args::Common;
 use super::{Stop, verbs};
 use crate::addr::Sbdf;
 use crate::db::{self, Database};
-use crate::dump::{self, Input, Options, ProblemKind};
+use crate::dump::{self, Input, Limits, Options, ProblemKind};
 use crate::function::Inventory;
 use crate::report::{Problem, Source};
 use crate::topology::Topology;
@@ -21,6 +21,10 @@ pub(super) struct Scanned {
 
 /// Reads what the options name. `detail` keeps the capability lists of each function.
 pub(super) fn read(common: &Common, detail: bool) -> Result<Scanned, Stop> {
+    let mut limits = Limits::default();
+    for (limit, value) in &common.limits {
+        limits.set(*limit, *value);
+    }
     let options = Options {
         format: common.input_format,
         at: common.at.as_deref().map(address).transpose()?,
@@ -31,6 +35,7 @@ pub(super) fn read(common: &Common, detail: bool) -> Result<Scanned, Stop> {
         #[cfg(not(feature = "mmap"))]
         mmap: false,
         strict: common.strict,
+        limits,
     };
     let meant_for_a_dump =
         common.at.is_some() || common.segment != 0 || common.start_bus != 0 || options.mmap;
@@ -58,8 +63,10 @@ pub(super) fn read(common: &Common, detail: bool) -> Result<Scanned, Stop> {
     let source = Source {
         kind: info.kind.word().to_owned(),
         path: info.path,
+        part: info.part,
         kernel: info.kernel,
         cmdline: info.cmdline,
+        host: info.host,
         problems,
     };
     let database = db::builtin().map_err(|error| Stop::Input(error.to_string()))?;

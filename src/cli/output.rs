@@ -18,7 +18,6 @@ use crate::report::names::Names;
 use crate::report::text::{Reach, View};
 use crate::report::words;
 use crate::route::Assumptions;
-use crate::route::compare;
 use crate::route::domains::{Domains, Unsettled};
 use crate::route::fabric::Fabric;
 use crate::route::linux::{Grouping, Linux};
@@ -54,9 +53,9 @@ impl<'a> Answers<'a> {
         let findings = move || {
             let mut findings = finding::findings(&scanned.topology);
             findings.extend(finding::reach_findings(fabric));
-            findings.extend(kernel_differs(scanned, &groups));
+            let sysfs = scanned.source.kind == Format::Sysfs.word();
+            findings.extend(finding::host_findings(linux, &groups, scanned.source.host.as_ref(), sysfs));
             findings.extend(lost(&scanned.source));
-            findings.extend(no_kernel_groups(scanned));
             finding::sort(&mut findings);
             if let Some(selected) = selected {
                 keep_about(&mut findings, &scanned.topology, &selected);
@@ -157,14 +156,6 @@ fn keep_about(findings: &mut Vec<Finding>, topology: &Topology, selected: &[Func
     findings.retain(|finding| finding.functions.is_empty() || finding.functions.iter().any(is_selected));
 }
 
-/// sysfs links each function to its group, if there are any.
-fn no_kernel_groups(scanned: &Scanned) -> Option<Finding> {
-    let none = compare::kernel_groups(&scanned.topology).iter().all(Option::is_none);
-    let sysfs = scanned.source.kind == Format::Sysfs.word();
-    let text = "sysfs links no function to an IOMMU group: the kernel has formed none";
-    (sysfs && none).then(|| Finding::new(Code::NoKernelGroups, Vec::new(), String::from(text)))
-}
-
 /// A finding for each thing that the reader lost; those after the first few in one.
 fn lost(source: &Source) -> Vec<Finding> {
     const SHOWN: usize = 20;
@@ -176,30 +167,6 @@ fn lost(source: &Source) -> Vec<Finding> {
         found.push(finding(format!("and {} more", finding::count(more, "loss"))));
     }
     found
-}
-
-/// A finding for each place where the running kernel formed other groups.
-fn kernel_differs(scanned: &Scanned, grouping: &Lazily<'_, Grouping>) -> Vec<Finding> {
-    let functions = scanned.topology.functions();
-    let kernel = compare::kernel_groups(&scanned.topology);
-    if kernel.iter().all(Option::is_none) {
-        return Vec::new();
-    }
-    let finding = |difference: compare::Difference<usize, u32>| {
-        let addresses = difference
-            .functions
-            .iter()
-            .filter_map(|index| functions.get(*index))
-            .map(|f| f.address)
-            .collect();
-        let message = format!(
-            "the running kernel formed {} of them, the model {}",
-            finding::count(difference.second.len(), "group"),
-            difference.first.len()
-        );
-        Finding::new(Code::KernelGroupsDiffer, addresses, message)
-    };
-    compare::differences(&grouping.group_of, &kernel).into_iter().map(finding).collect()
 }
 
 fn names(common: &Common) -> Result<Names, Stop> {

@@ -6,15 +6,17 @@
 mod explain;
 mod function;
 mod group;
+mod host;
 mod registers;
 mod route;
 
 pub use explain::{ExplainDocument, StepDocument};
 pub use function::FunctionDocument;
 pub use group::{
-    Certainty, DifferenceDocument, GroupDocument, KernelGroupDocument, WhyDocument, differences, groups,
-    kernel_groups, ungrouped,
+    Certainty, DifferenceDocument, ExplanationDocument, GroupDocument, KernelGroupDocument, WhyDocument,
+    differences, groups, kernel_groups, ungrouped,
 };
+pub use host::{CmdlineFindingDocument, HostDocument};
 pub use registers::{AcsDocument, EffectiveDocument};
 pub use route::{
     DisagreementDocument, DomainDocument, ImpersonationDocument, MatrixDocument, MergeDocument, P2pDocument,
@@ -70,6 +72,9 @@ pub enum Body {
 /// The scan.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct ScanDocument {
+    /// What the host says of itself, where the input is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub host: Option<HostDocument>,
     /// What was assumed where no dump can tell.
     pub assumptions: Vec<String>,
     /// Pairs of functions that only those assumptions keep apart.
@@ -132,6 +137,9 @@ pub struct SourceDocument {
     pub kind: String,
     /// Path, or `-`.
     pub path: String,
+    /// What of a directory or an archive was read, if not all: the path within.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub part: Option<String>,
     /// How many functions.
     pub functions: usize,
     /// Whether everything that the answers need was captured.
@@ -153,6 +161,7 @@ impl SourceDocument {
         Self {
             kind: source.kind.clone(),
             path: source.path.clone(),
+            part: source.part.clone(),
             functions: topology.functions().len(),
             complete: !source.has_losses()
                 && topology.functions().iter().all(|function| function.is_complete()),

@@ -27,6 +27,7 @@ use anstyle::{AnsiColor, Style};
 use super::names::Names;
 use super::{Source, clean, words};
 use crate::finding::{Finding, Severity, count};
+use crate::kernel::{Iommu, Mode};
 use crate::route::linux::{Grouping, Linux};
 use crate::topology::{FunctionIndex, Topology};
 
@@ -80,6 +81,31 @@ impl View<'_> {
         format!("{} {}{driver}", self.address(index), self.names.function(self.topology(), index))
     }
 
+    /// Whether there is an IOMMU: without one, nothing else matters.
+    fn host(&self, out: &mut impl Write) -> io::Result<()> {
+        let Some(host) = &self.source.host else { return Ok(()) };
+        let units = host.iommus.as_deref().unwrap_or_default().join(", ");
+        let units = if units.is_empty() { units } else { format!(" ({units})") };
+        let iommu = match host.iommu(self.topology()) {
+            Iommu::InUse => format!("IOMMU in use{units}"),
+            Iommu::Off => String::from("IOMMU off: nothing can be assigned safely"),
+            Iommu::Absent => String::from("no IOMMU: nothing can be assigned safely"),
+            Iommu::Unknown => String::from("whether an IOMMU is in use is not known"),
+        };
+        let mode = match host.mode() {
+            None => "",
+            Some(Mode::Translated) => ", the host's own traffic translated",
+            Some(Mode::PassThrough) => ", the host's own traffic passes untranslated",
+            Some(Mode::Mixed) => ", the host's own traffic translated in part",
+        };
+        let is_of_cmdline = |finding: &&Finding| finding.code.as_str().starts_with("cmdline-");
+        let cmdline = match self.findings.iter().filter(is_of_cmdline).count() {
+            0 => String::new(),
+            n => format!("; {} about the kernel's command line", count(n, "finding")),
+        };
+        writeln!(out, "{BOLD}Host{BOLD:#}    {}{mode}{cmdline}", clean(&iommu))
+    }
+
     /// Where the functions came from, how many, and whether anything was missing.
     fn source(&self, out: &mut impl Write) -> io::Result<()> {
         let functions = self.topology().functions();
@@ -90,10 +116,11 @@ impl View<'_> {
             n if n == functions.len() => String::from("none of them known whole"),
             n => format!("{n} of them not known whole"),
         };
-        let Source { kind, path, kernel, .. } = self.source;
+        let Source { kind, path, part, kernel, .. } = self.source;
+        let part = part.as_deref().map(|part| format!(", {}", clean(part))).unwrap_or_default();
         let kernel = kernel.as_deref().map(|kernel| format!(", Linux {}", clean(kernel))).unwrap_or_default();
         let total = count(functions.len(), "function");
-        writeln!(out, "{BOLD}Source{BOLD:#}  {} ({kind}{kernel}): {total}, {complete}", clean(path))?;
+        writeln!(out, "{BOLD}Source{BOLD:#}  {} ({kind}{part}{kernel}): {total}, {complete}", clean(path))?;
         for problem in &self.source.problems {
             self.paragraph(out, 8, &clean(&problem.text))?;
         }

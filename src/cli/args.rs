@@ -136,7 +136,7 @@ pub(super) struct Common {
     /// When to use colour
     #[arg(long, value_name = "WHEN", global = true, default_value = "auto")]
     pub(super) color: Color,
-    /// What to assume of the root complex between devices on root buses
+    /// What to assume of the root complex between devices on root buses, and of bridges that the dump lacks
     #[arg(long, value_name = "WHAT", global = true, default_value = "isolates")]
     pub(super) root_complex: RootComplexArg,
     /// Let completions with Relaxed Ordering and I/O requests count, which no ACS control can redirect
@@ -231,7 +231,8 @@ impl Model {
 /// What to assume of the root complex.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub(super) enum RootComplexArg {
-    /// It passes traffic between devices on root buses through the IOMMU, as Linux assumes
+    /// It passes traffic between devices on root buses through the IOMMU, as Linux assumes; missing bridges keep
+    /// what hangs on them apart
     Isolates,
     /// Nothing
     Unknown,

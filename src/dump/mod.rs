@@ -9,6 +9,8 @@
 
 #[cfg(feature = "archive")]
 mod archive;
+#[cfg(all(feature = "archive", feature = "serde"))]
+pub mod capture;
 mod config_file;
 mod detect;
 mod ecam;
@@ -78,6 +80,9 @@ pub struct Options {
     pub mmap: bool,
     /// How much is taken from one input.
     pub limits: Limits,
+    /// Read each function of a sysfs whole, in one go, instead of what decoding asks for: what is meant
+    /// to be kept.
+    pub whole: bool,
 }
 
 /// What an input can be.
@@ -266,6 +271,7 @@ impl ProblemKind {
 pub fn read<K: Sink>(input: &Input, options: &Options, sink: &mut K) -> Result<SourceInfo, Error> {
     let mut delivery = Delivery::new(sink);
     delivery.limits = options.limits.clone();
+    delivery.whole = options.whole;
     let (kind, path) = match input {
         Input::Live { sysfs_root } => {
             sysfs::read_live(sysfs_root, &mut delivery)?;
@@ -303,6 +309,7 @@ struct Delivery<'a, K> {
     problems: Vec<Problem>,
     problems_left_out: usize,
     limits: Limits,
+    whole: bool,
     /// What the input says about the machine.
     host: Option<Host>,
     /// What of a tree is used.
@@ -319,6 +326,7 @@ impl<'a, K: Sink> Delivery<'a, K> {
             problems: Vec::new(),
             problems_left_out: 0,
             limits: Limits::default(),
+            whole: false,
             host: None,
             part: None,
             full: false,

@@ -27,7 +27,8 @@ fn read_with(bytes: &[u8], options: &Options) -> Read {
     let mut delivery = Delivery::new(&mut inventory);
     delivery.limits = options.limits.clone();
     let result = detect::read_stream(bytes, Path::new("x.tar"), options, &mut delivery);
-    let Delivery { problems, part, kernel, cmdline, .. } = delivery;
+    let Delivery { problems, part, host, .. } = delivery;
+    let (kernel, cmdline) = host.map(|host| (host.release, host.cmdline)).unwrap_or_default();
     Read { result, inventory: inventory.finish(), problems, part, kernel, cmdline }
 }
 

@@ -172,6 +172,8 @@ extern crate alloc;
 pub mod addr;
 pub mod anomaly;
 pub mod cap;
+#[cfg(feature = "capi")]
+pub mod capi;
 #[cfg(feature = "cli")]
 pub mod cli;
 pub mod config;

@@ -124,6 +124,9 @@ pub(super) struct Common {
     #[cfg(feature = "mmap")]
     #[arg(long, global = true)]
     pub(super) mmap: bool,
+    /// Check every line of hex text, also those that no answer needs
+    #[arg(long, global = true)]
+    pub(super) strict: bool,
     /// Take more (or less) from a dump than usual: entries, unpacked, ratio, kept, file, window,
     /// functions; the error that a limit causes names it. K, M and G stand for powers of 1024
     #[arg(long = "limit", value_name = "NAME=VALUE", global = true, value_parser = Limits::parse)]

@@ -18,6 +18,7 @@ use crate::guest;
 use crate::kernel::Iommu;
 use crate::report::clean;
 use crate::route::fabric::Fabric;
+use crate::route::linux::Linux;
 
 /// Whether the arguments that libvirt adds at the end ask whether a guest may start.
 fn asks(arguments: &[OsString]) -> bool {
@@ -95,8 +96,9 @@ fn judge(common: &Common, hook: &LibvirtHook, functions: &[Sbdf]) -> Result<Opti
             }
         }
     }
-    let fabric = Fabric::new(&scanned.topology, &scanned.database);
-    let answers = Answers::new(&scanned, &fabric, &assumptions(common));
+    let linux = Linux::new(&scanned.topology, &scanned.database);
+    let fabric = Fabric::seen_by(&linux);
+    let answers = Answers::new(&scanned, &linux, &fabric, &assumptions(common), Some(&indices));
     let refusal = |exit, why| Some(Refusal { exit, why });
     Ok(match assess(&answers, &indices, hook.policy, hook.unknown) {
         Assessment::Assignable => None,

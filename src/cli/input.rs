@@ -34,6 +34,7 @@ pub(super) fn options(common: &Common) -> Result<(Input, Options), Stop> {
         mmap: common.mmap,
         #[cfg(not(feature = "mmap"))]
         mmap: false,
+        strict: common.strict,
         limits,
         whole: false,
     };

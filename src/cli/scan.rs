@@ -10,16 +10,15 @@ use crate::report::json::{self, Body, DisagreementDocument, FunctionDocument, Ho
 use crate::report::{text, words};
 use crate::route::disagree::disagreements;
 use crate::route::fabric::Fabric;
+use crate::route::linux::{Grouping, Linux};
 
 pub(super) fn run(common: &Common, names: &[String]) -> Result<Exit, Stop> {
     let scanned = input::read(common, !names.is_empty())?;
     let selected = address::resolve(&scanned.topology, names)?;
     let selected = (!names.is_empty()).then_some(selected);
-    let fabric = Fabric::new(&scanned.topology, &scanned.database);
-    let mut answers = Answers::new(&scanned, &fabric, &assumptions(common));
-    if let Some(selected) = &selected {
-        answers.keep_findings_about(selected);
-    }
+    let linux = Linux::new(&scanned.topology, &scanned.database);
+    let fabric = Fabric::seen_by(&linux);
+    let answers = Answers::new(&scanned, &linux, &fabric, &assumptions(common), selected.as_deref());
     answers.write(
         common,
         |answers| Body::Scan(document(answers, selected.as_deref())),
@@ -29,7 +28,7 @@ pub(super) fn run(common: &Common, names: &[String]) -> Result<Exit, Stop> {
 }
 
 fn document(answers: &Answers<'_>, selected: Option<&[usize]>) -> ScanDocument {
-    let (linux, grouping) = (&answers.linux, &answers.grouping);
+    let (linux, grouping): (_, &Grouping) = (answers.linux, &answers.grouping);
     let topology = linux.topology();
     let mut groups = json::groups(linux, grouping);
     let mut ungrouped = json::ungrouped(topology, grouping);
@@ -53,7 +52,9 @@ fn document(answers: &Answers<'_>, selected: Option<&[usize]>) -> ScanDocument {
     let host = answers.scanned.source.host.as_ref();
     ScanDocument {
         host: host.map(|host| HostDocument::new(host, topology)),
-        assumptions: words::assumptions(answers.domains.assumptions()),
+        assumptions: answers.assumptions(answers.domains.assumptions()),
+        unsettled: json::unsettled(topology, &answers.unsettled),
+        limits: words::limits(answers.domains.assumptions()),
         domains,
         disagreements: disagreements.iter().map(document).collect(),
         groups,

@@ -88,7 +88,7 @@ enum Member {
 ///
 /// Those of [`read`](super::read).
 pub fn capture(input: &Input, options: &Options, redact: Redact) -> Result<Capture, Error> {
-    let options = Options { whole: true, ..options.clone() };
+    let options = Options { whole: true, strict: true, ..options.clone() };
     let mut collector = Collector { inventory: Inventory::new(), bytes: BTreeMap::new() };
     let info = super::read(input, &options, &mut collector)?;
     let topology = Topology::new(collector.inventory.finish());
@@ -289,7 +289,7 @@ impl Tree<'_> {
             put("device", format!("{device:#06x}\n"));
             put("class", format!("0x{class:04x}{:02x}\n", bytes.get(9).copied().unwrap_or_default()));
             put("revision", format!("{:#04x}\n", function.revision));
-            if let Some((vendor, device)) = function.subsystem.filter(|_| !self.redact.subsystem) {
+            if let Some((vendor, device)) = function.subsystem().filter(|_| !self.redact.subsystem) {
                 self.file(directory.join("subsystem_vendor"), format!("{vendor:#06x}\n"));
                 self.file(directory.join("subsystem_device"), format!("{device:#06x}\n"));
             }

@@ -20,7 +20,7 @@ pub use host::{CmdlineFindingDocument, HostDocument};
 pub use registers::{AcsDocument, EffectiveDocument};
 pub use route::{
     DisagreementDocument, DomainDocument, ImpersonationDocument, MatrixDocument, MergeDocument, P2pDocument,
-    P2pdmaDocument, RouteDocument, domains,
+    P2pdmaDocument, RouteDocument, UnsettledDocument, domain, domains, merge_evidence, unsettled,
 };
 
 use std::io;
@@ -77,6 +77,10 @@ pub struct ScanDocument {
     pub host: Option<HostDocument>,
     /// What was assumed where no dump can tell.
     pub assumptions: Vec<String>,
+    /// Pairs of functions that only those assumptions keep apart.
+    pub unsettled: Vec<UnsettledDocument>,
+    /// What ACS cannot do, and is not counted.
+    pub limits: Vec<String>,
     /// Isolation domains: functions that are not proved to be kept apart.
     pub domains: Vec<DomainDocument>,
     /// Where Linux's groups are not the domains, most dangerous first.

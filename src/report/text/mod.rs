@@ -18,7 +18,9 @@ pub use scan::scan;
 pub use show::show;
 pub use tree::tree;
 
+use std::fmt;
 use std::io::{self, Write};
+use std::ops::Deref;
 
 use anstyle::{AnsiColor, Style};
 
@@ -29,23 +31,31 @@ use crate::kernel::{Iommu, Mode};
 use crate::route::linux::{Grouping, Linux};
 use crate::topology::{FunctionIndex, Topology};
 
+/// An answer that is worked out when it is first asked for.
+pub type Lazy<'a, T> = &'a dyn Deref<Target = T>;
+
 /// Everything that a text report is made of.
-#[derive(Debug)]
 pub struct View<'a> {
     /// Where the functions came from.
     pub source: &'a Source,
     /// The kernel's view of them.
     pub linux: &'a Linux<'a>,
     /// The groups.
-    pub grouping: &'a Grouping,
+    pub grouping: Lazy<'a, Grouping>,
     /// The hierarchy as transactions see it, and the domains.
     pub reach: Reach<'a>,
     /// The findings.
-    pub findings: &'a [Finding],
+    pub findings: Lazy<'a, Vec<Finding>>,
     /// How functions are named.
     pub names: &'a Names,
     /// Columns of the terminal; `None` where lines are not to be wrapped.
     pub width: Option<usize>,
+}
+
+impl fmt::Debug for View<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("View").field("source", self.source).finish_non_exhaustive()
+    }
 }
 
 /// Headings.
@@ -123,7 +133,7 @@ impl View<'_> {
             return Ok(());
         }
         writeln!(out, "\n{BOLD}Findings{BOLD:#}")?;
-        for finding in self.findings {
+        for finding in &**self.findings {
             let style = match finding.code.severity() {
                 Severity::Error => AnsiColor::Red.on_default().bold(),
                 Severity::Warning => YELLOW,

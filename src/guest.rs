@@ -172,9 +172,16 @@ impl Walk {
     }
 }
 
+/// An attribute's value. All are looked at, so that one that is there twice is an error.
 fn attribute(start: &BytesStart<'_>, name: &[u8], at: u64) -> Result<Option<Vec<u8>>, DomainError> {
-    let found = start.try_get_attribute(name).map_err(|error| damaged(at, &error))?;
-    Ok(found.map(|attribute| attribute.value.into_owned()))
+    let mut found = None;
+    for attribute in start.attributes() {
+        let attribute = attribute.map_err(|error| damaged(at, &error))?;
+        if attribute.key.as_ref() == name {
+            found = Some(attribute.value.into_owned());
+        }
+    }
+    Ok(found)
 }
 
 /// The address of a `<address>` element; domain and function are 0 if left out.

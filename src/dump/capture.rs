@@ -516,14 +516,14 @@ mod tests {
         let all = Redact { serials: true, vpd: true, hostname: true, subsystem: true };
         for (redact, ranges) in [
             (Redact::default(), vec![]),
-            (Redact { serials: true, ..Redact::default() }, vec![0x104..0x10c]),
-            (Redact { vpd: true, ..Redact::default() }, vec![0x44..0x48]),
-            (all, vec![0x104..0x10c, 0x44..0x48, 0x2c..0x30]),
+            (Redact { serials: true, ..Redact::default() }, vec![(0x104, 0x10c)]),
+            (Redact { vpd: true, ..Redact::default() }, vec![(0x44, 0x48)]),
+            (all, vec![(0x104, 0x10c), (0x44, 0x48), (0x2c, 0x30)]),
         ] {
             let (before, mut after) = (config(), config());
             assert!(!redact_config(&mut after, redact));
             for at in 0..before.len() {
-                let out = ranges.iter().any(|range| range.contains(&at));
+                let out = ranges.iter().any(|(from, end)| (*from..*end).contains(&at));
                 assert_eq!(after[at], if out { 0 } else { before[at] }, "{at:#x}");
             }
         }

@@ -66,6 +66,7 @@
 //! | 5 | `kernel` | alloc | kernel releases, the command line, what it does to ACS |
 //! | 6 | `finding` | alloc | coded, located judgements, lifted from all below |
 //! | 7 | `dump`, `report` | std | readers and writers; neither imports the other |
+//! | 7 | `guest` | cli | the functions that a libvirt domain is given |
 //! | 8 | `cli`, `main`, `capi` | std | the command line, the C interface |
 //!
 //! Guides for kinds of users are in `guide`.
@@ -186,6 +187,8 @@ pub mod dump;
 pub mod finding;
 #[cfg(feature = "alloc")]
 pub mod function;
+#[cfg(feature = "cli")]
+pub mod guest;
 #[cfg(feature = "alloc")]
 pub mod kernel;
 #[cfg(feature = "std")]

@@ -4,7 +4,10 @@
 
 mod address;
 mod args;
+mod capture;
+mod check;
 mod groups;
+mod hook;
 mod input;
 mod output;
 mod reach;
@@ -17,7 +20,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
 
-use args::{Cli, Verb};
+use args::{Cli, Hook, Verb};
 
 /// Exit codes, as the output contract has them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,6 +60,16 @@ enum Stop {
     Output(io::Error),
 }
 
+impl Stop {
+    /// One line.
+    fn text(self) -> String {
+        match self {
+            Self::Usage(text) | Self::Input(text) => text,
+            Self::Output(error) => format!("cannot write the output: {error}"),
+        }
+    }
+}
+
 impl From<io::Error> for Stop {
     fn from(error: io::Error) -> Self {
         Self::Output(error)
@@ -69,8 +82,10 @@ pub fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
+            let arguments: Vec<_> = std::env::args_os().collect();
             // Help and version go to standard output and are no error.
-            let exit = if error.use_stderr() { Exit::Usage } else { Exit::Done };
+            let is_error = error.use_stderr() && !hook::must_not_fail(&arguments);
+            let exit = if is_error { Exit::Usage } else { Exit::Done };
             let _ = error.print();
             return exit.into();
         }
@@ -79,12 +94,8 @@ pub fn main() -> ExitCode {
         Ok(exit) => exit.into(),
         Err(Stop::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => Exit::Done.into(),
         Err(stop) => {
-            let (text, exit) = match stop {
-                Stop::Usage(text) => (text, Exit::Usage),
-                Stop::Input(text) => (text, Exit::Failed),
-                Stop::Output(error) => (format!("cannot write the output: {error}"), Exit::Failed),
-            };
-            eprintln!("acsscan: {}", crate::report::clean(&text));
+            let exit = if matches!(stop, Stop::Usage(_)) { Exit::Usage } else { Exit::Failed };
+            eprintln!("acsscan: {}", crate::report::clean(&stop.text()));
             exit.into()
         }
     }
@@ -97,6 +108,8 @@ fn run(cli: &Cli) -> Result<Exit, Stop> {
         Some(Verb::Groups(groups)) => groups::run(&cli.common, groups),
         Some(Verb::P2p(p2p)) => reach::p2p(&cli.common, p2p),
         Some(Verb::Explain(explain)) => reach::explain(&cli.common, explain),
+        Some(Verb::Capture(capture)) => capture::run(&cli.common, capture),
+        Some(Verb::Hook { hook: Hook::Libvirt(hook) }) => hook::run(&cli.common, hook),
         Some(Verb::Schema) => output::schema(),
     }
 }

@@ -9,6 +9,8 @@
 
 #[cfg(feature = "archive")]
 mod archive;
+#[cfg(all(feature = "archive", feature = "serde"))]
+pub mod capture;
 mod config_file;
 #[allow(clippy::arithmetic_side_effects, reason = "shifts of fields by constants")]
 mod decoded;
@@ -91,6 +93,9 @@ pub struct Options {
     pub strict: bool,
     /// How much is taken from one input.
     pub limits: Limits,
+    /// Read each function of a sysfs whole, in one go, instead of what decoding asks for: what is meant
+    /// to be kept.
+    pub whole: bool,
 }
 
 /// What an input can be.
@@ -333,6 +338,7 @@ struct Delivery<'a, K> {
     problems: Vec<Problem>,
     problems_left_out: usize,
     limits: Limits,
+    whole: bool,
     /// What the input says about the machine.
     host: Option<Host>,
     /// What of a tree is used.
@@ -351,6 +357,7 @@ impl<'a, K: Sink> Delivery<'a, K> {
             problems: Vec::new(),
             problems_left_out: 0,
             limits: Limits::default(),
+            whole: false,
             host: None,
             part: None,
             full: false,
@@ -385,7 +392,8 @@ impl<'a, K: Sink> Delivery<'a, K> {
     }
 
     fn reading(self, options: &Options) -> Self {
-        Self { unchecked: self.unchecked && !options.strict, limits: options.limits.clone(), ..self }
+        let unchecked = self.unchecked && !options.strict;
+        Self { unchecked, whole: options.whole, limits: options.limits.clone(), ..self }
     }
 
     fn info(self, kind: Format, path: String) -> SourceInfo {

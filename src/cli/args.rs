@@ -16,8 +16,8 @@ multi-function headers, predicts the kernel's IOMMU groups, and says for each gr
 which register holds it together.
 
 Without a verb: the scan. SOURCE is a file or directory; its format is found out: output of lspci \
--x, -xxx or -xxxx, config files or directories of them, a copy of sysfs or of /proc/bus/pci, an \
-archive of these (tar; gzip, bzip2, xz, Zstandard), an sos report, an ECAM image, or - for standard \
+-x, -xxx, -xxxx or -vv, config files or directories of them, a copy of sysfs or of /proc/bus/pci, an \
+archive of these (tar; gzip, bzip2, xz, Zstandard), an sos report, a dump of rdma_topo, an ECAM image, or - for standard \
 input. Without --dump: this host (root is needed for more \
 than the first 64 bytes of each function).";
 
@@ -92,7 +92,8 @@ pub(super) struct Common {
     /// What to read: a file, a directory, - for standard input; this host if left out
     #[arg(long, value_name = "SOURCE", num_args = 0..=1, global = true)]
     pub(super) dump: Option<Option<PathBuf>>,
-    /// What SOURCE is, if it is not recognised: sysfs, lspci-hex, config, ecam, tree, archive
+    /// What SOURCE is, if it is not recognised: sysfs, lspci-hex, lspci-text,
+    /// config, ecam, tree, archive, rdma-topo
     #[arg(long, value_name = "FORMAT", global = true)]
     pub(super) input_format: Option<Format>,
     /// Address of a single config file whose name does not tell
@@ -136,7 +137,7 @@ pub(super) struct Common {
     /// When to use colour
     #[arg(long, value_name = "WHEN", global = true, default_value = "auto")]
     pub(super) color: Color,
-    /// What to assume of the root complex between devices on root buses
+    /// What to assume of the root complex between devices on root buses, and of bridges that the dump lacks
     #[arg(long, value_name = "WHAT", global = true, default_value = "isolates")]
     pub(super) root_complex: RootComplexArg,
     /// Let completions with Relaxed Ordering and I/O requests count, which no ACS control can redirect
@@ -231,7 +232,8 @@ impl Model {
 /// What to assume of the root complex.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub(super) enum RootComplexArg {
-    /// It passes traffic between devices on root buses through the IOMMU, as Linux assumes
+    /// It passes traffic between devices on root buses through the IOMMU, as Linux assumes; missing bridges keep
+    /// what hangs on them apart
     Isolates,
     /// Nothing
     Unknown,

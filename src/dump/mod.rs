@@ -10,6 +10,8 @@
 #[cfg(feature = "archive")]
 mod archive;
 mod config_file;
+#[allow(clippy::arithmetic_side_effects, reason = "shifts of fields by constants")]
+mod decoded;
 mod detect;
 mod ecam;
 mod error;
@@ -27,6 +29,8 @@ mod lines;
 #[cfg(feature = "mmap")]
 mod map;
 mod name;
+#[cfg(feature = "archive")]
+mod rdma_topo;
 mod sysfs;
 mod text;
 mod tree;
@@ -97,7 +101,7 @@ pub enum Format {
     Sysfs,
     /// Output of `lspci -x`, `-xxx` or `-xxxx`, whatever else is printed or written between.
     LspciHex,
-    /// Output of lspci without hex. Recognised, not read.
+    /// Output of `lspci -vv` or `-vvv` without hex: registers as far as it prints them.
     LspciText,
     /// The bytes of one function.
     Config,
@@ -107,7 +111,7 @@ pub enum Format {
     Tree,
     /// A packed directory: tar, plain or compressed. Needs the feature `archive`.
     Archive,
-    /// A dump of rdma_topo: JSON with packed configuration space. Recognised, not read.
+    /// A dump of rdma_topo: JSON with packed configuration space. Needs the feature `archive`.
     RdmaTopo,
 }
 
@@ -220,6 +224,8 @@ pub enum ProblemKind {
     Unreadable,
     /// The function has no configuration space in the input.
     NoConfig,
+    /// Functions whose IDs the text does not tell.
+    NoIds,
     /// Lines of hex text were damaged.
     DamagedLines,
     /// Hex text without a line that says whose it is.
@@ -246,6 +252,7 @@ impl ProblemKind {
             Self::Vanished => "vanished",
             Self::Unreadable => "unreadable",
             Self::NoConfig => "no-config",
+            Self::NoIds => "no-ids",
             Self::DamagedLines => "damaged-lines",
             Self::HeaderLost => "header-lost",
             Self::TooLarge => "too-large",

@@ -24,6 +24,9 @@ pub struct Attributes {
     /// The kernel's own `config` file of the function had 256 bytes: the kernel reads no more of it,
     /// whatever the function has.
     pub conventional_size: bool,
+    /// From which offset on the registers were decoded by lspci and come from its text, not from
+    /// bytes; `None` if all are bytes.
+    pub text_from: Option<u16>,
 }
 
 impl Attributes {

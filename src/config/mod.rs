@@ -44,9 +44,11 @@ impl Source for &[u8] {
         u16::try_from(self.len()).unwrap_or(SIZE).min(SIZE)
     }
 
+    #[inline]
     fn array<const N: usize>(&self, offset: u16) -> Option<[u8; N]> {
-        let bytes = self.get(..usize::from(SIZE)).unwrap_or(self);
-        bytes.get(usize::from(offset)..)?.first_chunk().copied()
+        let start = usize::from(offset);
+        let end = start.checked_add(N).filter(|end| *end <= usize::from(SIZE))?;
+        self.get(start..end)?.first_chunk().copied()
     }
 }
 

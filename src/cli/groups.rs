@@ -148,7 +148,11 @@ fn of_linux(answers: &Answers<'_>) -> GroupsDocument {
         other: None,
         disagreements: None,
         kernel_groups: json::kernel_groups(topology),
-        differences: json::differences(topology, &answers.grouping),
+        differences: json::differences(
+            &answers.linux,
+            &answers.grouping,
+            answers.scanned.source.host.as_ref(),
+        ),
     }
 }
 

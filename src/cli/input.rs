@@ -8,6 +8,7 @@ use crate::addr::Sbdf;
 use crate::db::{self, Database};
 use crate::dump::{self, Input, Options, ProblemKind};
 use crate::function::Inventory;
+use crate::kernel::Host;
 use crate::report::{Problem, Source};
 use crate::topology::Topology;
 
@@ -55,11 +56,14 @@ pub(super) fn read(common: &Common, detail: bool) -> Result<Scanned, Stop> {
     if info.problems_left_out > 0 {
         problems.push(Problem { text: format!("and {} more problems", info.problems_left_out), loses: true });
     }
+    let host = dump::platform::sysfs_of(&input).map(|sysfs| dump::platform::host(&sysfs));
+    let known = |field: fn(&Host) -> &Option<String>| host.as_ref().and_then(|host| field(host).clone());
     let source = Source {
         kind: info.kind.word().to_owned(),
         path: info.path,
-        kernel: info.kernel,
-        cmdline: info.cmdline,
+        kernel: info.kernel.or_else(|| known(|host| &host.release)),
+        cmdline: info.cmdline.or_else(|| known(|host| &host.cmdline)),
+        host,
         problems,
     };
     let database = db::builtin().map_err(|error| Stop::Input(error.to_string()))?;

@@ -15,7 +15,6 @@ use crate::report::json::{self, Body, Document, FindingDocument, SourceDocument}
 use crate::report::names::Names;
 use crate::report::text::{Reach, View};
 use crate::route::Assumptions;
-use crate::route::compare;
 use crate::route::domains::Domains;
 use crate::route::fabric::Fabric;
 use crate::route::linux::{Grouping, Linux};
@@ -38,9 +37,9 @@ impl<'a> Answers<'a> {
         let grouping = linux.group();
         let mut findings = finding::findings(&scanned.topology);
         findings.extend(finding::reach_findings(fabric));
-        findings.extend(kernel_differs(scanned, &grouping));
+        let sysfs = scanned.source.kind == Format::Sysfs.word();
+        findings.extend(finding::host_findings(&linux, &grouping, scanned.source.host.as_ref(), sysfs));
         findings.extend(lost(&scanned.source));
-        findings.extend(no_kernel_groups(scanned));
         finding::sort(&mut findings);
         Self { scanned, linux, grouping, fabric, domains: fabric.domains(assumptions), findings }
     }
@@ -121,14 +120,6 @@ impl<'a> Answers<'a> {
     }
 }
 
-/// sysfs links each function to its group, if there are any.
-fn no_kernel_groups(scanned: &Scanned) -> Option<Finding> {
-    let none = compare::kernel_groups(&scanned.topology).iter().all(Option::is_none);
-    let sysfs = scanned.source.kind == Format::Sysfs.word();
-    let text = "sysfs links no function to an IOMMU group: the kernel has formed none";
-    (sysfs && none).then(|| Finding::new(Code::NoKernelGroups, Vec::new(), String::from(text)))
-}
-
 /// A finding for each thing that the reader lost; those after the first few in one.
 fn lost(source: &Source) -> Vec<Finding> {
     const SHOWN: usize = 20;
@@ -140,27 +131,6 @@ fn lost(source: &Source) -> Vec<Finding> {
         found.push(finding(format!("and {} more", finding::count(more, "loss"))));
     }
     found
-}
-
-/// A finding for each place where the running kernel formed other groups.
-fn kernel_differs(scanned: &Scanned, grouping: &Grouping) -> Vec<Finding> {
-    let functions = scanned.topology.functions();
-    let kernel = compare::kernel_groups(&scanned.topology);
-    let finding = |difference: compare::Difference<usize, u32>| {
-        let addresses = difference
-            .functions
-            .iter()
-            .filter_map(|index| functions.get(*index))
-            .map(|f| f.address)
-            .collect();
-        let message = format!(
-            "the running kernel formed {} of them, the model {}",
-            finding::count(difference.second.len(), "group"),
-            difference.first.len()
-        );
-        Finding::new(Code::KernelGroupsDiffer, addresses, message)
-    };
-    compare::differences(&grouping.group_of, &kernel).into_iter().map(finding).collect()
 }
 
 fn names(common: &Common) -> Result<Names, Stop> {

@@ -6,7 +6,7 @@ use super::args::Common;
 use super::output::Answers;
 use super::reach::assumptions;
 use super::{Exit, Stop, address, input};
-use crate::report::json::{self, Body, DisagreementDocument, FunctionDocument, ScanDocument};
+use crate::report::json::{self, Body, DisagreementDocument, FunctionDocument, HostDocument, ScanDocument};
 use crate::report::{text, words};
 use crate::route::disagree::disagreements;
 use crate::route::fabric::Fabric;
@@ -50,14 +50,16 @@ fn document(answers: &Answers<'_>, selected: Option<&[usize]>) -> ScanDocument {
         disagreements.retain(|found| selected.iter().any(|index| found.functions.contains(index)));
     }
     let document = |found| DisagreementDocument::new(answers.fabric, answers.domains.assumptions(), found);
+    let host = answers.scanned.source.host.as_ref();
     ScanDocument {
+        host: host.map(|host| HostDocument::new(host, topology)),
         assumptions: words::assumptions(answers.domains.assumptions()),
         domains,
         disagreements: disagreements.iter().map(document).collect(),
         groups,
         ungrouped,
         kernel_groups: json::kernel_groups(topology),
-        differences: json::differences(topology, grouping),
+        differences: json::differences(linux, grouping, answers.scanned.source.host.as_ref()),
         functions: selected.map(|selected| {
             selected.iter().filter_map(|index| FunctionDocument::new(linux, *index)).collect()
         }),

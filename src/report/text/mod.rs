@@ -25,6 +25,7 @@ use anstyle::{AnsiColor, Style};
 use super::names::Names;
 use super::{Source, clean, words};
 use crate::finding::{Finding, Severity, count};
+use crate::kernel::{Iommu, Mode};
 use crate::route::linux::{Grouping, Linux};
 use crate::topology::{FunctionIndex, Topology};
 
@@ -68,6 +69,31 @@ impl View<'_> {
         let driver = attributes.and_then(|known| known.driver.as_deref());
         let driver = driver.map(|driver| format!("  (driver {})", clean(driver))).unwrap_or_default();
         format!("{} {}{driver}", self.address(index), self.names.function(self.topology(), index))
+    }
+
+    /// Whether there is an IOMMU: without one, nothing else matters.
+    fn host(&self, out: &mut impl Write) -> io::Result<()> {
+        let Some(host) = &self.source.host else { return Ok(()) };
+        let units = host.iommus.as_deref().unwrap_or_default().join(", ");
+        let units = if units.is_empty() { units } else { format!(" ({units})") };
+        let iommu = match host.iommu(self.topology()) {
+            Iommu::InUse => format!("IOMMU in use{units}"),
+            Iommu::Off => String::from("IOMMU off: nothing can be assigned safely"),
+            Iommu::Absent => String::from("no IOMMU: nothing can be assigned safely"),
+            Iommu::Unknown => String::from("whether an IOMMU is in use is not known"),
+        };
+        let mode = match host.mode() {
+            None => "",
+            Some(Mode::Translated) => ", the host's own traffic translated",
+            Some(Mode::PassThrough) => ", the host's own traffic passes untranslated",
+            Some(Mode::Mixed) => ", the host's own traffic translated in part",
+        };
+        let is_of_cmdline = |finding: &&Finding| finding.code.as_str().starts_with("cmdline-");
+        let cmdline = match self.findings.iter().filter(is_of_cmdline).count() {
+            0 => String::new(),
+            n => format!("; {} about the kernel's command line", count(n, "finding")),
+        };
+        writeln!(out, "{BOLD}Host{BOLD:#}    {}{mode}{cmdline}", clean(&iommu))
     }
 
     /// Where the functions came from, how many, and whether anything was missing.

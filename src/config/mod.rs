@@ -82,6 +82,11 @@ impl<S: Source> ConfigSpace<S> {
         Self { source }
     }
 
+    /// The source again.
+    pub fn into_source(self) -> S {
+        self.source
+    }
+
     /// One more than the offset of the highest captured byte; at most 4096.
     #[must_use]
     pub fn extent(&self) -> u16 {

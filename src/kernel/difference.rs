@@ -192,7 +192,7 @@ impl Case<'_> {
         let topology = self.linux.topology();
         let hot_plug = |index: &FunctionIndex| {
             let pcie = topology.function(*index).and_then(|function| function.pcie.present());
-            pcie.is_some_and(|pcie| pcie.hot_plug_capable == Some(true))
+            pcie.is_some_and(|pcie| pcie.hot_plug_capable() == Some(true))
         };
         let slots: BTreeSet<FunctionIndex> = self.with_ports().into_iter().filter(hot_plug).collect();
         let text = format!(

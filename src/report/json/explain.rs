@@ -123,7 +123,7 @@ impl ExplainDocument {
             function: address(topology, function),
             assumptions: words::assumptions(assumptions),
             way_up,
-            domain: id.and_then(|id| domains(fabric, partition).into_iter().nth(id)),
+            domain: id.and_then(|id| domains(fabric, partition).nth(id)),
             other,
             remedies: forged
                 .then_some(RemedyDocument::FORGED)

@@ -205,10 +205,12 @@ fn addresses(topology: &Topology, functions: impl IntoIterator<Item = FunctionIn
     functions.into_iter().map(|index| address(topology, index)).collect()
 }
 
-/// All domains.
-#[must_use]
-pub fn domains(fabric: &Fabric<'_>, domains: &Domains) -> Vec<DomainDocument> {
-    let document = |(id, domain): (usize, IsolationDomain<'_>)| {
+/// All domains, each described when it is asked for.
+pub fn domains<'a>(
+    fabric: &'a Fabric<'_>,
+    domains: &'a Domains,
+) -> impl Iterator<Item = DomainDocument> + 'a {
+    let document = move |(id, domain): (usize, IsolationDomain<'_>)| {
         let remains = domain.remains();
         let parts = remains.iter().map(|part| addresses(fabric.topology(), part.iter().copied()));
         DomainDocument {
@@ -219,7 +221,7 @@ pub fn domains(fabric: &Fabric<'_>, domains: &Domains) -> Vec<DomainDocument> {
             remains: if remains.len() > 1 { parts.collect() } else { Vec::new() },
         }
     };
-    domains.iter().enumerate().map(document).collect()
+    domains.iter().enumerate().map(document)
 }
 
 impl MergeDocument {

@@ -172,8 +172,9 @@ fn image(size: Size) {
 /// Peak of resident memory, as GNU time sees it.
 fn memory(title: &str, size: Size, path: &Path) {
     let scan = scan(path, &SUMMARY);
-    let out = Command::new("time").arg("-f").arg("%M").arg(scan.get_program()).args(scan.get_args());
-    let Ok(out) = { out }.stdout(Stdio::null()).output() else { return };
+    let mut time = Command::new("time");
+    time.arg("-f").arg("%M").arg(scan.get_program()).args(scan.get_args()).stdout(Stdio::null());
+    let Ok(out) = time.output() else { return };
     let kibibytes = String::from_utf8_lossy(&out.stderr);
     let allowed = 8 * 1024 + size.functions().0 * 96 / 1024;
     println!("{title}: {} KiB resident at most, {allowed} allowed", kibibytes.trim());

@@ -1,4 +1,5 @@
 //! Ways to go over functions in memory: the limit, ours, and those of other crates.
+#![allow(dead_code, reason = "each benchmark uses some of it")]
 
 use std::hint::black_box;
 
@@ -12,7 +13,7 @@ const SEED: u64 = 1;
 const PAGE: usize = SIZE as usize;
 
 /// A machine in memory.
-pub struct Machine {
+pub(crate) struct Machine {
     /// Bytes, 4096 a function.
     pages: Vec<u8>,
     addresses: Vec<Sbdf>,
@@ -36,7 +37,7 @@ impl acsscan::config::Source for Noting<'_> {
 }
 
 impl Machine {
-    pub fn new(size: Size) -> Self {
+    pub(crate) fn new(size: Size) -> Self {
         let nodes = generate::machine(Set::Regular, size, SEED);
         let mut pages = Vec::with_capacity(nodes.len() * PAGE);
         let mut space = [0; PAGE];
@@ -59,11 +60,11 @@ impl Machine {
         Self { pages, addresses, touched }
     }
 
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.addresses.len()
     }
 
-    pub fn touched_lines(&self) -> usize {
+    pub(crate) fn touched_lines(&self) -> usize {
         self.touched.iter().map(Vec::len).sum()
     }
 
@@ -73,10 +74,10 @@ impl Machine {
 }
 
 /// A way over a machine.
-pub type Walk = (&'static str, fn(&Machine));
+pub(crate) type Walk = (&'static str, fn(&Machine));
 
 /// All of them; the first is the limit.
-pub const WALKS: [Walk; 7] = [
+pub(crate) const WALKS: [Walk; 7] = [
     ("touched lines only", limit),
     ("acsscan, one after the other", sequential),
     ("acsscan, touching ahead", ahead),
@@ -129,10 +130,10 @@ fn pci_types(machine: &Machine) {
     for (address, page) in machine.functions() {
         let bdf = address.bdf;
         let address = PciAddress::new(address.segment.0 as u16, bdf.bus(), bdf.device(), bdf.function());
-        let (header, access) = (PciHeader::new(address), Access(page));
-        if let Some(endpoint) = EndpointHeader::from_header(header, &access) {
+        let access = Access(page);
+        if let Some(endpoint) = EndpointHeader::from_header(PciHeader::new(address), &access) {
             endpoint.capabilities(&access).for_each(|capability| _ = black_box(capability));
-        } else if let Some(bridge) = PciPciBridgeHeader::from_header(header, &access) {
+        } else if let Some(bridge) = PciPciBridgeHeader::from_header(PciHeader::new(address), &access) {
             black_box((bridge.secondary_bus_number(&access), bridge.subordinate_bus_number(&access)));
         }
     }

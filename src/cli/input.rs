@@ -6,9 +6,8 @@ use super::args::Common;
 use super::{Stop, verbs};
 use crate::addr::Sbdf;
 use crate::db::{self, Database};
-use crate::dump::{self, Input, Options, ProblemKind};
+use crate::dump::{self, Input, Limits, Options, ProblemKind};
 use crate::function::Inventory;
-use crate::kernel::Host;
 use crate::report::{Problem, Source};
 use crate::topology::Topology;
 
@@ -22,6 +21,10 @@ pub(super) struct Scanned {
 
 /// Reads what the options name. `detail` keeps the capability lists of each function.
 pub(super) fn read(common: &Common, detail: bool) -> Result<Scanned, Stop> {
+    let mut limits = Limits::default();
+    for (limit, value) in &common.limits {
+        limits.set(*limit, *value);
+    }
     let options = Options {
         format: common.input_format,
         at: common.at.as_deref().map(address).transpose()?,
@@ -32,6 +35,7 @@ pub(super) fn read(common: &Common, detail: bool) -> Result<Scanned, Stop> {
         #[cfg(not(feature = "mmap"))]
         mmap: false,
         strict: common.strict,
+        limits,
     };
     let meant_for_a_dump =
         common.at.is_some() || common.segment != 0 || common.start_bus != 0 || options.mmap;
@@ -56,14 +60,13 @@ pub(super) fn read(common: &Common, detail: bool) -> Result<Scanned, Stop> {
     if info.problems_left_out > 0 {
         problems.push(Problem { text: format!("and {} more problems", info.problems_left_out), loses: true });
     }
-    let host = dump::platform::sysfs_of(&input).map(|sysfs| dump::platform::host(&sysfs));
-    let known = |field: fn(&Host) -> &Option<String>| host.as_ref().and_then(|host| field(host).clone());
     let source = Source {
         kind: info.kind.word().to_owned(),
         path: info.path,
-        kernel: info.kernel.or_else(|| known(|host| &host.release)),
-        cmdline: info.cmdline.or_else(|| known(|host| &host.cmdline)),
-        host,
+        part: info.part,
+        kernel: info.kernel,
+        cmdline: info.cmdline,
+        host: info.host,
         problems,
     };
     let database = db::builtin().map_err(|error| Stop::Input(error.to_string()))?;

@@ -101,6 +101,14 @@ fn run(cli: &Cli) -> Result<Exit, Stop> {
     }
 }
 
+/// All that can be typed, for manual pages and completions: see `examples/make_assets.rs`.
+#[cfg(feature = "testkit")]
+#[doc(hidden)]
+#[must_use]
+pub fn command() -> clap::Command {
+    Cli::command()
+}
+
 /// The names of the verbs.
 fn verbs() -> Vec<String> {
     let names = Cli::command();

@@ -15,6 +15,7 @@ use crate::report::json::{
 use crate::report::{text, words};
 use crate::route::disagree::disagreements;
 use crate::route::fabric::Fabric;
+use crate::route::linux::{Grouping, Linux};
 
 pub(super) fn run(common: &Common, names: &[String], in_numbers: bool) -> Result<Exit, Stop> {
     if in_numbers {
@@ -23,11 +24,9 @@ pub(super) fn run(common: &Common, names: &[String], in_numbers: bool) -> Result
     let scanned = input::read(common, !names.is_empty())?;
     let selected = address::resolve(&scanned.topology, names)?;
     let selected = (!names.is_empty()).then_some(selected);
-    let fabric = Fabric::new(&scanned.topology, &scanned.database);
-    let mut answers = Answers::new(&scanned, &fabric, &assumptions(common));
-    if let Some(selected) = &selected {
-        answers.keep_findings_about(selected);
-    }
+    let linux = Linux::new(&scanned.topology, &scanned.database);
+    let fabric = Fabric::seen_by(&linux);
+    let answers = Answers::new(&scanned, &linux, &fabric, &assumptions(common), selected.as_deref());
     if common.format == OutputFormat::Jsonl {
         lines(&answers, selected.as_deref())?;
         return Ok(answers.exit(common, selected.as_deref()));
@@ -42,7 +41,7 @@ pub(super) fn run(common: &Common, names: &[String], in_numbers: bool) -> Result
 
 /// The scan as lines, each made when it is written.
 fn lines(answers: &Answers<'_>, selected: Option<&[usize]>) -> Result<(), Stop> {
-    let (linux, grouping) = (&answers.linux, &answers.grouping);
+    let (linux, grouping): (_, &Grouping) = (answers.linux, &answers.grouping);
     let ids = |of: &dyn Fn(usize) -> Option<usize>| {
         selected.map(|selected| selected.iter().filter_map(|index| of(*index)).collect::<BTreeSet<usize>>())
     };
@@ -64,11 +63,13 @@ fn summary(common: &Common) -> Result<Exit, Stop> {
     let scanned = input::read(common, false)?;
     let topology = &scanned.topology;
     let fabric = Fabric::new(topology, &scanned.database);
-    let domains = fabric.domains(&assumptions(common));
+    let assumptions = assumptions(common);
+    let domains = fabric.domains(&assumptions);
+    let unsettled = fabric.unsettled(&assumptions);
     let mut findings = finding::findings(topology);
     findings.extend(finding::reach_findings(&fabric));
     findings.extend(lost(&scanned.source));
-    let document = SummaryDocument::new(topology, &domains, &findings);
+    let document = SummaryDocument::new(topology, &domains, &unsettled, &findings);
     let source = SourceDocument::new(&scanned.source, topology);
     let inconclusive = !source.complete || findings.iter().any(|finding| finding.code.is_missing_part());
     let mut out = BufWriter::new(io::stdout().lock());
@@ -90,7 +91,7 @@ fn summary(common: &Common) -> Result<Exit, Stop> {
 }
 
 fn document(answers: &Answers<'_>, selected: Option<&[usize]>) -> ScanDocument {
-    let (linux, grouping) = (&answers.linux, &answers.grouping);
+    let (linux, grouping): (_, &Grouping) = (answers.linux, &answers.grouping);
     let topology = linux.topology();
     let mut groups: Vec<_> = json::groups(linux, grouping).collect();
     let mut ungrouped = json::ungrouped(topology, grouping);
@@ -114,7 +115,9 @@ fn document(answers: &Answers<'_>, selected: Option<&[usize]>) -> ScanDocument {
     let host = answers.scanned.source.host.as_ref();
     ScanDocument {
         host: host.map(|host| HostDocument::new(host, topology)),
-        assumptions: words::assumptions(answers.domains.assumptions()),
+        assumptions: answers.assumptions(answers.domains.assumptions()),
+        unsettled: json::unsettled(topology, &answers.unsettled),
+        limits: words::limits(answers.domains.assumptions()),
         domains,
         disagreements: disagreements.iter().map(document).collect(),
         groups,

@@ -126,6 +126,19 @@ impl<R: Read> Window<R> {
     }
 }
 
+/// What is ahead first, then the rest of the stream.
+#[cfg(feature = "archive")]
+impl<R: Read> Read for Window<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.ahead().is_empty() && !self.finished {
+            self.fill()?;
+        }
+        let count = self.ahead().read(buffer)?;
+        self.consume(count);
+        Ok(count)
+    }
+}
+
 fn newline(bytes: &[u8]) -> Option<usize> {
     memchr(b'\n', bytes)
 }

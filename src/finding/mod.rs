@@ -220,6 +220,10 @@ codes! {
     /// Redirected traffic may be turned back.
     UpstreamForwardingOff = "upstream-forwarding-off", Warning,
         "what ports below redirect may be turned back here: turn it on";
+    /// Nothing on the way up blocks a function's translated requests.
+    TranslatedNotBlocked = "translated-not-blocked", Note,
+        "isolated for certain only with Translation Blocking on at a port above, or ATS kept off in the IOMMU, \
+         while the function is in other hands";
     /// Multicast is there.
     Multicast = "multicast", Note, "";
     /// A function without a driver may master the bus.

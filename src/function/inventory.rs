@@ -11,6 +11,7 @@ use crate::config::{ConfigSpace, Source};
 
 /// What a dump may say about a function beside its configuration space.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Attributes {
     /// Driver that is bound to it.
     pub driver: Option<String>,
@@ -88,6 +89,7 @@ pub trait Sink {
 
 /// An address that the dump holds more than once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Repeat {
     /// The address.
     pub address: Sbdf,

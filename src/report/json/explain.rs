@@ -5,11 +5,11 @@ use std::collections::BTreeSet;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::route::{DomainDocument, domains};
+use super::route::{DomainDocument, domain};
 use crate::anomaly::Presence;
 use crate::cap::acs::AcsControl;
 use crate::report::words::{self, address};
-use crate::route::domains::Domains;
+use crate::route::domains::{Domains, Unsettled};
 use crate::route::fabric::Fabric;
 use crate::route::{Assumptions, Disposition, Reason};
 use crate::topology::{FunctionIndex, Parent, Topology};
@@ -48,7 +48,8 @@ pub struct StepDocument {
 pub struct OtherDocument {
     /// The second function.
     pub function: String,
-    /// `isolated`, `not isolated`, `not proved isolated`.
+    /// `isolated`, `isolated as assumed` (only an assumption keeps them apart), `not proved isolated`,
+    /// `not isolated`.
     pub verdict: &'static str,
     /// Who may use whose requester ID.
     pub impersonation: Vec<String>,
@@ -86,8 +87,13 @@ impl RemedyDocument {
     /// What keeps functions from using each other's requester IDs.
     const FORGED: Self = Self {
         reason: "impersonation",
-        change: "a register: SrcValid of the ACS Control of every port on the way up; the kernel turns it on where \
-                 an IOMMU is on",
+        change: "a register: SrcValid of the ACS Control of the ports on the way up that lack it; the kernel turns \
+                 it on where an IOMMU is on",
+    };
+    /// The same, where a port cannot.
+    const FORGED_FOR_GOOD: Self = Self {
+        reason: "impersonation",
+        change: "the slot: a port on the way up does not implement SrcValid, and no register helps",
     };
 }
 
@@ -97,6 +103,7 @@ impl ExplainDocument {
     pub fn new(
         fabric: &Fabric<'_>,
         partition: &Domains,
+        unsettled: &[Unsettled],
         function: FunctionIndex,
         other: Option<FunctionIndex>,
     ) -> Self {
@@ -109,28 +116,45 @@ impl ExplainDocument {
             .flat_map(|domain| domain.why())
             .filter_map(|merge| merge.reason)
             .collect();
-        let impersonated = id
+        let mut forgers: Vec<FunctionIndex> = id
             .and_then(|id| partition.get(id))
-            .is_some_and(|domain| domain.why().any(|merge| merge.class.is_none()));
+            .into_iter()
+            .flat_map(|domain| domain.why())
+            .filter(|merge| merge.class.is_none())
+            .map(|merge| merge.from)
+            .collect();
+        for (from, to) in other.into_iter().flat_map(|other| [(function, other), (other, function)]) {
+            if fabric.may_impersonate(from, to, assumptions) {
+                forgers.push(from);
+            }
+        }
         let other = other.map(|other| OtherDocument::new(fabric, assumptions, function, other, &mut reasons));
         let way_up = way_up(topology, function);
         if way_up.iter().any(|step| step.function == "?") {
             reasons.insert(Reason::BridgeNotInDump);
         }
         let remedy = |reason: Reason| RemedyDocument { reason: reason.code(), change: words::remedy(reason) };
-        let forged = impersonated || other.as_ref().is_some_and(|other| !other.impersonation.is_empty());
+        let forged = match forgers.iter().all(|index| fabric.can_validate_source(*index)) {
+            _ if forgers.is_empty() => None,
+            true => Some(RemedyDocument::FORGED),
+            false => Some(RemedyDocument::FORGED_FOR_GOOD),
+        };
         Self {
             function: address(topology, function),
-            assumptions: words::assumptions(assumptions),
+            assumptions: words::assumptions(assumptions, unsettled),
             way_up,
-            domain: id.and_then(|id| domains(fabric, partition).nth(id)),
+            domain: id.and_then(|id| Some(domain(fabric, partition, id, partition.get(id)?))),
             other,
-            remedies: forged
-                .then_some(RemedyDocument::FORGED)
-                .into_iter()
-                .chain(reasons.into_iter().map(remedy))
-                .collect(),
+            remedies: forged.into_iter().chain(reasons.into_iter().map(remedy)).collect(),
         }
+    }
+}
+
+impl ExplainDocument {
+    /// Whether a bridge on the way up is not in the dump.
+    #[must_use]
+    pub fn misses_a_bridge(&self) -> bool {
+        self.remedies.iter().any(|remedy| remedy.reason == Reason::BridgeNotInDump.code())
     }
 }
 
@@ -144,12 +168,15 @@ impl OtherDocument {
     ) -> Self {
         let topology = fabric.topology();
         let mut worst = Disposition::Blocked;
+        // Whether more than an assumption would have to hold.
+        let mut merges = false;
         let mut routes = Vec::new();
         let mut impersonation = Vec::new();
         for (from, to) in [(function, other), (other, function)] {
             if fabric.may_impersonate(from, to, assumptions) {
                 let unproven = fabric.scope(from).unproven;
                 worst = worst.min(if unproven { Disposition::Undetermined } else { Disposition::Direct });
+                merges = true;
                 impersonation.push(format!(
                     "{} may use the requester ID of {}",
                     address(topology, from),
@@ -159,6 +186,7 @@ impl OtherDocument {
             for class in assumptions.counted() {
                 let (disposition, reason) = fabric.disposition(from, to, class, assumptions);
                 worst = worst.min(disposition);
+                merges |= assumptions.merges(disposition, reason);
                 if !disposition.isolates() {
                     reasons.insert(reason);
                 }
@@ -174,7 +202,8 @@ impl OtherDocument {
         }
         let verdict = match worst {
             Disposition::Direct => "not isolated",
-            Disposition::Undetermined => "not proved isolated",
+            Disposition::Undetermined if merges => "not proved isolated",
+            Disposition::Undetermined => "isolated as assumed",
             Disposition::Redirected | Disposition::Blocked => "isolated",
         };
         Self { function: address(topology, other), verdict, impersonation, routes }

@@ -23,7 +23,7 @@ pub use lines::{HeadLine, Line, line_schema, write_lines};
 pub use registers::{AcsDocument, EffectiveDocument};
 pub use route::{
     DisagreementDocument, DomainDocument, ImpersonationDocument, MatrixDocument, MergeDocument, P2pDocument,
-    P2pdmaDocument, RouteDocument, domains,
+    P2pdmaDocument, RouteDocument, UnsettledDocument, domain, domains, merge_evidence, unsettled,
 };
 pub use summary::{DomainCounts, FindingCount, SummaryDocument};
 
@@ -83,6 +83,10 @@ pub struct ScanDocument {
     pub host: Option<HostDocument>,
     /// What was assumed where no dump can tell.
     pub assumptions: Vec<String>,
+    /// Pairs of functions that only those assumptions keep apart.
+    pub unsettled: Vec<UnsettledDocument>,
+    /// What ACS cannot do, and is not counted.
+    pub limits: Vec<String>,
     /// Isolation domains: functions that are not proved to be kept apart.
     pub domains: Vec<DomainDocument>,
     /// Where Linux's groups are not the domains, most dangerous first.
@@ -139,6 +143,9 @@ pub struct SourceDocument {
     pub kind: String,
     /// Path, or `-`.
     pub path: String,
+    /// What of a directory or an archive was read, if not all: the path within.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub part: Option<String>,
     /// How many functions.
     pub functions: usize,
     /// Whether everything that the answers need was captured.
@@ -160,6 +167,7 @@ impl SourceDocument {
         Self {
             kind: source.kind.clone(),
             path: source.path.clone(),
+            part: source.part.clone(),
             functions: topology.functions().len(),
             complete: !source.has_losses()
                 && topology.functions().iter().all(|function| function.is_complete()),

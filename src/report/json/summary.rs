@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::SeverityDocument;
 use crate::finding::{Code, Finding};
 use crate::report::words;
-use crate::route::domains::{Domains, HeldBy};
+use crate::route::domains::{Domains, HeldBy, Unsettled};
 use crate::topology::Topology;
 
 /// The scan in numbers.
@@ -57,7 +57,12 @@ pub struct FindingCount {
 impl SummaryDocument {
     /// Counts.
     #[must_use]
-    pub fn new(topology: &Topology, domains: &Domains, findings: &[Finding]) -> Self {
+    pub fn new(
+        topology: &Topology,
+        domains: &Domains,
+        unsettled: &[Unsettled],
+        findings: &[Finding],
+    ) -> Self {
         let mut counts = DomainCounts { total: domains.len(), ..DomainCounts::default() };
         for domain in domains.iter() {
             let size = domain.functions().len();
@@ -84,7 +89,7 @@ impl SummaryDocument {
             functions,
         });
         Self {
-            assumptions: words::assumptions(domains.assumptions()),
+            assumptions: words::assumptions(domains.assumptions(), unsettled),
             buses: topology.buses().len(),
             domains: counts,
             finding_counts: finding_counts.collect(),

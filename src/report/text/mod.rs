@@ -20,7 +20,9 @@ pub use show::show;
 pub use summary::summary;
 pub use tree::tree;
 
+use std::fmt;
 use std::io::{self, Write};
+use std::ops::Deref;
 
 use anstyle::{AnsiColor, Style};
 
@@ -31,23 +33,31 @@ use crate::kernel::{Iommu, Mode};
 use crate::route::linux::{Grouping, Linux};
 use crate::topology::{FunctionIndex, Topology};
 
+/// An answer that is worked out when it is first asked for.
+pub type Lazy<'a, T> = &'a dyn Deref<Target = T>;
+
 /// Everything that a text report is made of.
-#[derive(Debug)]
 pub struct View<'a> {
     /// Where the functions came from.
     pub source: &'a Source,
     /// The kernel's view of them.
     pub linux: &'a Linux<'a>,
     /// The groups.
-    pub grouping: &'a Grouping,
+    pub grouping: Lazy<'a, Grouping>,
     /// The hierarchy as transactions see it, and the domains.
     pub reach: Reach<'a>,
     /// The findings.
-    pub findings: &'a [Finding],
+    pub findings: Lazy<'a, Vec<Finding>>,
     /// How functions are named.
     pub names: &'a Names,
     /// Columns of the terminal; `None` where lines are not to be wrapped.
     pub width: Option<usize>,
+}
+
+impl fmt::Debug for View<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("View").field("source", self.source).finish_non_exhaustive()
+    }
 }
 
 /// Headings.
@@ -108,10 +118,11 @@ impl View<'_> {
             n if n == functions.len() => String::from("none of them known whole"),
             n => format!("{n} of them not known whole"),
         };
-        let Source { kind, path, kernel, .. } = self.source;
+        let Source { kind, path, part, kernel, .. } = self.source;
+        let part = part.as_deref().map(|part| format!(", {}", clean(part))).unwrap_or_default();
         let kernel = kernel.as_deref().map(|kernel| format!(", Linux {}", clean(kernel))).unwrap_or_default();
         let total = count(functions.len(), "function");
-        writeln!(out, "{BOLD}Source{BOLD:#}  {} ({kind}{kernel}): {total}, {complete}", clean(path))?;
+        writeln!(out, "{BOLD}Source{BOLD:#}  {} ({kind}{part}{kernel}): {total}, {complete}", clean(path))?;
         for problem in &self.source.problems {
             self.paragraph(out, 8, &clean(&problem.text))?;
         }
@@ -124,7 +135,7 @@ impl View<'_> {
             return Ok(());
         }
         writeln!(out, "\n{BOLD}Findings{BOLD:#}")?;
-        for finding in self.findings {
+        for finding in &**self.findings {
             let style = match finding.code.severity() {
                 Severity::Error => AnsiColor::Red.on_default().bold(),
                 Severity::Warning => YELLOW,

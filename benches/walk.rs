@@ -3,7 +3,7 @@
 mod walks;
 
 use acsscan::testkit::generate::Size;
-use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use criterion::{BenchmarkId, Criterion, Throughput};
 
 fn walk(criterion: &mut Criterion) {
     for size in [Size::S, Size::Xl] {
@@ -18,5 +18,8 @@ fn walk(criterion: &mut Criterion) {
     }
 }
 
-criterion_group!(benches, walk);
-criterion_main!(benches);
+fn main() {
+    let mut criterion = Criterion::default().configure_from_args();
+    walk(&mut criterion);
+    criterion.final_summary();
+}

@@ -12,7 +12,7 @@ use core::fmt;
 
 use super::id::{CapabilityId, ExtendedCapabilityId};
 use crate::anomaly::{Anomaly, Presence};
-use crate::config::{ConfigSpace, HeaderLayout, Source};
+use crate::config::{CommonHeader, ConfigSpace, HeaderLayout, Source};
 
 /// Upper bound of the standard list: 192 bytes hold 48 structures of four bytes.
 pub const MAX_CAPABILITIES: usize = 48;
@@ -62,24 +62,15 @@ pub struct RawExtendedCapability {
     pub offset: u16,
 }
 
-/// Where a walk stands.
-#[derive(Clone, Copy, Debug)]
-enum Cursor {
-    /// Read the structure at `target`; its pointer stands at `from`.
-    At {
-        from: u16,
-        target: u16,
-    },
-    /// Yield the error, then be done.
-    Fail(WalkError),
-    Done,
-}
-
 /// The standard list, below 100h. Made by [`capabilities`].
 #[derive(Clone, Debug)]
 pub struct Capabilities<'c, S> {
     config: &'c ConfigSpace<S>,
-    cursor: Cursor,
+    /// The structure to read, 0 at the end, and where its pointer stands.
+    next: u16,
+    from: u16,
+    /// What comes in place of a next structure.
+    failure: Option<WalkError>,
     visited: u64,
 }
 
@@ -89,44 +80,59 @@ pub struct Capabilities<'c, S> {
 /// layout 2 header at 14h; a reserved layout is read as layout 0, as Linux does not read it at all
 /// and nothing better is known.
 pub fn capabilities<S: Source>(config: &ConfigSpace<S>) -> Capabilities<'_, S> {
-    let cursor = match config.common_header() {
-        None => Cursor::Fail(WalkError::NotCaptured { at: reg::STATUS }),
-        Some(_) if config.reads_all_ones() => Cursor::Fail(WalkError::Anomaly(Anomaly::ConfigAllOnes)),
-        Some(header) if !header.has_capabilities_list() => Cursor::Done,
-        Some(header) => {
-            let at = match header.header_type().layout() {
-                HeaderLayout::Type2 => reg::CARDBUS_POINTER,
-                _ => reg::POINTER,
-            };
-            match config.u8(at) {
-                None => Cursor::Fail(WalkError::NotCaptured { at }),
-                Some(target) => standard_cursor(at, target),
-            }
-        }
-    };
-    Capabilities { config, cursor, visited: 0 }
+    let header = config.common_header();
+    let failed = |error| Capabilities { config, next: 0, from: 0, failure: Some(error), visited: 0 };
+    match header {
+        None => failed(WalkError::NotCaptured { at: reg::STATUS }),
+        Some(_) if config.reads_all_ones() => failed(WalkError::Anomaly(Anomaly::ConfigAllOnes)),
+        Some(header) => capabilities_of(config, &header),
+    }
 }
 
-/// Where a pointer of the standard list leads, its reserved low two bits masked.
-fn standard_cursor(from: u16, pointer: u8) -> Cursor {
-    match u16::from(pointer & !3) {
-        0 => Cursor::Done,
-        target if target < reg::FIRST => {
-            Cursor::Fail(WalkError::Anomaly(Anomaly::CapPointerOutOfRange { at: from, target }))
+/// The same for a function that is known to answer with this header.
+#[inline]
+pub(crate) fn capabilities_of<'c, S: Source>(
+    config: &'c ConfigSpace<S>,
+    header: &CommonHeader,
+) -> Capabilities<'c, S> {
+    let mut list = Capabilities { config, next: 0, from: 0, failure: None, visited: 0 };
+    if header.has_capabilities_list() {
+        let at = match header.header_type().layout() {
+            HeaderLayout::Type2 => reg::CARDBUS_POINTER,
+            _ => reg::POINTER,
+        };
+        match config.u8(at) {
+            None => list.failure = Some(WalkError::NotCaptured { at }),
+            Some(pointer) => list.follow(at, pointer),
         }
-        target => Cursor::At { from, target },
+    }
+    list
+}
+
+impl<S> Capabilities<'_, S> {
+    /// Takes a pointer, its reserved low two bits masked.
+    #[inline]
+    fn follow(&mut self, from: u16, pointer: u8) {
+        let target = u16::from(pointer & !3);
+        if target >= reg::FIRST {
+            (self.from, self.next) = (from, target);
+        } else if target > 0 {
+            self.failure = Some(WalkError::Anomaly(Anomaly::CapPointerOutOfRange { at: from, target }));
+        }
     }
 }
 
 impl<S: Source> Iterator for Capabilities<'_, S> {
     type Item = Result<RawCapability, WalkError>;
 
+    // Its result is taken apart at once: as a call it costs more than the step itself.
+    #[inline(always)]
     fn next(&mut self) -> Option<Self::Item> {
-        let (from, target) = match core::mem::replace(&mut self.cursor, Cursor::Done) {
-            Cursor::Done => return None,
-            Cursor::Fail(error) => return Some(Err(error)),
-            Cursor::At { from, target } => (from, target),
-        };
+        let (from, target) = (self.from, self.next);
+        if target == 0 {
+            return self.failure.take().map(Err);
+        }
+        self.next = 0;
         let bit = 1_u64 << ((target >> 2) & 63);
         if self.visited & bit != 0 {
             return Some(Err(WalkError::Anomaly(Anomaly::CapListCycle { at: from, target })));
@@ -138,8 +144,8 @@ impl<S: Source> Iterator for Capabilities<'_, S> {
         if id == 0xff {
             return Some(Err(WalkError::Anomaly(Anomaly::CapAllOnes { at: target })));
         }
-        self.cursor = standard_cursor(target, next);
-        Some(Ok(RawCapability { id: CapabilityId(id), offset: u8::try_from(target).unwrap_or(0) }))
+        self.follow(target, next);
+        Some(Ok(RawCapability { id: CapabilityId(id), offset: target as u8 }))
     }
 }
 
@@ -149,7 +155,13 @@ impl<S: Source> core::iter::FusedIterator for Capabilities<'_, S> {}
 #[derive(Clone, Debug)]
 pub struct ExtendedCapabilities<'c, S> {
     config: &'c ConfigSpace<S>,
-    cursor: Cursor,
+    /// Vendor and Device ID: what a repetition of the first 256 bytes begins with.
+    ids: u32,
+    /// The structure to read, 0 at the end, and where its pointer stands.
+    next: u16,
+    from: u16,
+    /// What comes in place of a next structure.
+    failure: Option<WalkError>,
     visited: [u64; 16],
 }
 
@@ -158,33 +170,44 @@ pub struct ExtendedCapabilities<'c, S> {
 /// Meaningful for PCIe functions (and PCI-X 2.0 ones); a conventional function has no extended
 /// space, and what a dump holds there is not a list: see [`find_extended`].
 pub fn extended_capabilities<S: Source>(config: &ConfigSpace<S>) -> ExtendedCapabilities<'_, S> {
-    let cursor = if config.reads_all_ones() {
-        Cursor::Fail(WalkError::Anomaly(Anomaly::ConfigAllOnes))
-    } else if is_aliased(config) {
-        Cursor::Fail(WalkError::Anomaly(Anomaly::ExtSpaceAliased))
-    } else {
-        Cursor::At { from: 0, target: reg::EXTENDED_FIRST }
-    };
-    ExtendedCapabilities { config, cursor, visited: [0; 16] }
+    let mut list = extended_capabilities_of(config, config.u32(0).unwrap_or(0));
+    if config.reads_all_ones() {
+        list.next = 0;
+        list.failure = Some(WalkError::Anomaly(Anomaly::ConfigAllOnes));
+    }
+    list
+}
+
+/// The same for a function that is known to answer with these IDs.
+#[inline]
+pub(crate) fn extended_capabilities_of<S: Source>(
+    config: &ConfigSpace<S>,
+    ids: u32,
+) -> ExtendedCapabilities<'_, S> {
+    ExtendedCapabilities { config, ids, next: reg::EXTENDED_FIRST, from: 0, failure: None, visited: [0; 16] }
 }
 
 /// Whether every 256 bytes begin with the function's IDs: the platform drops the upper bits of the
 /// offset, and what reads as extended space is the first 256 bytes again. Source: Linux 7.2.13,
 /// drivers/pci/probe.c, `pci_ext_cfg_is_aliased`.
-fn is_aliased<S: Source>(config: &ConfigSpace<S>) -> bool {
-    let Some(ids) = config.u32(0).filter(|ids| *ids != u32::MAX && *ids != 0) else { return false };
-    (reg::EXTENDED_FIRST..crate::config::SIZE).step_by(0x100).all(|page| config.u32(page) == Some(ids))
+#[cold]
+fn is_aliased<S: Source>(config: &ConfigSpace<S>, ids: u32) -> bool {
+    ids != u32::MAX
+        && ids != 0
+        && (reg::EXTENDED_FIRST..crate::config::SIZE).step_by(0x100).all(|page| config.u32(page) == Some(ids))
 }
 
 impl<S: Source> Iterator for ExtendedCapabilities<'_, S> {
     type Item = Result<RawExtendedCapability, WalkError>;
 
+    // Its result is taken apart at once: as a call it costs more than the step itself.
+    #[inline(always)]
     fn next(&mut self) -> Option<Self::Item> {
-        let (from, target) = match core::mem::replace(&mut self.cursor, Cursor::Done) {
-            Cursor::Done => return None,
-            Cursor::Fail(error) => return Some(Err(error)),
-            Cursor::At { from, target } => (from, target),
-        };
+        let (from, target) = (self.from, self.next);
+        if target == 0 {
+            return self.failure.take().map(Err);
+        }
+        self.next = 0;
         let bit = 1_u64 << ((target >> 2) & 63);
         if let Some(word) = self.visited.get_mut(usize::from(target >> 8)) {
             if *word & bit != 0 {
@@ -192,25 +215,27 @@ impl<S: Source> Iterator for ExtendedCapabilities<'_, S> {
             }
             *word |= bit;
         }
-        let header = match self.config.u32(target) {
-            None => return Some(Err(WalkError::NotCaptured { at: target })),
-            Some(0) => return None,
-            Some(u32::MAX) => {
-                return Some(Err(WalkError::Anomaly(Anomaly::ExtCapAllOnes { at: target })));
-            }
-            Some(header) => header,
+        let Some(header) = self.config.u32(target) else {
+            return Some(Err(WalkError::NotCaptured { at: target }));
         };
-        let [low, high] = [header as u16, (header >> 16) as u16];
-        self.cursor = match (high >> 4) & 0xffc {
-            0 => Cursor::Done,
-            next if next < reg::EXTENDED_FIRST => {
-                let anomaly = Anomaly::ExtCapPointerOutOfRange { at: target, target: next };
-                Cursor::Fail(WalkError::Anomaly(anomaly))
-            }
-            next => Cursor::At { from: target, target: next },
-        };
-        let id = ExtendedCapabilityId(low);
-        Some(Ok(RawExtendedCapability { id, version: (high & 0xf) as u8, offset: target }))
+        if header == self.ids && from == 0 && is_aliased(self.config, self.ids) {
+            return Some(Err(WalkError::Anomaly(Anomaly::ExtSpaceAliased)));
+        }
+        if header == 0 {
+            return None;
+        }
+        if header == u32::MAX {
+            return Some(Err(WalkError::Anomaly(Anomaly::ExtCapAllOnes { at: target })));
+        }
+        let next = (header >> 20) as u16 & !3;
+        if next >= reg::EXTENDED_FIRST {
+            (self.from, self.next) = (target, next);
+        } else if next > 0 {
+            let anomaly = Anomaly::ExtCapPointerOutOfRange { at: target, target: next };
+            self.failure = Some(WalkError::Anomaly(anomaly));
+        }
+        let (id, version) = (ExtendedCapabilityId(header as u16), (header >> 16) as u8 & 0xf);
+        Some(Ok(RawExtendedCapability { id, version, offset: target }))
     }
 }
 

@@ -170,7 +170,7 @@ impl<'c, S: Source> Pcie<'c, S> {
         if !self.slot_implemented() {
             return None;
         }
-        Some(self.register(reg::SLOT_CAPABILITIES)? & (1 << 6) != 0)
+        Some(self.byte(reg::SLOT_CAPABILITIES)? & (1 << 6) != 0)
     }
 
     /// Port Number, Link Capabilities bits 31:24: what egress control vectors are indexed by.
@@ -179,7 +179,7 @@ impl<'c, S: Source> Pcie<'c, S> {
     pub fn port_number(&self) -> Option<u8> {
         match self.device_port_type() {
             DevicePortType::RootComplexIntegratedEndpoint | DevicePortType::RootComplexEventCollector => None,
-            _ => Some((self.register(reg::LINK_CAPABILITIES)? >> 24) as u8),
+            _ => self.byte(reg::PORT_NUMBER),
         }
     }
 
@@ -200,18 +200,20 @@ impl<'c, S: Source> Pcie<'c, S> {
         if self.version() < 2 {
             return Some(false);
         }
-        Some(self.register(register)? & (1 << 5) != 0)
+        Some(self.byte(register)? & (1 << 5) != 0)
     }
 
-    fn register(&self, register: u16) -> Option<u32> {
-        self.config.u32(self.offset.checked_add(register)?)
+    /// The byte of a register that matters.
+    fn byte(&self, register: u16) -> Option<u8> {
+        self.config.u8(self.offset.checked_add(register)?)
     }
 }
 
 /// Register offsets within the structure.
 mod reg {
     pub(super) const CAPABILITIES: u16 = 0x02;
-    pub(super) const LINK_CAPABILITIES: u16 = 0x0c;
+    /// Bits 31:24 of Link Capabilities.
+    pub(super) const PORT_NUMBER: u16 = 0x0f;
     pub(super) const SLOT_CAPABILITIES: u16 = 0x14;
     pub(super) const DEVICE_CAPABILITIES_2: u16 = 0x24;
     pub(super) const DEVICE_CONTROL_2: u16 = 0x28;

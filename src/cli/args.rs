@@ -46,6 +46,9 @@ pub(super) struct Cli {
     /// or the way down from a root bus, 00:1c.0/00.0
     #[arg(value_name = "ADDR")]
     pub(super) addresses: Vec<String>,
+    /// The scan in numbers only: domains and findings are counted
+    #[arg(long, conflicts_with = "addresses")]
+    pub(super) summary: bool,
     #[command(subcommand)]
     pub(super) verb: Option<Verb>,
 }
@@ -350,6 +353,8 @@ pub(super) enum OutputFormat {
     Text,
     /// For programs: see acsscan schema
     Json,
+    /// For programs, one record a line, of a scan: see acsscan schema --format jsonl
+    Jsonl,
 }
 
 /// When to use colour.

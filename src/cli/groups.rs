@@ -145,7 +145,7 @@ fn of_linux(answers: &Answers<'_>) -> GroupsDocument {
     let topology = answers.linux.topology();
     GroupsDocument {
         model: String::from("linux"),
-        groups: json::groups(answers.linux, &answers.grouping),
+        groups: json::groups(answers.linux, &answers.grouping).collect(),
         ungrouped: json::ungrouped(topology, &answers.grouping),
         other: None,
         disagreements: None,
@@ -163,7 +163,7 @@ fn of_spec(answers: &Answers<'_>) -> GroupsDocument {
     let domains = json::domains(answers.fabric, &answers.domains);
     GroupsDocument {
         model: String::from("spec"),
-        groups: domains.into_iter().map(group).collect(),
+        groups: domains.map(group).collect(),
         ungrouped: Vec::new(),
         other: None,
         disagreements: None,

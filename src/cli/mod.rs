@@ -103,14 +103,14 @@ pub fn main() -> ExitCode {
 
 fn run(cli: &Cli) -> Result<Exit, Stop> {
     match &cli.verb {
-        None => scan::run(&cli.common, &cli.addresses),
+        None => scan::run(&cli.common, &cli.addresses, cli.summary),
         Some(Verb::Show(show)) => show::run(&cli.common, show),
         Some(Verb::Groups(groups)) => groups::run(&cli.common, groups),
         Some(Verb::P2p(p2p)) => reach::p2p(&cli.common, p2p),
         Some(Verb::Explain(explain)) => reach::explain(&cli.common, explain),
         Some(Verb::Capture(capture)) => capture::run(&cli.common, capture),
         Some(Verb::Hook { hook: Hook::Libvirt(hook) }) => hook::run(&cli.common, hook),
-        Some(Verb::Schema) => output::schema(),
+        Some(Verb::Schema) => output::schema(&cli.common),
     }
 }
 

@@ -13,7 +13,7 @@ use crate::addr::Sbdf;
 use crate::dump::Format;
 use crate::finding::{self, Code, Finding};
 use crate::report::Source;
-use crate::report::json::{self, Body, Document, FindingDocument, SourceDocument};
+use crate::report::json::{self, Body, Document, FindingDocument, HeadLine, Line, SourceDocument};
 use crate::report::names::Names;
 use crate::report::text::{Reach, View};
 use crate::report::words;
@@ -109,6 +109,16 @@ impl<'a> Answers<'a> {
         if inconclusive() { Exit::Inconclusive } else { Exit::Done }
     }
 
+    /// Writes what was read, these records, and the findings, a line each as they come.
+    pub(super) fn write_lines(&self, records: impl Iterator<Item = Line>) -> Result<(), Stop> {
+        let source = SourceDocument::new(&self.scanned.source, &self.scanned.topology);
+        let head = HeadLine::new(source, self.assumptions(self.domains.assumptions()));
+        let findings = self.findings.iter().map(|finding| Line::Finding(finding.into()));
+        let mut out = BufWriter::new(io::stdout().lock());
+        json::write_lines(&mut out, std::iter::once(Line::Source(head)).chain(records).chain(findings))?;
+        Ok(out.flush()?)
+    }
+
     /// Writes the answer in the form that the options ask for.
     pub(super) fn write(
         &self,
@@ -116,6 +126,10 @@ impl<'a> Answers<'a> {
         body: impl FnOnce(&Self) -> Body,
         text: impl FnOnce(&mut dyn Write, &View<'_>) -> io::Result<()>,
     ) -> Result<(), Stop> {
+        if common.format == OutputFormat::Jsonl {
+            let text = "--format jsonl is for the scan and for show: this verb has --format json";
+            return Err(Stop::Usage(String::from(text)));
+        }
         if common.format == OutputFormat::Json {
             let document = Document {
                 schema: json::SCHEMA,
@@ -157,7 +171,7 @@ fn keep_about(findings: &mut Vec<Finding>, topology: &Topology, selected: &[Func
 }
 
 /// A finding for each thing that the reader lost; those after the first few in one.
-fn lost(source: &Source) -> Vec<Finding> {
+pub(super) fn lost(source: &Source) -> Vec<Finding> {
     const SHOWN: usize = 20;
     let losses = || source.problems.iter().filter(|problem| problem.loses);
     let finding = |text: String| Finding::new(Code::InputIncomplete, Vec::new(), text);
@@ -187,9 +201,10 @@ fn width() -> Option<usize> {
 }
 
 /// `acsscan schema`.
-pub(super) fn schema() -> Result<Exit, Stop> {
+pub(super) fn schema(common: &Common) -> Result<Exit, Stop> {
+    let schema = if common.format == OutputFormat::Jsonl { json::line_schema() } else { json::schema() };
     let mut out = io::stdout().lock();
-    out.write_all(json::schema().as_bytes())?;
+    out.write_all(schema.as_bytes())?;
     out.write_all(b"\n")?;
     Ok(Exit::Done)
 }

@@ -1,24 +1,36 @@
 //! No verb: the scan.
 
 use std::collections::BTreeSet;
+use std::io::{self, BufWriter, Write};
 
-use super::args::Common;
-use super::output::Answers;
+use super::args::{Common, OutputFormat};
+use super::output::{Answers, lost};
 use super::reach::assumptions;
 use super::{Exit, Stop, address, input};
-use crate::report::json::{self, Body, DisagreementDocument, FunctionDocument, HostDocument, ScanDocument};
+use crate::finding;
+use crate::report::json::{
+    self, Body, DisagreementDocument, Document, FunctionDocument, HostDocument, Line, ScanDocument,
+    SourceDocument, SummaryDocument,
+};
 use crate::report::{text, words};
 use crate::route::disagree::disagreements;
 use crate::route::fabric::Fabric;
 use crate::route::linux::{Grouping, Linux};
 
-pub(super) fn run(common: &Common, names: &[String]) -> Result<Exit, Stop> {
+pub(super) fn run(common: &Common, names: &[String], in_numbers: bool) -> Result<Exit, Stop> {
+    if in_numbers {
+        return summary(common);
+    }
     let scanned = input::read(common, !names.is_empty())?;
     let selected = address::resolve(&scanned.topology, names)?;
     let selected = (!names.is_empty()).then_some(selected);
     let linux = Linux::new(&scanned.topology, &scanned.database);
     let fabric = Fabric::seen_by(&linux);
     let answers = Answers::new(&scanned, &linux, &fabric, &assumptions(common), selected.as_deref());
+    if common.format == OutputFormat::Jsonl {
+        lines(&answers, selected.as_deref())?;
+        return Ok(answers.exit(common, selected.as_deref()));
+    }
     answers.write(
         common,
         |answers| Body::Scan(document(answers, selected.as_deref())),
@@ -27,10 +39,61 @@ pub(super) fn run(common: &Common, names: &[String]) -> Result<Exit, Stop> {
     Ok(answers.exit(common, selected.as_deref()))
 }
 
+/// The scan as lines, each made when it is written.
+fn lines(answers: &Answers<'_>, selected: Option<&[usize]>) -> Result<(), Stop> {
+    let (linux, grouping): (_, &Grouping) = (answers.linux, &answers.grouping);
+    let ids = |of: &dyn Fn(usize) -> Option<usize>| {
+        selected.map(|selected| selected.iter().filter_map(|index| of(*index)).collect::<BTreeSet<usize>>())
+    };
+    let in_domains = ids(&|index| answers.domains.domain_of(index));
+    let in_groups = ids(&|index| grouping.group_of.get(index).copied().flatten());
+    let wanted = |ids: &Option<BTreeSet<usize>>, id: usize| ids.as_ref().is_none_or(|ids| ids.contains(&id));
+    let domains = json::domains(answers.fabric, &answers.domains)
+        .filter(|domain| wanted(&in_domains, domain.id))
+        .map(Line::Domain);
+    let groups = json::groups(linux, grouping).filter(|group| wanted(&in_groups, group.id)).map(Line::Group);
+    let functions = selected.unwrap_or_default().iter();
+    let functions = functions.filter_map(|index| FunctionDocument::new(linux, *index));
+    let functions = functions.map(|function| Line::Function(Box::new(function)));
+    answers.write_lines(domains.chain(groups).chain(functions))
+}
+
+/// The scan in numbers: domains and findings are counted, and nothing else is worked out.
+fn summary(common: &Common) -> Result<Exit, Stop> {
+    let scanned = input::read(common, false)?;
+    let topology = &scanned.topology;
+    let fabric = Fabric::new(topology, &scanned.database);
+    let assumptions = assumptions(common);
+    let domains = fabric.domains(&assumptions);
+    let unsettled = fabric.unsettled(&assumptions);
+    let mut findings = finding::findings(topology);
+    findings.extend(finding::reach_findings(&fabric));
+    findings.extend(lost(&scanned.source));
+    let document = SummaryDocument::new(topology, &domains, &unsettled, &findings);
+    let source = SourceDocument::new(&scanned.source, topology);
+    let inconclusive = !source.complete || findings.iter().any(|finding| finding.code.is_missing_part());
+    let mut out = BufWriter::new(io::stdout().lock());
+    if common.format == OutputFormat::Text {
+        text::summary(&mut out, &source, &document)?;
+    } else {
+        let body = Body::Summary(document);
+        let document = Document { schema: json::SCHEMA, source, body, findings: Vec::new() };
+        json::write(&mut out, &document)?;
+    }
+    out.flush()?;
+    let fail_on = common.fail_on.map(finding::Severity::from);
+    let severe = fail_on.is_some_and(|limit| findings.iter().any(|found| found.code.severity() >= limit));
+    Ok(match (severe, inconclusive) {
+        (true, _) => Exit::Negative,
+        (false, true) => Exit::Inconclusive,
+        (false, false) => Exit::Done,
+    })
+}
+
 fn document(answers: &Answers<'_>, selected: Option<&[usize]>) -> ScanDocument {
     let (linux, grouping): (_, &Grouping) = (answers.linux, &answers.grouping);
     let topology = linux.topology();
-    let mut groups = json::groups(linux, grouping);
+    let mut groups: Vec<_> = json::groups(linux, grouping).collect();
     let mut ungrouped = json::ungrouped(topology, grouping);
     if let Some(selected) = selected {
         let of = |index: &usize| grouping.group_of.get(*index).copied().flatten();
@@ -40,7 +103,7 @@ fn document(answers: &Answers<'_>, selected: Option<&[usize]>) -> ScanDocument {
         let address = |index: &usize| topology.function(*index).map(|f| f.address.to_string());
         ungrouped = outside.iter().filter_map(address).collect();
     }
-    let mut domains = json::domains(answers.fabric, &answers.domains);
+    let mut domains: Vec<_> = json::domains(answers.fabric, &answers.domains).collect();
     let mut disagreements = disagreements(topology, &answers.domains, &grouping.group_of);
     if let Some(selected) = selected {
         let ids: BTreeSet<usize> =

@@ -5,7 +5,7 @@ use super::output::Answers;
 use super::reach::assumptions;
 use super::selector::{Id, Slot};
 use super::{Exit, Stop, address, input};
-use crate::report::json::{Body, FunctionDocument, ShowDocument};
+use crate::report::json::{Body, FunctionDocument, Line, ShowDocument};
 use crate::report::text;
 use crate::route::fabric::Fabric;
 use crate::route::linux::Linux;
@@ -14,7 +14,7 @@ use crate::topology::{FunctionIndex, Topology};
 pub(super) fn run(common: &Common, show: &Show) -> Result<Exit, Stop> {
     let slot = show.slot.as_deref().map(Slot::parse).transpose().map_err(Stop::Usage)?;
     let id = show.device.as_deref().map(Id::parse).transpose().map_err(Stop::Usage)?;
-    if show.tree && common.format == OutputFormat::Json {
+    if show.tree && common.format != OutputFormat::Text {
         return Err(Stop::Usage(String::from("-t is text: leave out --format json, or -t")));
     }
     let scanned = input::read(common, !show.tree)?;
@@ -22,12 +22,14 @@ pub(super) fn run(common: &Common, show: &Show) -> Result<Exit, Stop> {
     let linux = Linux::new(&scanned.topology, &scanned.database);
     let fabric = Fabric::seen_by(&linux);
     let answers = Answers::new(&scanned, &linux, &fabric, &assumptions(common), Some(&selected));
+    let documents = || selected.iter().filter_map(|index| FunctionDocument::new(answers.linux, *index));
+    if common.format == OutputFormat::Jsonl {
+        answers.write_lines(documents().map(|function| Line::Function(Box::new(function))))?;
+        return Ok(answers.exit(common, Some(&selected)));
+    }
     answers.write(
         common,
-        |answers| {
-            let functions = selected.iter().filter_map(|index| FunctionDocument::new(answers.linux, *index));
-            Body::Show(ShowDocument { functions: functions.collect() })
-        },
+        |_| Body::Show(ShowDocument { functions: documents().collect() }),
         |mut out, view| {
             if show.tree { text::tree(&mut out, view) } else { text::show(&mut out, view, &selected) }
         },

@@ -44,9 +44,11 @@ impl Source for &[u8] {
         u16::try_from(self.len()).unwrap_or(SIZE).min(SIZE)
     }
 
+    #[inline]
     fn array<const N: usize>(&self, offset: u16) -> Option<[u8; N]> {
-        let bytes = self.get(..usize::from(SIZE)).unwrap_or(self);
-        bytes.get(usize::from(offset)..)?.first_chunk().copied()
+        let start = usize::from(offset);
+        let end = start.checked_add(N).filter(|end| *end <= usize::from(SIZE))?;
+        self.get(start..end)?.first_chunk().copied()
     }
 }
 
@@ -78,6 +80,11 @@ impl<S: Source> ConfigSpace<S> {
     /// Wraps a source.
     pub const fn new(source: S) -> Self {
         Self { source }
+    }
+
+    /// The source again.
+    pub fn into_source(self) -> S {
+        self.source
     }
 
     /// One more than the offset of the highest captured byte; at most 4096.

@@ -46,7 +46,7 @@ pub(super) fn read_path<K: Sink>(
     }
     let mut window = Window::new(&file);
     let prefix = window.look_ahead(PREFIX).map_err(failed)?;
-    let known = Content::of(prefix);
+    let known = Content::of(prefix.get(..PREFIX).unwrap_or(prefix));
     let named = options.at.is_some() || super::name::address_of(path).is_some();
     let one_function = matches!(size, 64 | 256 | 4096) || (named && size <= u64::from(crate::config::SIZE));
     match known {
@@ -106,8 +106,9 @@ pub(super) fn read_window<R: Read, K: Sink>(
     delivery: &mut Delivery<'_, K>,
 ) -> Result<Format, Error> {
     let unsupported = |what| Err(Error::unsupported(path, what));
-    let empty = window.ahead().is_empty();
-    match (options.format, Content::of(window.ahead())) {
+    let prefix = window.ahead();
+    let empty = prefix.is_empty();
+    match (options.format, Content::of(prefix.get(..PREFIX).unwrap_or(prefix))) {
         (Some(wanted @ (Format::Sysfs | Format::Tree)), _) => {
             return Err(Error::WrongFormat { path: path.to_path_buf(), wanted, found: "no directory" });
         }

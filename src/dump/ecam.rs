@@ -15,7 +15,7 @@ use super::error::Error;
 use super::{Delivery, Options, ProblemKind};
 use crate::addr::{Bdf, Sbdf, Segment};
 use crate::config::{HeaderLayout, HeaderType};
-use crate::function::{Attributes, Sink};
+use crate::function::{AHEAD, Attributes, Sink, touch};
 
 /// Bytes of a function.
 const PAGE: u64 = 4096;
@@ -143,7 +143,11 @@ impl<K: Sink> Pages<'_, '_, K> {
     /// Delivers the functions in bytes that begin at a page.
     fn chunk(&mut self, at: u64, bytes: &[u8]) {
         let mut number = at / PAGE;
+        let mut ahead = bytes.chunks(PAGE as usize).skip(AHEAD);
         for page in bytes.chunks(PAGE as usize) {
+            if let Some(later) = ahead.next() {
+                touch(later);
+            }
             if let Ok(offset) = u16::try_from(number) {
                 let bits = self.first.bdf.to_bits().saturating_add(offset);
                 self.page(Sbdf { bdf: Bdf::from_bits(bits), ..self.first }, page);

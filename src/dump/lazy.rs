@@ -8,7 +8,7 @@
 use core::cell::Cell;
 
 use super::hex::{LINES, PAIRS, WIDTH};
-use super::uniform::line_at;
+use super::uniform::{LONG, SHORT, are_16_pairs, line_at};
 use crate::config::Source;
 
 /// A record that was found by its first and its last line.
@@ -39,6 +39,9 @@ pub(super) fn record(text: &[u8], is_last: bool) -> Option<(LazyRecord<'_>, usiz
         if ends {
             let extent = u16::try_from(lines).ok()?.checked_mul(WIDTH)?;
             let record = LazyRecord { text: text.get(..length)?, line_end, extent, spoilt: Cell::new(false) };
+            if record.text.last() != Some(&b'\n') {
+                return None;
+            }
             record.pairs(lines.checked_sub(1)?)?;
             return Some((record, length));
         }
@@ -47,63 +50,68 @@ pub(super) fn record(text: &[u8], is_last: bool) -> Option<(LazyRecord<'_>, usiz
 }
 
 impl LazyRecord<'_> {
-    /// The letters of line `number`, if that line is where it should be.
+    /// The letters of line `number`, if that line is where it should be: its offset stands there, a line
+    /// end before it and one behind it.
+    #[inline]
     fn pairs(&self, number: usize) -> Option<&[u8; PAIRS]> {
         const DIGITS: &[u8; 16] = b"0123456789abcdef";
         let start = line_at(number, self.line_end);
-        let line = self.text.get(start..)?;
-        let low = *DIGITS.get(number & 15)?;
-        let pairs = if number < 16 {
-            line.strip_prefix(&[low, b'0', b':', b' '])?
+        let low = DIGITS[number & 15];
+        let line = if number < 16 {
+            let line = self.text.get(start..)?.first_chunk::<{ SHORT + PAIRS + 1 }>()?;
+            let begins = start == 0 || self.text[start - 1] == b'\n';
+            let offset = line.first_chunk() == Some(&[low, b'0', b':', b' ']);
+            (begins && offset).then_some(line.last_chunk::<{ PAIRS + 1 }>()?)?
         } else {
-            line.strip_prefix(&[*DIGITS.get(number >> 4)?, low, b'0', b':', b' '])?
+            let line = self.text.get(start - 1..)?.first_chunk::<{ 1 + LONG + PAIRS + 1 }>()?;
+            let high = DIGITS[(number >> 4) & 15];
+            let begins = line.first_chunk() == Some(&[b'\n', high, low, b'0']);
+            let offset = line[4..6] == [b':', b' '];
+            (begins && offset).then_some(line.last_chunk::<{ PAIRS + 1 }>()?)?
         };
-        let (pairs, end) = pairs.split_first_chunk()?;
-        let ends = match end {
-            [b'\n', ..] => self.line_end == 1,
-            [b'\r', b'\n', ..] => self.line_end == 2,
-            _ => false,
-        };
-        let begins = match start.checked_sub(1) {
-            Some(before) => self.text.get(before) == Some(&b'\n'),
-            None => true,
-        };
-        (begins && ends).then_some(pairs)
+        let end = if self.line_end == 1 { b'\n' } else { b'\r' };
+        (line[PAIRS] == end).then_some(line.first_chunk()?)
     }
 
+    #[inline(always)]
     fn read<const N: usize>(&self, offset: u16) -> Option<[u8; N]> {
         let mut out = [0; N];
-        let mut rest = out.as_mut_slice();
-        let mut number = usize::from(offset / WIDTH);
-        let mut column = usize::from(offset % WIDTH);
-        while !rest.is_empty() {
-            let pairs = self.pairs(number)?.get(column.checked_mul(3)?..)?;
-            let here = rest.len().min(usize::from(WIDTH).checked_sub(column)?);
-            let (bytes, behind) = rest.split_at_mut_checked(here)?;
-            decode(pairs, bytes)?;
-            (rest, column) = (behind, 0);
-            number = number.checked_add(1)?;
+        let (mut number, column) = (usize::from(offset / WIDTH), usize::from(offset % WIDTH));
+        if column + N <= usize::from(WIDTH) {
+            decode(self.pairs(number)?, column, &mut out)?;
+            return Some(out);
+        }
+        let (first, rest) = out.split_at_mut(usize::from(WIDTH) - column);
+        decode(self.pairs(number)?, column, first)?;
+        for bytes in rest.chunks_mut(usize::from(WIDTH)) {
+            number += 1;
+            decode(self.pairs(number)?, 0, bytes)?;
         }
         Some(out)
     }
 }
 
-/// Reads pairs of digits with single spaces between.
-fn decode(text: &[u8], bytes: &mut [u8]) -> Option<()> {
-    let mut wrong = 0;
-    let mut text = text;
-    for byte in bytes {
-        let ([high, low], rest) = text.split_first_chunk()?;
-        let (high, low) = (*VALUES.get(usize::from(*high))?, *VALUES.get(usize::from(*low))?);
-        wrong |= high | low;
-        *byte = (high << 4) | (low & 0xf);
-        text = match rest {
-            [b' ', rest @ ..] => rest,
-            [] => rest,
-            _ => return None,
-        };
+/// Reads pairs of digits with single spaces between, from a column on.
+#[inline(always)]
+fn decode(pairs: &[u8; PAIRS], column: usize, bytes: &mut [u8]) -> Option<()> {
+    if bytes.len() == usize::from(WIDTH) {
+        if !are_16_pairs(pairs) {
+            return None;
+        }
+        for (byte, pair) in bytes.iter_mut().zip(pairs.chunks(3)) {
+            *byte = VALUES[usize::from(pair[0])] << 4 | VALUES[usize::from(pair[1])];
+        }
+        return Some(());
     }
-    (wrong & WRONG == 0).then_some(())
+    let letters = pairs.get(column * 3..)?.get(..bytes.len() * 3 - 1)?;
+    let (mut wrong, mut between) = (0, 0);
+    for (byte, pair) in bytes.iter_mut().zip(letters.chunks(3)) {
+        let (high, low) = (VALUES[usize::from(pair[0])], VALUES[usize::from(pair[1])]);
+        wrong |= high | low;
+        between |= pair.get(2).map_or(0, |space| space ^ b' ');
+        *byte = (high << 4) | (low & 0xf);
+    }
+    (wrong & WRONG == 0 && between == 0).then_some(())
 }
 
 /// Set in what is no digit.

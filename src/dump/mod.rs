@@ -23,7 +23,7 @@ mod host;
 #[allow(
     clippy::arithmetic_side_effects,
     clippy::indexing_slicing,
-    reason = "the table of digits is made at compile time"
+    reason = "line numbers are below 256, columns below 16, and the table is made at compile time"
 )]
 mod lazy;
 mod limits;

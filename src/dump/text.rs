@@ -349,20 +349,39 @@ fn unquoted(mut line: &[u8]) -> &[u8] {
 fn header(line: &[u8]) -> Option<(Sbdf, bool)> {
     let slot = line.strip_prefix(b"Slot:\t");
     let line = slot.unwrap_or(line);
-    let end = line.iter().position(|byte| !matches!(byte, b':' | b'.') && !byte.is_ascii_hexdigit());
-    let (address, rest) = line.split_at_checked(end.unwrap_or(line.len()))?;
+    // Without a domain, or with one of four to eight digits and its colon.
+    let (segment, rest) = match leading_digits(line) {
+        (2, bus, [b':', rest @ ..]) => return header_of(0, bus, rest, slot.is_some()),
+        (4..=8, segment, [b':', rest @ ..]) => (segment, rest),
+        _ => return None,
+    };
+    match leading_digits(rest) {
+        (2, bus, [b':', rest @ ..]) => header_of(segment, bus, rest, slot.is_some()),
+        _ => None,
+    }
+}
+
+/// The rest of it, from the device number on.
+fn header_of(segment: u32, bus: u32, rest: &[u8], is_slot: bool) -> Option<(Sbdf, bool)> {
+    let (2, device, [b'.', rest @ ..]) = leading_digits(rest) else { return None };
+    let (1, function, rest) = leading_digits(rest) else { return None };
     if !matches!(rest.first(), None | Some(b' ' | b'\t' | b'"')) {
         return None;
     }
-    // Without a domain, or with one of four to eight digits and its colon.
-    let bus_at = match address.len() {
-        7 => 0,
-        length @ 12..=16 => length.checked_sub(7)?,
-        _ => return None,
-    };
-    let &[_, _, b':', _, _, b'.', _] = address.get(bus_at..)? else { return None };
-    let address = core::str::from_utf8(address).ok()?.parse().ok()?;
-    Some((address, slot.is_some() || looks_listed(rest)))
+    let [bus, device, function] = [bus, device, function].map(|number| u8::try_from(number).ok());
+    let address = Sbdf::new(segment, bus?, device?, function?)?;
+    Some((address, is_slot || looks_listed(rest)))
+}
+
+/// How many hexadecimal digits the text starts with, nine at most; their value, and what follows.
+fn leading_digits(text: &[u8]) -> (usize, u32, &[u8]) {
+    let (mut count, mut value, mut rest) = (0_usize, 0_u32, text);
+    while let [first, behind @ ..] = rest {
+        let Some(digit) = char::from(*first).to_digit(16).filter(|_| count < 9) else { break };
+        value = (value << 4) | digit;
+        (count, rest) = (count.saturating_add(1), behind);
+    }
+    (count, value, rest)
 }
 
 /// Whether a line begins the record of a function, surely one of lspci's.
@@ -378,7 +397,9 @@ fn looks_listed(rest: &[u8]) -> bool {
     match rest.first() {
         Some(b'"') => true,
         Some(first) if first.is_ascii_uppercase() || first.is_ascii_digit() => {
-            rest.windows(2).take(LONGEST_CLASS).any(|pair| pair == b": ")
+            let class = rest.get(..LONGEST_CLASS).unwrap_or(rest);
+            memchr::memchr_iter(b':', class)
+                .any(|at| rest.get(at..).is_some_and(|end| end.starts_with(b": ")))
         }
         _ => false,
     }

@@ -9,8 +9,8 @@ use super::hex::{HexRecord, LINES, PAIRS, WIDTH};
 pub(super) const MAX: usize = 16 * 53 + 240 * 54 + 2;
 
 /// Letters before the pairs of a line: two digits of offset, from line 16 on three, and `: `.
-const SHORT: usize = 4;
-const LONG: usize = 5;
+pub(super) const SHORT: usize = 4;
+pub(super) const LONG: usize = 5;
 
 /// Where a line begins in uniform text whose line ends have `line_end` bytes.
 pub(super) const fn line_at(number: usize, line_end: usize) -> usize {
@@ -80,7 +80,7 @@ fn uniform_line(text: &[u8], number: usize, line_end: usize) -> Option<&[u8]> {
 /// Whether these are 16 pairs of lower-case digits with single spaces between. It runs over every
 /// line of a dump: a letter must lie in one of two ranges, which depend on its place only, so that
 /// compilers turn it into vector code without branches.
-fn are_16_pairs(letters: &[u8; PAIRS]) -> bool {
+pub(super) fn are_16_pairs(letters: &[u8; PAIRS]) -> bool {
     let [first, middle, last] = &RANGES;
     let (Some(a), Some(b), Some(c)) =
         (letters.first_chunk(), letters.get(BLOCK..).and_then(<[u8]>::first_chunk), letters.last_chunk())

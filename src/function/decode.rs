@@ -9,10 +9,10 @@ use crate::cap::acs::Acs;
 use crate::cap::ari::Ari;
 use crate::cap::ats::Ats;
 use crate::cap::id::{CapabilityId, ExtendedCapabilityId};
-use crate::cap::list::{WalkError, capabilities, extended_capabilities};
+use crate::cap::list::{WalkError, capabilities_of, extended_capabilities_of};
 use crate::cap::pcie::Pcie;
 use crate::cap::sriov::SrIov;
-use crate::config::{ConfigSpace, HeaderLayout, HeaderType, Source};
+use crate::config::{CommonHeader, ConfigSpace, HeaderLayout, HeaderType, Source};
 
 /// A function, and what only few functions have.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -123,7 +123,7 @@ pub fn decode<S: Source>(address: Sbdf, config: &ConfigSpace<S>) -> Decoded {
         }
         return Decoded { function, extras };
     };
-    if config.reads_all_ones() {
+    if common.vendor_id() == 0xffff && config.reads_all_ones() {
         extras.note(Anomaly::ConfigAllOnes);
         function.standard_list = ListState::Broken;
         function.extended_list = ListState::Broken;
@@ -144,7 +144,7 @@ pub fn decode<S: Source>(address: Sbdf, config: &ConfigSpace<S>) -> Decoded {
         extras.note(Anomaly::HeaderTypeReserved { layout });
     }
     check_bus_numbers(&function, &mut extras);
-    walk_standard(config, &mut function, &mut extras);
+    walk_standard(config, &common, &mut function, &mut extras);
     walk_extended(config, &mut function, &mut extras);
     if function.vendor_id == reg::VENDOR_INTEL && function.class.class() == reg::CLASS_ISA_BRIDGE {
         extras.root_complex_base = config.u32(reg::ROOT_COMPLEX_BASE);
@@ -178,7 +178,12 @@ fn check_bus_numbers(function: &Function, extras: &mut Extras) {
 }
 
 /// Finds the PCI Express capability and the subsystem IDs.
-fn walk_standard<S: Source>(config: &ConfigSpace<S>, function: &mut Function, extras: &mut Extras) {
+fn walk_standard<S: Source>(
+    config: &ConfigSpace<S>,
+    common: &CommonHeader,
+    function: &mut Function,
+    extras: &mut Extras,
+) {
     function.standard_list = ListState::Complete;
     let mut pcie = None;
     if function.header_type.layout() == HeaderLayout::Type0 {
@@ -187,7 +192,7 @@ fn walk_standard<S: Source>(config: &ConfigSpace<S>, function: &mut Function, ex
             function.known.insert(Known::SUBSYSTEM);
         }
     }
-    for entry in capabilities(config) {
+    for entry in capabilities_of(config, common) {
         match entry {
             Ok(entry) if entry.id == CapabilityId::PCI_EXPRESS && pcie.is_none() => {
                 pcie = Some(entry.offset);
@@ -234,7 +239,8 @@ fn walk_extended<S: Source>(config: &ConfigSpace<S>, function: &mut Function, ex
         return;
     }
     let [mut acs, mut ari, mut ats, mut sriov] = [None; 4];
-    for entry in extended_capabilities(config) {
+    let ids = u32::from(function.device_id) << 16 | u32::from(function.vendor_id);
+    for entry in extended_capabilities_of(config, ids) {
         let entry = match entry {
             Ok(entry) => entry,
             Err(error) => {

@@ -3,11 +3,13 @@
 //! Layer 3. [`decode`] turns configuration space into a [`Function`] and what only few functions
 //! have ([`Extras`]); [`Inventory`] collects the functions of a dump.
 
+mod ahead;
 mod decode;
 mod detail;
 mod inventory;
 mod pcie;
 
+pub use ahead::{AHEAD, touch};
 pub use decode::{Decoded, Extras, decode};
 pub use detail::{Detail, Listed, ListedId};
 pub use inventory::{Attributes, HostBridge, Inventory, Record, Repeat, Sink};

@@ -83,10 +83,9 @@ pub struct ExplanationDocument {
     pub text: String,
 }
 
-/// All groups of a partition.
-#[must_use]
-pub fn groups(linux: &Linux<'_>, grouping: &Grouping) -> Vec<GroupDocument> {
-    grouping.groups.iter().enumerate().map(|(id, group)| GroupDocument::new(linux, id, group)).collect()
+/// All groups of a partition, each described when it is asked for.
+pub fn groups<'a>(linux: &'a Linux<'_>, grouping: &'a Grouping) -> impl Iterator<Item = GroupDocument> + 'a {
+    grouping.groups.iter().enumerate().map(|(id, group)| GroupDocument::new(linux, id, group))
 }
 
 /// The functions that are in no group.

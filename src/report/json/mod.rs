@@ -7,8 +7,10 @@ mod explain;
 mod function;
 mod group;
 mod host;
+mod lines;
 mod registers;
 mod route;
+mod summary;
 
 pub use explain::{ExplainDocument, StepDocument};
 pub use function::FunctionDocument;
@@ -17,11 +19,13 @@ pub use group::{
     differences, groups, kernel_groups, ungrouped,
 };
 pub use host::{CmdlineFindingDocument, HostDocument};
+pub use lines::{HeadLine, Line, line_schema, write_lines};
 pub use registers::{AcsDocument, EffectiveDocument};
 pub use route::{
     DisagreementDocument, DomainDocument, ImpersonationDocument, MatrixDocument, MergeDocument, P2pDocument,
     P2pdmaDocument, RouteDocument, UnsettledDocument, domain, domains, merge_evidence, unsettled,
 };
+pub use summary::{DomainCounts, FindingCount, SummaryDocument};
 
 use std::io;
 
@@ -56,6 +60,8 @@ pub struct Document {
 pub enum Body {
     /// `acsscan --dump`: everything.
     Scan(ScanDocument),
+    /// `acsscan --summary`: the scan in numbers.
+    Summary(SummaryDocument),
     /// `acsscan show`: decoded registers.
     Show(ShowDocument),
     /// `acsscan groups`: one partition.
@@ -201,15 +207,33 @@ pub struct FindingDocument {
     pub advice: &'static str,
 }
 
+impl SeverityDocument {
+    /// The word in JSON.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Error => "error",
+            Self::Warning => "warning",
+            Self::Note => "note",
+        }
+    }
+}
+
+impl From<Severity> for SeverityDocument {
+    fn from(severity: Severity) -> Self {
+        match severity {
+            Severity::Error => Self::Error,
+            Severity::Warning => Self::Warning,
+            Severity::Note => Self::Note,
+        }
+    }
+}
+
 impl From<&Finding> for FindingDocument {
     fn from(finding: &Finding) -> Self {
         Self {
             code: finding.code.as_str(),
-            severity: match finding.code.severity() {
-                Severity::Error => SeverityDocument::Error,
-                Severity::Warning => SeverityDocument::Warning,
-                Severity::Note => SeverityDocument::Note,
-            },
+            severity: finding.code.severity().into(),
             functions: finding.functions.iter().map(ToString::to_string).collect(),
             message: finding.message.clone(),
             evidence: finding.evidence.iter().map(EvidenceDocument::from).collect(),

@@ -226,10 +226,12 @@ fn addresses(topology: &Topology, functions: impl IntoIterator<Item = FunctionIn
     functions.into_iter().map(|index| address(topology, index)).collect()
 }
 
-/// All domains.
-#[must_use]
-pub fn domains(fabric: &Fabric<'_>, domains: &Domains) -> Vec<DomainDocument> {
-    domains.iter().enumerate().map(|(id, one)| domain(fabric, domains, id, one)).collect()
+/// All domains, each described when it is asked for.
+pub fn domains<'a>(
+    fabric: &'a Fabric<'_>,
+    domains: &'a Domains,
+) -> impl Iterator<Item = DomainDocument> + 'a {
+    domains.iter().enumerate().map(|(id, one)| domain(fabric, domains, id, one))
 }
 
 /// One domain.

@@ -7,6 +7,7 @@ mod matrix;
 mod p2p;
 mod scan;
 mod show;
+mod summary;
 mod tree;
 
 pub use domains::Reach;
@@ -16,6 +17,7 @@ pub use matrix::matrix;
 pub use p2p::p2p;
 pub use scan::scan;
 pub use show::show;
+pub use summary::summary;
 pub use tree::tree;
 
 use std::fmt;

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use super::overlay::Overlays;
 use crate::dump::Format;
 use crate::finding::Severity;
 use crate::route::matrix::Label;
@@ -107,6 +108,8 @@ pub(super) struct Common {
     /// Where the running host's sysfs is
     #[arg(long, value_name = "DIR", global = true, default_value = "/sys")]
     pub(super) sysfs_root: PathBuf,
+    #[command(flatten)]
+    pub(super) overlays: Overlays,
     /// How to write the answer
     #[arg(long, value_name = "FORMAT", global = true, default_value = "text")]
     pub(super) format: OutputFormat,

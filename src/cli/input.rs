@@ -1,12 +1,12 @@
 //! From the options to a topology.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::args::Common;
-use super::{Stop, verbs};
+use super::{Stop, overlay, verbs};
 use crate::addr::Sbdf;
 use crate::db::{self, Database};
-use crate::dump::{self, Input, Options, ProblemKind};
+use crate::dump::{self, Input, Options, ProblemKind, SourceInfo};
 use crate::function::Inventory;
 use crate::report::{Problem, Source};
 use crate::topology::Topology;
@@ -19,9 +19,25 @@ pub(super) struct Scanned {
     pub(super) database: Database,
 }
 
-/// Reads what the options name. `detail` keeps the capability lists of each function.
-pub(super) fn read(common: &Common, detail: bool) -> Result<Scanned, Stop> {
-    let options = Options {
+/// What a path on the command line names.
+pub(super) fn named(path: PathBuf) -> Input {
+    if path.as_os_str() == "-" { Input::Stdin } else { Input::Path(path) }
+}
+
+/// Reads an input as the options say.
+pub(super) fn inventory(
+    common: &Common,
+    input: &Input,
+    detail: bool,
+) -> Result<(SourceInfo, Inventory), Stop> {
+    let mut inventory = if detail { Inventory::with_detail() } else { Inventory::new() };
+    let info = dump::read(input, &options(common)?, &mut inventory)
+        .map_err(|error| Stop::Input(format!("{error}{}", hint(input).unwrap_or_default())))?;
+    Ok((info, inventory.finish()))
+}
+
+fn options(common: &Common) -> Result<Options, Stop> {
+    Ok(Options {
         format: common.input_format,
         at: common.at.as_deref().map(address).transpose()?,
         segment: common.segment,
@@ -30,7 +46,13 @@ pub(super) fn read(common: &Common, detail: bool) -> Result<Scanned, Stop> {
         mmap: common.mmap,
         #[cfg(not(feature = "mmap"))]
         mmap: false,
-    };
+    })
+}
+
+/// Reads what the options name, and applies the overlays. `detail` keeps the capability lists of each
+/// function.
+pub(super) fn read(common: &Common, detail: bool) -> Result<Scanned, Stop> {
+    let options = options(common)?;
     let meant_for_a_dump =
         common.at.is_some() || common.segment != 0 || common.start_bus != 0 || options.mmap;
     if meant_for_a_dump && common.dump.as_ref().is_none_or(Option::is_none) {
@@ -39,12 +61,9 @@ pub(super) fn read(common: &Common, detail: bool) -> Result<Scanned, Stop> {
     }
     let input = match common.dump.clone().flatten() {
         None => Input::Live { sysfs_root: common.sysfs_root.clone() },
-        Some(path) if path.as_os_str() == "-" => Input::Stdin,
-        Some(path) => Input::Path(path),
+        Some(path) => named(path),
     };
-    let mut inventory = if detail { Inventory::with_detail() } else { Inventory::new() };
-    let info = dump::read(&input, &options, &mut inventory)
-        .map_err(|error| Stop::Input(format!("{error}{}", hint(&input).unwrap_or_default())))?;
+    let (info, inventory) = inventory(common, &input, detail)?;
     let problem = |problem: &dump::Problem| Problem {
         text: problem.to_string(),
         // Holes in a record are counted with the function.
@@ -60,9 +79,10 @@ pub(super) fn read(common: &Common, detail: bool) -> Result<Scanned, Stop> {
         kernel: info.kernel,
         cmdline: info.cmdline,
         problems,
+        overlays: Vec::new(),
     };
     let database = db::builtin().map_err(|error| Stop::Input(error.to_string()))?;
-    Ok(Scanned { source, topology: Topology::new(inventory.finish()), database })
+    overlay::apply(common, Scanned { source, topology: Topology::new(inventory), database })
 }
 
 fn address(text: &str) -> Result<Sbdf, Stop> {

@@ -7,6 +7,7 @@ mod args;
 mod groups;
 mod input;
 mod output;
+mod overlay;
 mod reach;
 mod scan;
 mod selector;

@@ -124,7 +124,7 @@ impl<'a> Answers<'a> {
 /// sysfs links each function to its group, if there are any.
 fn no_kernel_groups(scanned: &Scanned) -> Option<Finding> {
     let none = compare::kernel_groups(&scanned.topology).iter().all(Option::is_none);
-    let sysfs = scanned.source.kind == Format::Sysfs.word();
+    let sysfs = scanned.source.kind == Format::Sysfs.word() && scanned.source.overlays.is_empty();
     let text = "sysfs links no function to an IOMMU group: the kernel has formed none";
     (sysfs && none).then(|| Finding::new(Code::NoKernelGroups, Vec::new(), String::from(text)))
 }

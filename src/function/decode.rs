@@ -63,6 +63,21 @@ impl Extras {
             && self.anomalies.iter().all(Option::is_none)
     }
 
+    /// Other values of the ACS structure, and what contradicts the specification in them.
+    pub(super) fn replace_acs(&mut self, vector: Option<[Option<u32>; 8]>, anomaly: Option<Anomaly>) {
+        self.egress_vector = vector;
+        let of_acs = |slot: &Option<Anomaly>| {
+            matches!(
+                slot,
+                Some(Anomaly::AcsControlAllOnes { .. } | Anomaly::AcsControlWithoutCapability { .. })
+            )
+        };
+        self.anomalies.iter_mut().filter(|slot| of_acs(slot)).for_each(|slot| *slot = None);
+        if let Some(anomaly) = anomaly {
+            self.note(anomaly);
+        }
+    }
+
     fn note(&mut self, anomaly: Anomaly) {
         if let Some(free) = self.anomalies.iter_mut().find(|slot| slot.is_none()) {
             *free = Some(anomaly);
@@ -106,6 +121,8 @@ pub fn decode<S: Source>(address: Sbdf, config: &ConfigSpace<S>) -> Decoded {
         pcie: Presence::NotCaptured,
         acs: Presence::NotCaptured,
         acs_dword_8: None,
+        acs_as_if: false,
+        acs_guessed: crate::cap::acs::AcsControl::empty(),
         registers_missing: false,
         ari: Presence::NotCaptured,
         ats: Presence::NotCaptured,

@@ -9,11 +9,11 @@ mod inventory;
 
 pub use decode::{Decoded, Extras, decode};
 pub use detail::{Detail, Listed, ListedId};
-pub use inventory::{Attributes, HostBridge, Inventory, Record, Repeat, Sink};
+pub use inventory::{AcsRegisters, Attributes, HostBridge, Inventory, Record, Repeat, Sink};
 
 use crate::addr::{BusRange, Sbdf};
 use crate::anomaly::Presence;
-use crate::cap::acs::Acs;
+use crate::cap::acs::{Acs, AcsControl};
 use crate::cap::ari::Ari;
 use crate::cap::ats::Ats;
 use crate::cap::pcie::DevicePortType;
@@ -89,6 +89,10 @@ pub struct Function {
     /// The double word at +08h of the ACS structure: egress control vector, or the control register
     /// of devices that use 32-bit registers. `None` without ACS, or if not captured.
     pub acs_dword_8: Option<u32>,
+    /// Whether an overlay stands in place of what was read of ACS: nothing of it is a captured byte.
+    pub acs_as_if: bool,
+    /// ACS Control bits of an overlay that are not known; they read 0 here.
+    pub acs_guessed: AcsControl,
     /// ARI.
     pub ari: Presence<Ari>,
     /// ATS.
@@ -130,6 +134,12 @@ impl Function {
     #[must_use]
     pub const fn is_bridge(&self) -> bool {
         self.answers && matches!(self.header_type.layout(), HeaderLayout::Type1 | HeaderLayout::Type2)
+    }
+
+    /// What evidence calls its ACS Control register: an overlay's value is never taken for a captured one.
+    #[must_use]
+    pub const fn acs_control_name(&self) -> &'static str {
+        if self.acs_as_if { "ACS Control (as if)" } else { "ACS Control" }
     }
 
     /// Device/Port Type as the register has it, of a PCIe function.

@@ -230,7 +230,11 @@ impl Fabric<'_> {
     /// A function's ACS in numbers.
     fn signature(&self, index: u32) -> (u8, u16, u16, u32) {
         match self.acs(index as usize) {
-            Acs::Present(services) => (0, services.offered().bits(), services.enabled().bits(), NONE),
+            Acs::Present(services) => {
+                // What is not known makes each its own.
+                let which = if services.guessed().is_empty() { NONE } else { index };
+                (0, services.offered().bits(), services.enabled().bits(), which)
+            }
             Acs::Absent => (1, 0, 0, NONE),
             Acs::Unknown(reason) => (2, reason as u16, 0, NONE),
         }

@@ -24,6 +24,8 @@ pub mod linux;
 #[cfg(feature = "alloc")]
 pub mod matrix;
 #[cfg(feature = "alloc")]
+pub mod overlay;
+#[cfg(feature = "alloc")]
 pub mod p2pdma;
 pub mod port;
 mod reason;

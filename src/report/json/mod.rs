@@ -140,6 +140,10 @@ pub struct SourceDocument {
     pub cmdline: Option<String>,
     /// What could not be read, one line each.
     pub problems: Vec<String>,
+    /// What-if overlays, one line each: the answer is about the machine as if these held, not about what
+    /// was captured.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub overlays: Option<Vec<String>>,
 }
 
 impl SourceDocument {
@@ -155,6 +159,8 @@ impl SourceDocument {
             kernel: source.kernel.as_deref().map(|kernel| clean(kernel).into_owned()),
             cmdline: source.cmdline.as_deref().map(|cmdline| clean(cmdline).into_owned()),
             problems: source.problems.iter().map(|problem| clean(&problem.text).into_owned()).collect(),
+            overlays: (!source.overlays.is_empty())
+                .then(|| source.overlays.iter().map(|line| clean(line).into_owned()).collect()),
         }
     }
 }

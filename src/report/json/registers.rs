@@ -191,7 +191,7 @@ pub struct AcsDocument {
     /// What counts, after the device database. Absent where nothing is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub effective: Option<EffectiveDocument>,
-    /// Where the registers were read from: `bytes`.
+    /// Where the registers were read from: `bytes`; `overlay` where a what-if stands in their place.
     pub from: &'static str,
 }
 
@@ -232,7 +232,7 @@ impl AcsDocument {
                 vector.iter().take(dwords).map(|dword| dword.map(|dword| format!("{dword:#010x}"))).collect()
             }),
             effective: EffectiveDocument::new(linux, index, function),
-            from: "bytes",
+            from: if function.acs_as_if { "overlay" } else { "bytes" },
         }
     }
 }

@@ -87,6 +87,10 @@ impl View<'_> {
         for problem in &self.source.problems {
             self.paragraph(out, 8, &clean(&problem.text))?;
         }
+        for (n, line) in self.source.overlays.iter().enumerate() {
+            let head = if n == 0 { "As if   " } else { "        " };
+            writeln!(out, "{YELLOW}{head}{YELLOW:#}{}", clean(line))?;
+        }
         Ok(())
     }
 

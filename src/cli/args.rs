@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use super::diff::Diff;
 use super::overlay::Overlays;
 use crate::dump::Format;
 use crate::finding::Severity;
@@ -79,6 +80,13 @@ Examples:
   acsscan explain 03:00.0 --dump host.txt           who is with it, because of which bit
   acsscan explain 03:00.0 04:00.0 --dump host.txt   these two")]
     Explain(Explain),
+    /// What changed between two dumps, or what a what-if option would change, and what caused it
+    #[command(after_help = "\
+Examples:
+  acsscan diff before.txt after.txt                          exit code 1 if they differ
+  acsscan diff host.txt --set 00:1c.0=+ReqRedir              what would that change?
+  acsscan diff host.txt --kernel-params 'pci=config_acs=…'   and that?")]
+    Diff(Diff),
     /// The JSON Schema of what --format json writes
     Schema,
 }

@@ -52,14 +52,28 @@ fn options(common: &Common) -> Result<Options, Stop> {
 /// Reads what the options name, and applies the overlays. `detail` keeps the capability lists of each
 /// function.
 pub(super) fn read(common: &Common, detail: bool) -> Result<Scanned, Stop> {
+    overlay::apply(common, read_source(common, common.dump.clone().flatten(), detail)?)
+}
+
+/// Reads a source (this host if it is none) without overlays.
+pub(super) fn as_it_is(common: &Common, source: Option<PathBuf>) -> Result<Scanned, Stop> {
+    read_source(common, source, false)
+}
+
+/// Reads a source (this host if it is none) with overlays.
+pub(super) fn as_if(common: &Common, source: Option<PathBuf>) -> Result<Scanned, Stop> {
+    overlay::apply(common, read_source(common, source, false)?)
+}
+
+fn read_source(common: &Common, source: Option<PathBuf>, detail: bool) -> Result<Scanned, Stop> {
     let options = options(common)?;
     let meant_for_a_dump =
         common.at.is_some() || common.segment != 0 || common.start_bus != 0 || options.mmap;
-    if meant_for_a_dump && common.dump.as_ref().is_none_or(Option::is_none) {
+    if meant_for_a_dump && source.is_none() {
         let text = "--at, --segment, --start-bus and --mmap say how to read a dump: name it with --dump";
         return Err(Stop::Usage(String::from(text)));
     }
-    let input = match common.dump.clone().flatten() {
+    let input = match source {
         None => Input::Live { sysfs_root: common.sysfs_root.clone() },
         Some(path) => named(path),
     };
@@ -82,7 +96,7 @@ pub(super) fn read(common: &Common, detail: bool) -> Result<Scanned, Stop> {
         overlays: Vec::new(),
     };
     let database = db::builtin().map_err(|error| Stop::Input(error.to_string()))?;
-    overlay::apply(common, Scanned { source, topology: Topology::new(inventory), database })
+    Ok(Scanned { source, topology: Topology::new(inventory), database })
 }
 
 fn address(text: &str) -> Result<Sbdf, Stop> {

@@ -4,6 +4,7 @@
 
 mod address;
 mod args;
+mod diff;
 mod groups;
 mod input;
 mod output;
@@ -98,6 +99,7 @@ fn run(cli: &Cli) -> Result<Exit, Stop> {
         Some(Verb::Groups(groups)) => groups::run(&cli.common, groups),
         Some(Verb::P2p(p2p)) => reach::p2p(&cli.common, p2p),
         Some(Verb::Explain(explain)) => reach::explain(&cli.common, explain),
+        Some(Verb::Diff(diff)) => diff::run(&cli.common, diff),
         Some(Verb::Schema) => output::schema(),
     }
 }

@@ -154,6 +154,27 @@ impl Fabric<'_> {
     /// More than [`MAX_CLASSES`] classes.
     pub fn matrix(&self, labels: &[Label], assumptions: &Assumptions) -> Result<Matrix, TooManyClasses> {
         let assumptions = Assumptions { hostile: true, ..*assumptions };
+        let classes = self.classes(labels);
+        if classes.len() > MAX_CLASSES {
+            return Err(TooManyClasses { classes: classes.len() });
+        }
+        let mut cells = Vec::new();
+        for (from, a) in classes.iter().enumerate() {
+            for (to, b) in classes.iter().enumerate() {
+                for relation in [Relation::SameDevice, Relation::SameBus, Relation::Apart] {
+                    if let Some(pair) = self.pair(a, b, relation) {
+                        let (disposition, tlp, reason) = self.worst(pair, &assumptions);
+                        cells.push(Cell { from, to, relation, pair, tlp, disposition, reason });
+                    }
+                }
+            }
+        }
+        Ok(Matrix { classes, cells })
+    }
+
+    /// Functions with these labels (all if empty) that routing cannot tell apart, by the lowest address.
+    #[must_use]
+    pub fn classes(&self, labels: &[Label]) -> Vec<Class> {
         // Ports with a further bridge below: what stands beside such a bridge is on the way of others.
         let nodes = self.nodes().iter();
         let leading: BTreeSet<u32> =
@@ -172,22 +193,8 @@ impl Fabric<'_> {
         }
         let mut classes: Vec<Class> =
             by_key.into_iter().map(|(key, members)| Class { label: key.0, members }).collect();
-        if classes.len() > MAX_CLASSES {
-            return Err(TooManyClasses { classes: classes.len() });
-        }
         classes.sort_by_key(|class| class.members.first().copied());
-        let mut cells = Vec::new();
-        for (from, a) in classes.iter().enumerate() {
-            for (to, b) in classes.iter().enumerate() {
-                for relation in [Relation::SameDevice, Relation::SameBus, Relation::Apart] {
-                    if let Some(pair) = self.pair(a, b, relation) {
-                        let (disposition, tlp, reason) = self.worst(pair, &assumptions);
-                        cells.push(Cell { from, to, relation, pair, tlp, disposition, reason });
-                    }
-                }
-            }
-        }
-        Ok(Matrix { classes, cells })
+        classes
     }
 
     fn key(
@@ -240,20 +247,51 @@ impl Fabric<'_> {
         }
     }
 
-    /// The first pair of two classes that stands so.
-    fn pair(&self, a: &Class, b: &Class, relation: Relation) -> Option<(FunctionIndex, FunctionIndex)> {
-        let node = |index: FunctionIndex| self.node(index as u32);
-        let stands = |from: FunctionIndex, to: FunctionIndex| {
-            let (s, t) = (node(from), node(to));
-            let found = if s.device == t.device {
-                Relation::SameDevice
-            } else if s.bus == t.bus {
-                Relation::SameBus
-            } else {
-                Relation::Apart
-            };
-            from != to && found == relation
+    /// How two functions stand to each other.
+    pub(super) fn relation(&self, a: FunctionIndex, b: FunctionIndex) -> Relation {
+        let (s, t) = (self.node(a as u32), self.node(b as u32));
+        if s.device == t.device {
+            Relation::SameDevice
+        } else if s.bus == t.bus {
+            Relation::SameBus
+        } else {
+            Relation::Apart
+        }
+    }
+
+    /// How many pairs of different functions of two classes stand to each other in each way: in one
+    /// device, on one bus, apart.
+    pub(super) fn pairs(&self, a: &Class, b: &Class) -> [u64; 3] {
+        let count = |class: &Class, place: &dyn Fn(u32) -> u32| {
+            let mut counts: BTreeMap<u32, u64> = BTreeMap::new();
+            for member in &class.members {
+                let slot = counts.entry(place(*member as u32)).or_default();
+                *slot = slot.saturating_add(1);
+            }
+            counts
         };
+        let together = |place: &dyn Fn(u32) -> u32| -> u64 {
+            let (a, b) = (count(a, place), count(b, place));
+            a.iter().map(|(at, n)| n.saturating_mul(b.get(at).copied().unwrap_or(0))).sum()
+        };
+        let same = if a.members == b.members { a.members.len() as u64 } else { 0 };
+        let device = together(&|index| self.node(index).device);
+        // Functions of one device are on one bus, virtual ones as if they were.
+        let bus = together(&|index| self.node(index).bus);
+        let all = (a.members.len() as u64).saturating_mul(b.members.len() as u64);
+        [device.saturating_sub(same), bus.saturating_sub(device), all.saturating_sub(bus)]
+    }
+
+    /// The first pair of two classes that stands so.
+    pub(super) fn pair(
+        &self,
+        a: &Class,
+        b: &Class,
+        relation: Relation,
+    ) -> Option<(FunctionIndex, FunctionIndex)> {
+        let node = |index: FunctionIndex| self.node(index as u32);
+        let stands =
+            |from: FunctionIndex, to: FunctionIndex| from != to && self.relation(from, to) == relation;
         // Members come by address: those of one device, and of one bus, are neighbours.
         let first = a.members.first().copied()?;
         if relation == Relation::Apart {

@@ -14,6 +14,8 @@ pub mod disagree;
 #[cfg(feature = "alloc")]
 pub mod domains;
 #[cfg(feature = "alloc")]
+pub mod effect;
+#[cfg(feature = "alloc")]
 pub mod evidence;
 #[cfg(feature = "alloc")]
 pub mod fabric;

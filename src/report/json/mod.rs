@@ -3,12 +3,18 @@
 //! Within a major schema number JSON changes only by adding. Addresses and registers are strings,
 //! single bits booleans, verdicts words; lists are sorted by address.
 
+mod diff;
+mod effect;
 mod explain;
 mod function;
 mod group;
 mod registers;
 mod route;
 
+pub use diff::{
+    CauseDocument, DiffDocument, FindingChangeDocument, FromToDocument, RegisterDocument, RegroupedDocument,
+};
+pub use effect::{EffectDocument, TurnDocument, effects};
 pub use explain::{ExplainDocument, StepDocument};
 pub use function::FunctionDocument;
 pub use group::{
@@ -65,6 +71,8 @@ pub enum Body {
     Matrix(MatrixDocument),
     /// `acsscan explain`: why a function's domain is as it is.
     Explain(ExplainDocument),
+    /// `acsscan diff`: what changed.
+    Diff(DiffDocument),
 }
 
 /// The scan.

@@ -1,5 +1,6 @@
 //! Text for people. Colour only ever repeats what a word says.
 
+mod diff;
 mod domains;
 mod explain;
 mod groups;
@@ -9,6 +10,7 @@ mod scan;
 mod show;
 mod tree;
 
+pub use diff::diff;
 pub use domains::Reach;
 pub use explain::explain;
 pub use groups::{domain_groups, domains_against, groups, libvirt_groups, partitions_against};
@@ -87,6 +89,15 @@ impl View<'_> {
         for problem in &self.source.problems {
             self.paragraph(out, 8, &clean(&problem.text))?;
         }
+        self.as_if(out)
+    }
+
+    /// The what-if overlays that stand between the input and the answer.
+    ///
+    /// # Errors
+    ///
+    /// Those of the writer.
+    pub fn as_if(&self, out: &mut impl Write) -> io::Result<()> {
         for (n, line) in self.source.overlays.iter().enumerate() {
             let head = if n == 0 { "As if   " } else { "        " };
             writeln!(out, "{YELLOW}{head}{YELLOW:#}{}", clean(line))?;

@@ -114,7 +114,7 @@ fn what_came_went_moved_and_was_replaced_is_told_apart() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn bus_numbers_are_no_difference(

@@ -6,6 +6,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::diff::Diff;
 use super::overlay::Overlays;
+use super::plan::PlanVerb;
 use crate::dump::Format;
 use crate::finding::Severity;
 use crate::route::matrix::Label;
@@ -80,6 +81,18 @@ Examples:
   acsscan explain 03:00.0 --dump host.txt           who is with it, because of which bit
   acsscan explain 03:00.0 04:00.0 --dump host.txt   these two")]
     Explain(Explain),
+    /// The smallest change of registers that keeps functions apart, or connects them; printed, never made
+    #[command(after_help = "\
+Examples:
+  acsscan plan isolate 03:00.0 --dump host.txt                     its setpci lines, parameters, side effects
+  acsscan plan connect 03:00.0 04:00.0 --dump host.txt             for GPUDirect or RDMA between the two
+  acsscan plan connect --all-pairs --class gpu,nic --dump host.txt between all of these
+
+Exit code 1 where no change of registers does it.")]
+    Plan {
+        #[command(subcommand)]
+        goal: PlanVerb,
+    },
     /// What changed between two dumps, or what a what-if option would change, and what caused it
     #[command(after_help = "\
 Examples:
@@ -278,7 +291,7 @@ impl From<FailOn> for Severity {
     }
 }
 
-fn label(text: &str) -> Result<Label, String> {
+pub(super) fn label(text: &str) -> Result<Label, String> {
     Label::from_word(text).ok_or_else(|| {
         let words: Vec<&str> = Label::ALL.iter().map(|label| label.word()).collect();
         format!("expected one of {}", words.join(", "))

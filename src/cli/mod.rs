@@ -9,6 +9,7 @@ mod groups;
 mod input;
 mod output;
 mod overlay;
+mod plan;
 mod reach;
 mod scan;
 mod selector;
@@ -100,6 +101,7 @@ fn run(cli: &Cli) -> Result<Exit, Stop> {
         Some(Verb::P2p(p2p)) => reach::p2p(&cli.common, p2p),
         Some(Verb::Explain(explain)) => reach::explain(&cli.common, explain),
         Some(Verb::Diff(diff)) => diff::run(&cli.common, diff),
+        Some(Verb::Plan { goal }) => plan::run(&cli.common, goal),
         Some(Verb::Schema) => output::schema(),
     }
 }

@@ -29,6 +29,8 @@ pub mod matrix;
 pub mod overlay;
 #[cfg(feature = "alloc")]
 pub mod p2pdma;
+#[cfg(feature = "alloc")]
+pub mod plan;
 pub mod port;
 mod reason;
 #[cfg(feature = "alloc")]

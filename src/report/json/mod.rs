@@ -8,6 +8,7 @@ mod effect;
 mod explain;
 mod function;
 mod group;
+mod plan;
 mod registers;
 mod route;
 
@@ -21,10 +22,11 @@ pub use group::{
     Certainty, DifferenceDocument, GroupDocument, KernelGroupDocument, WhyDocument, differences, groups,
     kernel_groups, ungrouped,
 };
+pub use plan::{ConnectionDocument, ObstacleDocument, ParametersDocument, PlanDocument, WriteDocument};
 pub use registers::{AcsDocument, EffectiveDocument};
 pub use route::{
-    DisagreementDocument, DomainDocument, ImpersonationDocument, MatrixDocument, MergeDocument, P2pDocument,
-    P2pdmaDocument, RouteDocument, domains,
+    DisagreementDocument, DomainDocument, GateDocument, ImpersonationDocument, MatrixDocument, MergeDocument,
+    P2pDocument, P2pdmaDocument, RouteDocument, domains,
 };
 
 use std::io;
@@ -73,6 +75,8 @@ pub enum Body {
     Explain(ExplainDocument),
     /// `acsscan diff`: what changed.
     Diff(DiffDocument),
+    /// `acsscan plan`: the smallest change that reaches a goal.
+    Plan(Box<PlanDocument>),
 }
 
 /// The scan.

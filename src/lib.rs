@@ -84,6 +84,7 @@
 //! | none | `no_std`, no allocation: layers 0 to 2 |
 //! | `alloc` | functions, the database's types, topology, the models, findings |
 //! | `std` | readers, reports, the built-in database and files of its form |
+//! | `archive` (default) | reading archives and compressed dumps |
 //! | `mmap` (default) | reading an ECAM image through a memory mapping, on request |
 //! | `serde` | JSON output and its schema |
 //! | `cli` (default) | the command `acsscan` |
@@ -171,6 +172,8 @@ extern crate alloc;
 pub mod addr;
 pub mod anomaly;
 pub mod cap;
+#[cfg(feature = "capi")]
+pub mod capi;
 #[cfg(feature = "cli")]
 pub mod cli;
 pub mod config;

@@ -217,7 +217,7 @@ fn what_an_overlay_set_is_never_shown_as_captured() {
     let edits = overlay::parse_edits("+ReqRedir").expect("valid");
     let note = overlay::set(&mut topology, &database, port, &edits).expect("offered");
     assert_eq!(note, "0000:02:01.0: ACS Control 0x0000 becomes 0x0004 (+ReqRedir)");
-    assert!(topology.functions()[port].acs_as_if);
+    assert!(topology.functions()[port].acs_as_if());
     let fabric = Fabric::new(&topology, &database);
     let (from, to) = (topology.functions().len() - 2, topology.functions().len() - 1);
     let route = fabric.trace(from, to, TlpClass::MemoryUntranslated, &Assumptions::default());

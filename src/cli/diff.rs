@@ -12,6 +12,7 @@ use crate::diff::{State, diff};
 use crate::report::json::{Body, DiffDocument};
 use crate::report::text;
 use crate::route::fabric::Fabric;
+use crate::route::linux::Linux;
 
 /// Options of `diff`.
 #[derive(Debug, Args)]
@@ -48,10 +49,11 @@ pub(super) fn run(common: &Common, options: &Diff) -> Result<Exit, Stop> {
     let old = input::as_it_is(common, old_source)?;
     let new = input::as_if(common, new_source)?;
     let assumed = assumptions(common);
-    let (old_fabric, new_fabric) =
-        (Fabric::new(&old.topology, &old.database), Fabric::new(&new.topology, &new.database));
-    let before = Answers::new(&old, &old_fabric, &assumed);
-    let after = Answers::new(&new, &new_fabric, &assumed);
+    let old_linux = Linux::new(&old.topology, &old.database);
+    let new_linux = Linux::new(&new.topology, &new.database);
+    let (old_fabric, new_fabric) = (Fabric::seen_by(&old_linux), Fabric::seen_by(&new_linux));
+    let before = Answers::new(&old, &old_linux, &old_fabric, &assumed, None);
+    let after = Answers::new(&new, &new_linux, &new_fabric, &assumed, None);
     let found = diff(&state(&before), &state(&after));
     let names = (old.source.path.as_str(), new.source.path.as_str());
     let document = DiffDocument::new((&old.topology, &new.topology), names, &found);
@@ -72,7 +74,7 @@ pub(super) fn run(common: &Common, options: &Diff) -> Result<Exit, Stop> {
     })
 }
 
-fn state<'a>(answers: &'a Answers<'a>) -> State<'a> {
+fn state<'s>(answers: &'s Answers<'_>) -> State<'s> {
     State {
         fabric: answers.fabric,
         domains: &answers.domains,

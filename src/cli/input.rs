@@ -6,7 +6,7 @@ use super::args::Common;
 use super::{Stop, overlay, verbs};
 use crate::addr::Sbdf;
 use crate::db::{self, Database};
-use crate::dump::{self, Input, Options, ProblemKind, SourceInfo};
+use crate::dump::{self, Input, Limits, Options, ProblemKind, SourceInfo};
 use crate::function::Inventory;
 use crate::report::{Problem, Source};
 use crate::topology::Topology;
@@ -37,6 +37,10 @@ pub(super) fn inventory(
 }
 
 fn options(common: &Common) -> Result<Options, Stop> {
+    let mut limits = Limits::default();
+    for (limit, value) in &common.limits {
+        limits.set(*limit, *value);
+    }
     Ok(Options {
         format: common.input_format,
         at: common.at.as_deref().map(address).transpose()?,
@@ -46,6 +50,8 @@ fn options(common: &Common) -> Result<Options, Stop> {
         mmap: common.mmap,
         #[cfg(not(feature = "mmap"))]
         mmap: false,
+        strict: common.strict,
+        limits,
     })
 }
 
@@ -90,8 +96,10 @@ fn read_source(common: &Common, source: Option<PathBuf>, detail: bool) -> Result
     let source = Source {
         kind: info.kind.word().to_owned(),
         path: info.path,
+        part: info.part,
         kernel: info.kernel,
         cmdline: info.cmdline,
+        host: info.host,
         problems,
         overlays: Vec::new(),
     };

@@ -73,9 +73,10 @@ type Pair = (FunctionIndex, FunctionIndex);
 
 pub(super) fn run(common: &Common, verb: &PlanVerb) -> Result<Exit, Stop> {
     let scanned = input::read(common, false)?;
-    let fabric = Fabric::new(&scanned.topology, &scanned.database);
+    let linux = Linux::new(&scanned.topology, &scanned.database);
+    let fabric = Fabric::seen_by(&linux);
     let assumed = assumptions(common);
-    let answers = Answers::new(&scanned, &fabric, &assumed);
+    let answers = Answers::new(&scanned, &linux, &fabric, &assumed, None);
     let (topology, database) = (&scanned.topology, &scanned.database);
     let named = match verb {
         PlanVerb::Isolate(options) => address::resolve(topology, &options.addresses)?,
@@ -115,7 +116,7 @@ pub(super) fn run(common: &Common, verb: &PlanVerb) -> Result<Exit, Stop> {
     let mut document = PlanDocument::new(
         goal,
         addresses,
-        words::assumptions(&assumed),
+        answers.assumptions(&assumed),
         (topology, &changed),
         &outcome,
         difference,

@@ -71,7 +71,7 @@ fn follow_moved(old: &Topology, new: &Topology, matching: &mut Matching) {
     let identity = |topology: &Topology, index: FunctionIndex| -> Option<Identity> {
         let function = topology.function(index)?;
         let ids = topology.ids(index)?;
-        Some((Some(ids), function.subsystem, function.address.bdf.function(), function.is_bridge()))
+        Some((Some(ids), function.subsystem(), function.address.bdf.function(), function.is_bridge()))
     };
     let mut by_identity: BTreeMap<Identity, (Vec<FunctionIndex>, Vec<FunctionIndex>)> = BTreeMap::new();
     for index in &matching.removed {

@@ -44,7 +44,7 @@ pub fn register_changes(old: &Topology, new: &Topology, matching: &Matching) -> 
         note("captured", false, captured(was), captured(is));
         note("Command", false, format!("{:#06x}", was.command), format!("{:#06x}", is.command));
         let ari = |f: &Function| match f.pcie {
-            Presence::Present(pcie) => match pcie.ari_forwarding_enabled {
+            Presence::Present(pcie) => match pcie.ari_forwarding_enabled() {
                 Some(on) => String::from(if on { "ARIFwd+" } else { "ARIFwd-" }),
                 None => String::from("not captured"),
             },
@@ -108,9 +108,9 @@ fn acs(
     let control = |word: AcsControl, f: &Function| {
         let on = control_tokens(word.intersection(changed), '+');
         let off = control_tokens(changed.difference(word), '-');
-        let guessed = match f.acs_guessed.is_empty() {
+        let guessed = match f.acs_guessed().is_empty() {
             true => String::new(),
-            false => format!(", {} not known", control_tokens(f.acs_guessed, '?')),
+            false => format!(", {} not known", control_tokens(f.acs_guessed(), '?')),
         };
         format!("{:#06x} {on} {off}", word.bits()).trim().replace("  ", " ") + &guessed
     };
@@ -129,7 +129,7 @@ fn acs(
         note("Egress Control Vector", true, shown(first), shown(second));
     } else {
         // Where registers have 32 bits, the control register stands here.
-        let dword = |f: &Function| f.acs_dword_8.map_or_else(String::new, |d| format!("{d:#010x}"));
+        let dword = |f: &Function| f.acs_dword_8().map_or_else(String::new, |d| format!("{d:#010x}"));
         note("ACS structure +08h", true, dword(was), dword(is));
     }
 }

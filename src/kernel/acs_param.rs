@@ -373,7 +373,7 @@ impl DeviceMatch {
             Self::Path { start, hops } => on_path(topology, index, *start, hops),
             Self::Ids { vendor, device, subsystem_vendor, subsystem } => {
                 let ids = topology.ids(index);
-                let sub = topology.function(index).and_then(|function| function.subsystem);
+                let sub = topology.function(index).and_then(|function| function.subsystem());
                 let is = |wanted: u16, found: Option<u16>| wanted == 0 || found == Some(wanted);
                 let yes = is(*vendor, ids.map(|ids| ids.0))
                     && is(*device, ids.map(|ids| ids.1))

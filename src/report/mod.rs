@@ -13,6 +13,8 @@ pub mod words;
 
 use std::borrow::Cow;
 
+use crate::kernel::Host;
+
 /// Where the functions came from, as reports say it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Source {
@@ -20,10 +22,14 @@ pub struct Source {
     pub kind: String,
     /// Path, or `-`.
     pub path: String,
+    /// What of a tree or an archive was read, if not all.
+    pub part: Option<String>,
     /// Kernel release of the machine, where known.
     pub kernel: Option<String>,
     /// Kernel command line of the machine, where known.
     pub cmdline: Option<String>,
+    /// What the host says of itself, where that is known.
+    pub host: Option<Host>,
     /// What the reader could not do.
     pub problems: Vec<Problem>,
     /// What-if overlays that stand between the input and the answer, one line each.

@@ -102,32 +102,26 @@ pub fn effects(
     classes.sort_by_key(|class| class.members.first().copied());
     let place = |index: FunctionIndex| places.get(index).copied().flatten();
     let mut found = Vec::new();
-    for from in &classes {
-        for to in &classes {
-            let mut counts = None;
-            for (n, relation) in
-                [Relation::SameDevice, Relation::SameBus, Relation::Apart].into_iter().enumerate()
-            {
-                let Some((s, t)) = after.pair(from, to, relation) else { continue };
-                let (Some(old_s), Some(old_t)) = (place(s), place(t)) else { continue };
-                if before.relation(old_s, old_t) != relation {
-                    continue;
-                }
-                let turns: Vec<Turn> = assumptions
-                    .counted()
-                    .filter_map(|tlp| {
-                        let was = before.disposition(old_s, old_t, tlp, assumptions);
-                        let is = after.disposition(s, t, tlp, assumptions);
-                        (was.0 != is.0).then_some(Turn { tlp, before: was, after: is })
-                    })
-                    .collect();
-                if turns.is_empty() {
-                    continue;
-                }
-                let counts = counts.get_or_insert_with(|| after.pairs(from, to));
-                let pairs = counts.get(n).copied().unwrap_or(1);
-                found.push(Effect { from: from.clone(), to: to.clone(), relation, pairs, turns });
-            }
+    for (from, to, relation, (s, t)) in after.pairs(&classes) {
+        let (Some(from), Some(to)) = (classes.get(from), classes.get(to)) else { continue };
+        let (Some(old_s), Some(old_t)) = (place(s), place(t)) else { continue };
+        if before.relation(old_s, old_t) != relation {
+            continue;
+        }
+        let turn = |tlp| {
+            let was = before.disposition(old_s, old_t, tlp, assumptions);
+            let is = after.disposition(s, t, tlp, assumptions);
+            (was.0 != is.0).then_some(Turn { tlp, before: was, after: is })
+        };
+        let turns: Vec<Turn> = assumptions.counted().filter_map(turn).collect();
+        if !turns.is_empty() {
+            let [in_device, on_bus, apart] = after.counts(from, to);
+            let pairs = match relation {
+                Relation::SameDevice => in_device,
+                Relation::SameBus => on_bus,
+                Relation::Apart => apart,
+            };
+            found.push(Effect { from: from.clone(), to: to.clone(), relation, pairs, turns });
         }
     }
     Ok(found)

@@ -8,6 +8,7 @@ mod effect;
 mod explain;
 mod function;
 mod group;
+mod host;
 mod plan;
 mod registers;
 mod route;
@@ -19,14 +20,16 @@ pub use effect::{EffectDocument, TurnDocument, effects};
 pub use explain::{ExplainDocument, StepDocument};
 pub use function::FunctionDocument;
 pub use group::{
-    Certainty, DifferenceDocument, GroupDocument, KernelGroupDocument, WhyDocument, differences, groups,
-    kernel_groups, ungrouped,
+    Certainty, DifferenceDocument, ExplanationDocument, GroupDocument, KernelGroupDocument, WhyDocument,
+    differences, groups, kernel_groups, ungrouped,
 };
+pub use host::{CmdlineFindingDocument, HostDocument};
 pub use plan::{ConnectionDocument, ObstacleDocument, ParametersDocument, PlanDocument, WriteDocument};
 pub use registers::{AcsDocument, EffectiveDocument};
 pub use route::{
     DisagreementDocument, DomainDocument, GateDocument, ImpersonationDocument, MatrixDocument, MergeDocument,
-    P2pDocument, P2pdmaDocument, RouteDocument, domains,
+    P2pDocument, P2pdmaDocument, RouteDocument, UnsettledDocument, domain, domains, merge_evidence,
+    unsettled,
 };
 
 use std::io;
@@ -82,8 +85,15 @@ pub enum Body {
 /// The scan.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct ScanDocument {
+    /// What the host says of itself, where the input is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub host: Option<HostDocument>,
     /// What was assumed where no dump can tell.
     pub assumptions: Vec<String>,
+    /// Pairs of functions that only those assumptions keep apart.
+    pub unsettled: Vec<UnsettledDocument>,
+    /// What ACS cannot do, and is not counted.
+    pub limits: Vec<String>,
     /// Isolation domains: functions that are not proved to be kept apart.
     pub domains: Vec<DomainDocument>,
     /// Where Linux's groups are not the domains, most dangerous first.
@@ -140,6 +150,9 @@ pub struct SourceDocument {
     pub kind: String,
     /// Path, or `-`.
     pub path: String,
+    /// What of a directory or an archive was read, if not all: the path within.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub part: Option<String>,
     /// How many functions.
     pub functions: usize,
     /// Whether everything that the answers need was captured.
@@ -165,6 +178,7 @@ impl SourceDocument {
         Self {
             kind: source.kind.clone(),
             path: source.path.clone(),
+            part: source.part.clone(),
             functions: topology.functions().len(),
             complete: !source.has_losses()
                 && topology.functions().iter().all(|function| function.is_complete()),

@@ -15,7 +15,7 @@ pub(super) fn by_registers(function: &Function) -> Acs {
         Presence::Absent => Acs::Absent,
         Presence::Present(acs) if acs.control.reads_all_ones() => Acs::Unknown(Reason::ControlAllOnes),
         Presence::Present(acs) => {
-            Acs::Present(Services::new(acs.capability, acs.control).guessing(function.acs_guessed))
+            Acs::Present(Services::new(acs.capability, acs.control).guessing(function.acs_guessed()))
         }
         Presence::NotCaptured if function.pcie.is_not_captured() => Acs::Unknown(Reason::TypeNotCaptured),
         Presence::NotCaptured => Acs::Unknown(Reason::AcsNotCaptured),
@@ -75,11 +75,11 @@ fn claimed(registers: Acs, services: AcsControl) -> Acs {
 
 /// Both registers 32 bits wide, the capability at +4 and the control at +8.
 fn wide_registers(function: &Function) -> Acs {
-    match (function.acs, function.acs_dword_8) {
+    match (function.acs, function.acs_dword_8()) {
         (Presence::Present(_), Some(u32::MAX)) => Acs::Unknown(Reason::ControlAllOnes),
         (Presence::Present(acs), Some(dword)) => {
             let control = AcsControl::from_bits_retain(dword as u16);
-            Acs::Present(Services::new(acs.capability, control).guessing(function.acs_guessed))
+            Acs::Present(Services::new(acs.capability, control).guessing(function.acs_guessed()))
         }
         (Presence::Absent, _) => Acs::Absent,
         _ => Acs::Unknown(Reason::AcsNotCaptured),

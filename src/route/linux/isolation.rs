@@ -193,14 +193,14 @@ fn by_registers(
     }
     let missing = missing(capability, acs.control);
     guess = guess.or(depends_on_firmware(function, missing));
-    let (offset, control) = (acs.offset, acs.control);
+    let (offset, control) = (acs.offset.get(), acs.control);
     let basis = Basis::Registers { offset, capability: acs.capability, ignoring, control, missing };
     Isolation { isolates: missing.is_empty(), basis, guess }
 }
 
 /// Whether all that is missing is guessed.
 fn depends_on_firmware(function: &Function, missing: AcsControl) -> Option<Guess> {
-    let guessed = !missing.is_empty() && function.acs_guessed.contains(missing);
+    let guessed = !missing.is_empty() && function.acs_guessed().contains(missing);
     guessed.then_some(Guess::FirmwareNotKnown)
 }
 
@@ -266,14 +266,13 @@ fn by_wide_registers(function: &Function, entry: usize, capability: u16, control
     let unknown =
         Isolation { isolates: true, basis: Basis::Database(entry), guess: Some(Guess::AcsNotCaptured) };
     let (Presence::Present(acs), Some(dword), 4, 8) =
-        (function.acs, function.acs_dword_8, capability, control)
+        (function.acs, function.acs_dword_8(), capability, control)
     else {
         return unknown;
     };
     let control = AcsControl::from_bits_retain(dword as u16);
     let missing = missing(acs.capability, control);
-    let basis =
-        Basis::WideRegisters { entry, control_offset: acs.offset.saturating_add(8), control, missing };
+    let basis = Basis::WideRegisters { entry, control_offset: acs.offset.of_register(8), control, missing };
     let guess = (dword == u32::MAX).then_some(Guess::ControlAllOnes);
     let guess = guess.or(depends_on_firmware(function, missing));
     Isolation { isolates: missing.is_empty(), basis, guess }

@@ -9,7 +9,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::{control_of, described, names, set_control, wide_registers};
-use crate::cap::acs::{Acs, AcsControl};
+use crate::cap::acs::{AcsCapability, AcsControl};
 use crate::db::Database;
 use crate::function::{AcsRegisters, Inventory};
 use crate::kernel::Version;
@@ -93,7 +93,7 @@ pub fn boot(topology: &mut Topology, database: &Database, boot: &Boot<'_>) -> Ve
             ignored = ignored.saturating_add(1);
         }
         let firmware = firmware(boot, topology, index, &before);
-        let Some(after) = started(boot, acs, before, firmware, wide, says) else { continue };
+        let Some(after) = started(boot, acs.capability, before, firmware, wide, says) else { continue };
         if after == before {
             continue;
         }
@@ -160,7 +160,8 @@ fn firmware(
     now: &AcsRegisters,
 ) -> (AcsControl, AcsControl) {
     let offered = topology.function(index).and_then(|f| f.acs.present()).map(|acs| acs.capability.controls());
-    let offered = offered.unwrap_or_default();
+    // Kernels never touch the enhanced controls: they read as firmware left them.
+    let offered = offered.unwrap_or_default().intersection(AcsControl::from_bits_retain(0x7f));
     let unknown = match boot.firmware {
         Firmware::Seen => AcsControl::empty(),
         Firmware::Enabled => now.control.intersection(ENABLED).intersection(offered),
@@ -181,13 +182,13 @@ fn firmware(
 /// The registers as the kernel leaves them; `None` where they read all ones.
 fn started(
     boot: &Boot<'_>,
-    acs: Acs,
+    capability: AcsCapability,
     before: AcsRegisters,
     (left, unknown): (AcsControl, AcsControl),
     wide: bool,
     says: Ordered,
 ) -> Option<AcsRegisters> {
-    let offered = acs.capability.controls();
+    let offered = capability.controls();
     let known = boot.version >= CONFIG_ACS;
     let redir = says.disable_acs_redir && boot.version >= DISABLE_ACS_REDIR;
     let config = says.config_acs.filter(|_| known);
@@ -233,16 +234,11 @@ fn started(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cap::acs::AcsCapability;
 
     const BITS: fn(u16) -> AcsControl = AcsControl::from_bits_retain;
 
     fn run(boot: &Boot<'_>, capability: u16, now: u16, left: (u16, u16), says: Ordered) -> (u16, u16) {
-        let acs = Acs {
-            offset: 0x100,
-            capability: AcsCapability::from_bits_retain(capability),
-            control: BITS(now),
-        };
+        let capability = AcsCapability::from_bits_retain(capability);
         let before = AcsRegisters {
             control: BITS(now),
             guessed: AcsControl::empty(),
@@ -250,7 +246,8 @@ mod tests {
             vector: None,
             as_if: false,
         };
-        let after = started(boot, acs, before, (BITS(left.0), BITS(left.1)), false, says).expect("an answer");
+        let after =
+            started(boot, capability, before, (BITS(left.0), BITS(left.1)), false, says).expect("an answer");
         (after.control.bits(), after.guessed.bits())
     }
 

@@ -20,28 +20,22 @@ pub(super) struct Scanned {
 }
 
 /// What a path on the command line names.
-pub(super) fn named(path: PathBuf) -> Input {
+fn named(path: PathBuf) -> Input {
     if path.as_os_str() == "-" { Input::Stdin } else { Input::Path(path) }
 }
 
-/// Reads an input as the options say.
-pub(super) fn inventory(
-    common: &Common,
-    input: &Input,
-    detail: bool,
-) -> Result<(SourceInfo, Inventory), Stop> {
-    let mut inventory = if detail { Inventory::with_detail() } else { Inventory::new() };
-    let info = dump::read(input, &options(common)?, &mut inventory)
-        .map_err(|error| Stop::Input(format!("{error}{}", hint(input).unwrap_or_default())))?;
-    Ok((info, inventory.finish()))
+/// What the options name, and how to read it.
+pub(super) fn options(common: &Common) -> Result<(Input, Options), Stop> {
+    reading(common, common.dump.clone().flatten())
 }
 
-fn options(common: &Common) -> Result<Options, Stop> {
+/// A source (this host if it is none), and how to read it.
+fn reading(common: &Common, source: Option<PathBuf>) -> Result<(Input, Options), Stop> {
     let mut limits = Limits::default();
     for (limit, value) in &common.limits {
         limits.set(*limit, *value);
     }
-    Ok(Options {
+    let options = Options {
         format: common.input_format,
         at: common.at.as_deref().map(address).transpose()?,
         segment: common.segment,
@@ -52,7 +46,33 @@ fn options(common: &Common) -> Result<Options, Stop> {
         mmap: false,
         strict: common.strict,
         limits,
-    })
+        whole: false,
+    };
+    let meant_for_a_dump =
+        common.at.is_some() || common.segment != 0 || common.start_bus != 0 || options.mmap;
+    if meant_for_a_dump && source.is_none() {
+        let text = "--at, --segment, --start-bus and --mmap say how to read a dump: name it with --dump";
+        return Err(Stop::Usage(String::from(text)));
+    }
+    let input = match source {
+        None => Input::Live { sysfs_root: common.sysfs_root.clone() },
+        Some(path) => named(path),
+    };
+    Ok((input, options))
+}
+
+/// Reads the functions of an input.
+fn inventory(input: &Input, options: &Options, detail: bool) -> Result<(SourceInfo, Inventory), Stop> {
+    let mut inventory = if detail { Inventory::with_detail() } else { Inventory::new() };
+    let info = dump::read(input, options, &mut inventory)
+        .map_err(|error| Stop::Input(format!("{error}{}", hint(input).unwrap_or_default())))?;
+    Ok((info, inventory.finish()))
+}
+
+/// Reads the functions of a file or directory.
+pub(super) fn functions(common: &Common, path: PathBuf) -> Result<Inventory, Stop> {
+    let (input, options) = reading(common, Some(path))?;
+    inventory(&input, &options, false).map(|(_, inventory)| inventory)
 }
 
 /// Reads what the options name, and applies the overlays. `detail` keeps the capability lists of each
@@ -72,18 +92,8 @@ pub(super) fn as_if(common: &Common, source: Option<PathBuf>) -> Result<Scanned,
 }
 
 fn read_source(common: &Common, source: Option<PathBuf>, detail: bool) -> Result<Scanned, Stop> {
-    let options = options(common)?;
-    let meant_for_a_dump =
-        common.at.is_some() || common.segment != 0 || common.start_bus != 0 || options.mmap;
-    if meant_for_a_dump && source.is_none() {
-        let text = "--at, --segment, --start-bus and --mmap say how to read a dump: name it with --dump";
-        return Err(Stop::Usage(String::from(text)));
-    }
-    let input = match source {
-        None => Input::Live { sysfs_root: common.sysfs_root.clone() },
-        Some(path) => named(path),
-    };
-    let (info, inventory) = inventory(common, &input, detail)?;
+    let (input, options) = reading(common, source)?;
+    let (info, inventory) = inventory(&input, &options, detail)?;
     let problem = |problem: &dump::Problem| Problem {
         text: problem.to_string(),
         // Holes in a record are counted with the function.

@@ -182,5 +182,5 @@ fn boot(
 
 /// The registers as firmware left them.
 fn firmware(common: &Common, path: &std::path::Path) -> Result<Inventory, Stop> {
-    input::inventory(common, &input::named(path.to_owned()), false).map(|(_, inventory)| inventory)
+    input::functions(common, path.to_owned())
 }

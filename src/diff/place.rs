@@ -107,9 +107,19 @@ fn roots(old: &Topology, of: &Topology) -> BTreeMap<(u32, u8), u32> {
         roots.map(|bus| (bus.segment.0, bus.number)).collect()
     };
     let (olds, own) = (list(old), list(of));
+    let of_segment = |roots: &BTreeSet<(u32, u8)>, segment: u32| -> Vec<u8> {
+        roots.iter().filter(|(own, _)| *own == segment).map(|(_, number)| *number).collect()
+    };
     let mut free: Vec<(u32, u8)> = olds.difference(&own).copied().collect();
     let mut names = BTreeMap::new();
     for root in &own {
+        // As many as before: in their order, whatever their numbers.
+        let (before, after) = (of_segment(&olds, root.0), of_segment(&own, root.0));
+        let turn = after.iter().position(|number| *number == root.1);
+        if let Some(number) = turn.filter(|_| before.len() == after.len()).and_then(|n| before.get(n)) {
+            names.insert(*root, u32::from(*number));
+            continue;
+        }
         let name = match olds.contains(root) {
             true => u32::from(root.1),
             false => match free.iter().position(|(segment, _)| *segment == root.0) {

@@ -203,7 +203,8 @@ impl<'a, 'b, K: Sink> Reader<'a, 'b, K> {
         let path = directory.join("config");
         let full = self.files.full(&path);
         let opened = self.open(&path, address);
-        match opened.and_then(|file| file.map(Config::open).transpose()) {
+        let whole = self.delivery.whole;
+        match opened.and_then(|file| file.map(|file| Config::open(file, whole)).transpose()) {
             Ok(Some(config)) => {
                 if config.extent == 0 {
                     let text = format!("{}: gives no bytes: the function may be gone", shown(&full));
@@ -230,9 +231,10 @@ impl<'a, 'b, K: Sink> Reader<'a, 'b, K> {
     /// The function's bytes: from its own directory, else from the copy of `/proc/bus/pci` beside.
     fn open(&self, config: &Path, address: Sbdf) -> io::Result<Option<Opened<'a>>> {
         let opened = self.files.open(config);
+        // Not read if there is no other place to look at: each byte may have to be read once only.
         let has_bytes =
-            matches!(&opened, Ok(Some(opened)) if opened.read_at(&mut [0], 0).is_ok_and(|n| n > 0));
-        let Some(procfs) = self.procfs.as_ref().filter(|_| !has_bytes) else { return opened };
+            || matches!(&opened, Ok(Some(opened)) if opened.read_at(&mut [0], 0).is_ok_and(|n| n > 0));
+        let Some(procfs) = self.procfs.as_ref().filter(|_| !has_bytes()) else { return opened };
         match self.files.open(&procfs_file(procfs, address)) {
             Ok(Some(other)) => Ok(Some(other)),
             _ => opened,
@@ -300,10 +302,11 @@ fn attributes(files: &Files, directory: &Path) -> Attributes {
     Attributes { driver, kernel_group: group, physical_function, ..Attributes::default() }
 }
 
-/// An open `config` file; the header is kept, the rest is read when it is asked for.
+/// An open `config` file; the start is kept, the rest is read when it is asked for.
 struct Config<'a> {
     file: Opened<'a>,
-    header: [u8; HEADER as usize],
+    /// The first bytes, which were read when it was opened.
+    start: Vec<u8>,
     extent: u16,
     /// Whether the file gave less than its size.
     limited: bool,
@@ -313,23 +316,24 @@ struct Config<'a> {
 const HEADER: u16 = 64;
 
 impl<'a> Config<'a> {
-    fn open(file: Opened<'a>) -> io::Result<Self> {
+    fn open(file: Opened<'a>, whole: bool) -> io::Result<Self> {
         let size = match file.size()? {
             // Some file systems that pass sysfs on do not know the size.
             0 => SIZE,
             size => u16::try_from(size).unwrap_or(SIZE).min(SIZE),
         };
-        let mut header = [0; HEADER as usize];
-        let length = file.read_at(&mut header, 0)?;
-        let mut extent = u16::try_from(length).unwrap_or(HEADER);
-        if extent == HEADER {
+        let mut start = std::vec![0; usize::from(if whole { size } else { HEADER })];
+        let length = file.read_at(&mut start, 0)?;
+        start.truncate(length);
+        let mut extent = u16::try_from(length).unwrap_or(SIZE);
+        if extent == HEADER && !whole {
             // The largest size whose last byte can be read: that of the file, else what the kernel
             // limits it to.
             let sizes = [size, 256, 128];
             let readable = |size: &u16| *size > HEADER && ends_at(&file, *size);
             extent = sizes.into_iter().filter(|end| *end <= size).find(readable).unwrap_or(HEADER);
         }
-        Ok(Self { file, header, extent, limited: extent < size && extent > 0 })
+        Ok(Self { file, start, extent, limited: extent < size && extent > 0 })
     }
 }
 
@@ -349,8 +353,8 @@ impl Source for &Config<'_> {
         if end > usize::from(self.extent) {
             return None;
         }
-        if end <= self.header.len() {
-            return self.header.get(usize::from(offset)..)?.first_chunk().copied();
+        if end <= self.start.len() {
+            return self.start.get(usize::from(offset)..)?.first_chunk().copied();
         }
         let mut bytes = [0; N];
         let length = self.file.read_at(&mut bytes, u64::from(offset)).ok()?;
@@ -469,11 +473,11 @@ mod tests {
     fn reads_stop_where_the_file_does() {
         let root = tempfile::tempdir().expect("a directory");
         let path = root.path().join("config");
-        for (length, extent) in
-            [(0, 0), (10, 10), (64, 64), (100, 100), (256, 256), (4096, 4096), (5000, 4096)]
-        {
+        let lengths = [(0, 0), (10, 10), (64, 64), (100, 100), (256, 256), (4096, 4096), (5000, 4096)];
+        let cases = lengths.into_iter().flat_map(|case| [(case, false), (case, true)]);
+        for ((length, extent), whole) in cases {
             fs::write(&path, vec![7; length]).expect("written");
-            let config = Config::open(Opened::File(File::open(&path).expect("there"))).expect("read");
+            let config = Config::open(Opened::File(File::open(&path).expect("there")), whole).expect("read");
             let source = &config;
             assert_eq!(source.extent(), extent);
             assert!(!config.limited);

@@ -64,6 +64,7 @@
 //! | 4 | `topology` | alloc | buses, parents, virtual functions, orphans |
 //! | 5 | [`route`] | core, alloc | the models of reachability: `route::{port, trace, domains}` follow the specification, `route::linux` is the kernel's grouping, `route::{libvirt, p2pdma}` those checks |
 //! | 5 | `kernel` | alloc | kernel releases, the command line, what it does to ACS |
+//! | 6 | `diff` | alloc | two states of a machine: what changed, and what caused what |
 //! | 6 | `finding` | alloc | coded, located judgements, lifted from all below |
 //! | 7 | `dump`, `report` | std | readers and writers; neither imports the other |
 //! | 7 | `guest` | cli | the functions that a libvirt domain is given |
@@ -181,6 +182,8 @@ pub mod cli;
 pub mod config;
 #[cfg(feature = "alloc")]
 pub mod db;
+#[cfg(feature = "alloc")]
+pub mod diff;
 #[cfg(feature = "std")]
 pub mod dump;
 #[cfg(feature = "alloc")]

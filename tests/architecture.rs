@@ -15,7 +15,7 @@ use std::path::Path;
 use proc_macro2::{Delimiter, Spacing, Span, TokenStream, TokenTree};
 
 /// Layer of each module at the crate's root. A new one has to be put here.
-const LAYERS: [(&str, u8); 17] = [
+const LAYERS: [(&str, u8); 18] = [
     ("addr", 0),
     ("anomaly", 0),
     ("config", 1),
@@ -25,6 +25,7 @@ const LAYERS: [(&str, u8); 17] = [
     ("topology", 4),
     ("route", 5),
     ("kernel", 5),
+    ("diff", 6),
     ("finding", 6),
     ("dump", 7),
     ("report", 7),

@@ -80,6 +80,28 @@ fn the_json_of_every_case_keeps_to_the_schema() {
             documents += 1;
         }
     }
+    let (off, on) = ("corpus/kernel-iommu-off/configs", "corpus/kernel-iommu-on/configs");
+    let as_if = ["diff", off, "--kernel-params", "pci=config_acs=1@00:02.0", "--enable-acs=7.2"];
+    for (arguments, code) in [
+        (&["diff", off, on][..], 1),
+        (&["diff", on, on], 0),
+        (&as_if, 1),
+        (&["plan", "isolate", "06:00.0", "--dump", off], 0),
+        (&["plan", "isolate", "06:00.0", "--model", "linux", "--dump", off], 0),
+        (&["plan", "isolate", "04:00.0", "--dump", off], 1),
+        (&["plan", "connect", "03:00.0", "04:00.0", "--dump", on], 0),
+        (&["plan", "connect", "05:00.0", "06:00.0", "--dump", on], 1),
+        (&["show", "--set", "00:02.0=+ReqRedir", "--dump", off], 0),
+    ] {
+        let output = acsscan(&[arguments, &["--format", "json"]].concat());
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}");
+        let document = serde_json::from_slice(&output.stdout).expect("JSON");
+        let errors: Vec<String> = validator.iter_errors(&document).map(|e| e.to_string()).collect();
+        assert!(errors.is_empty(), "{arguments:?}: {errors:?}");
+        let text = acsscan(arguments);
+        assert_eq!(text.status.code(), Some(code), "{arguments:?}");
+        assert!(!text.stdout.is_empty());
+    }
     assert!(documents > 100, "{documents} documents");
     assert!(!validator.is_valid(&serde_json::json!({"schema": "acsscan/1", "kind": "scan"})));
 }

@@ -4,6 +4,9 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use super::diff::Diff;
+use super::overlay::Overlays;
+use super::plan::PlanVerb;
 use crate::dump::{Format, Limit, Limits};
 use crate::finding::Severity;
 use crate::route::matrix::Label;
@@ -83,6 +86,25 @@ Examples:
   acsscan explain 03:00.0 --dump host.txt           who is with it, because of which bit
   acsscan explain 03:00.0 04:00.0 --dump host.txt   these two")]
     Explain(Explain),
+    /// The smallest change of registers that keeps functions apart, or connects them; printed, never made
+    #[command(after_help = "\
+Examples:
+  acsscan plan isolate 03:00.0 --dump host.txt                     its setpci lines, parameters, side effects
+  acsscan plan connect 03:00.0 04:00.0 --dump host.txt             for GPUDirect or RDMA between the two
+  acsscan plan connect --all-pairs --class gpu,nic --dump host.txt between all of these
+
+Exit code 1 where no change of registers does it.")]
+    Plan {
+        #[command(subcommand)]
+        goal: PlanVerb,
+    },
+    /// What changed between two dumps, or what a what-if option would change, and what caused it
+    #[command(after_help = "\
+Examples:
+  acsscan diff before.txt after.txt                          exit code 1 if they differ
+  acsscan diff host.txt --set 00:1c.0=+ReqRedir              what would that change?
+  acsscan diff host.txt --kernel-params 'pci=config_acs=…'   and that?")]
+    Diff(Diff),
     /// Write what was read into one file, to look at it elsewhere
     #[command(after_help = "\
 The file is a tar archive (zstd) with a small sysfs tree, and manifest.json: kernel, command line,
@@ -141,6 +163,8 @@ pub(super) struct Common {
     /// Where the running host's sysfs is
     #[arg(long, value_name = "DIR", global = true, default_value = "/sys")]
     pub(super) sysfs_root: PathBuf,
+    #[command(flatten)]
+    pub(super) overlays: Overlays,
     /// How to write the answer
     #[arg(long, value_name = "FORMAT", global = true, default_value = "text")]
     pub(super) format: OutputFormat,
@@ -389,7 +413,7 @@ impl From<FailOn> for Severity {
     }
 }
 
-fn label(text: &str) -> Result<Label, String> {
+pub(super) fn label(text: &str) -> Result<Label, String> {
     Label::from_word(text).ok_or_else(|| {
         let words: Vec<&str> = Label::ALL.iter().map(|label| label.word()).collect();
         format!("expected one of {}", words.join(", "))

@@ -1,12 +1,12 @@
 //! From the options to a topology.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::args::Common;
-use super::{Stop, verbs};
+use super::{Stop, overlay, verbs};
 use crate::addr::Sbdf;
 use crate::db::{self, Database};
-use crate::dump::{self, Input, Limits, Options, ProblemKind};
+use crate::dump::{self, Input, Limits, Options, ProblemKind, SourceInfo};
 use crate::function::Inventory;
 use crate::report::{Problem, Source};
 use crate::topology::Topology;
@@ -19,8 +19,18 @@ pub(super) struct Scanned {
     pub(super) database: Database,
 }
 
+/// What a path on the command line names.
+fn named(path: PathBuf) -> Input {
+    if path.as_os_str() == "-" { Input::Stdin } else { Input::Path(path) }
+}
+
 /// What the options name, and how to read it.
 pub(super) fn options(common: &Common) -> Result<(Input, Options), Stop> {
+    reading(common, common.dump.clone().flatten())
+}
+
+/// A source (this host if it is none), and how to read it.
+fn reading(common: &Common, source: Option<PathBuf>) -> Result<(Input, Options), Stop> {
     let mut limits = Limits::default();
     for (limit, value) in &common.limits {
         limits.set(*limit, *value);
@@ -40,24 +50,50 @@ pub(super) fn options(common: &Common) -> Result<(Input, Options), Stop> {
     };
     let meant_for_a_dump =
         common.at.is_some() || common.segment != 0 || common.start_bus != 0 || options.mmap;
-    if meant_for_a_dump && common.dump.as_ref().is_none_or(Option::is_none) {
+    if meant_for_a_dump && source.is_none() {
         let text = "--at, --segment, --start-bus and --mmap say how to read a dump: name it with --dump";
         return Err(Stop::Usage(String::from(text)));
     }
-    let input = match common.dump.clone().flatten() {
+    let input = match source {
         None => Input::Live { sysfs_root: common.sysfs_root.clone() },
-        Some(path) if path.as_os_str() == "-" => Input::Stdin,
-        Some(path) => Input::Path(path),
+        Some(path) => named(path),
     };
     Ok((input, options))
 }
 
-/// Reads what the options name. `detail` keeps the capability lists of each function.
-pub(super) fn read(common: &Common, detail: bool) -> Result<Scanned, Stop> {
-    let (input, options) = options(common)?;
+/// Reads the functions of an input.
+fn inventory(input: &Input, options: &Options, detail: bool) -> Result<(SourceInfo, Inventory), Stop> {
     let mut inventory = if detail { Inventory::with_detail() } else { Inventory::new() };
-    let info = dump::read(&input, &options, &mut inventory)
-        .map_err(|error| Stop::Input(format!("{error}{}", hint(&input).unwrap_or_default())))?;
+    let info = dump::read(input, options, &mut inventory)
+        .map_err(|error| Stop::Input(format!("{error}{}", hint(input).unwrap_or_default())))?;
+    Ok((info, inventory.finish()))
+}
+
+/// Reads the functions of a file or directory.
+pub(super) fn functions(common: &Common, path: PathBuf) -> Result<Inventory, Stop> {
+    let (input, options) = reading(common, Some(path))?;
+    inventory(&input, &options, false).map(|(_, inventory)| inventory)
+}
+
+/// Reads what the options name, and applies the overlays. `detail` keeps the capability lists of each
+/// function.
+pub(super) fn read(common: &Common, detail: bool) -> Result<Scanned, Stop> {
+    overlay::apply(common, read_source(common, common.dump.clone().flatten(), detail)?)
+}
+
+/// Reads a source (this host if it is none) without overlays.
+pub(super) fn as_it_is(common: &Common, source: Option<PathBuf>) -> Result<Scanned, Stop> {
+    read_source(common, source, false)
+}
+
+/// Reads a source (this host if it is none) with overlays.
+pub(super) fn as_if(common: &Common, source: Option<PathBuf>) -> Result<Scanned, Stop> {
+    overlay::apply(common, read_source(common, source, false)?)
+}
+
+fn read_source(common: &Common, source: Option<PathBuf>, detail: bool) -> Result<Scanned, Stop> {
+    let (input, options) = reading(common, source)?;
+    let (info, inventory) = inventory(&input, &options, detail)?;
     let problem = |problem: &dump::Problem| Problem {
         text: problem.to_string(),
         // Holes in a record are counted with the function.
@@ -75,9 +111,10 @@ pub(super) fn read(common: &Common, detail: bool) -> Result<Scanned, Stop> {
         cmdline: info.cmdline,
         host: info.host,
         problems,
+        overlays: Vec::new(),
     };
     let database = db::builtin().map_err(|error| Stop::Input(error.to_string()))?;
-    Ok(Scanned { source, topology: Topology::new(inventory.finish()), database })
+    Ok(Scanned { source, topology: Topology::new(inventory), database })
 }
 
 fn address(text: &str) -> Result<Sbdf, Stop> {

@@ -6,10 +6,13 @@ mod address;
 mod args;
 mod capture;
 mod check;
+mod diff;
 mod groups;
 mod hook;
 mod input;
 mod output;
+mod overlay;
+mod plan;
 mod reach;
 mod scan;
 mod selector;
@@ -108,6 +111,8 @@ fn run(cli: &Cli) -> Result<Exit, Stop> {
         Some(Verb::Groups(groups)) => groups::run(&cli.common, groups),
         Some(Verb::P2p(p2p)) => reach::p2p(&cli.common, p2p),
         Some(Verb::Explain(explain)) => reach::explain(&cli.common, explain),
+        Some(Verb::Diff(diff)) => diff::run(&cli.common, diff),
+        Some(Verb::Plan { goal }) => plan::run(&cli.common, goal),
         Some(Verb::Capture(capture)) => capture::run(&cli.common, capture),
         Some(Verb::Hook { hook: Hook::Libvirt(hook) }) => hook::run(&cli.common, hook),
         Some(Verb::Schema) => output::schema(&cli.common),

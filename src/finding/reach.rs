@@ -211,7 +211,7 @@ fn port(fabric: &Fabric<'_>, index: FunctionIndex, function: &Function, below: B
 fn control(function: &Function, acs: &Acs, off: AcsControl) -> Evidence {
     Evidence::Register {
         function: function.address,
-        register: "ACS Control",
+        register: function.acs_control_name(),
         offset: acs.control_offset(),
         bits: match off.is_empty() {
             true => format!(

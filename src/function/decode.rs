@@ -67,6 +67,21 @@ impl Extras {
             && self.anomalies.iter().all(Option::is_none)
     }
 
+    /// Other values of the ACS structure, and what contradicts the specification in them.
+    pub(super) fn replace_acs(&mut self, vector: Option<[Option<u32>; 8]>, anomaly: Option<Anomaly>) {
+        self.egress_vector = vector;
+        let of_acs = |slot: &Option<Anomaly>| {
+            matches!(
+                slot,
+                Some(Anomaly::AcsControlAllOnes { .. } | Anomaly::AcsControlWithoutCapability { .. })
+            )
+        };
+        self.anomalies.iter_mut().filter(|slot| of_acs(slot)).for_each(|slot| *slot = None);
+        if let Some(anomaly) = anomaly {
+            self.note(anomaly);
+        }
+    }
+
     fn note(&mut self, anomaly: Anomaly) {
         if let Some(free) = self.anomalies.iter_mut().find(|slot| slot.is_none()) {
             *free = Some(anomaly);
@@ -110,7 +125,7 @@ pub fn decode<S: Source>(address: Sbdf, config: &ConfigSpace<S>) -> Decoded {
         pcie: Presence::NotCaptured,
         acs: Presence::NotCaptured,
         acs_dword_8: 0,
-        registers_missing: false,
+        acs_guessed: 0,
         ari: Presence::NotCaptured,
         ats: Presence::NotCaptured,
         standard_list: ListState::NotCaptured,
@@ -218,7 +233,7 @@ fn walk_standard<S: Source>(
         None if function.standard_list == ListState::Complete => Presence::Absent,
         None => Presence::NotCaptured,
     };
-    function.registers_missing = match function.pcie {
+    let registers_missing = match function.pcie {
         Presence::Present(pcie) => {
             let forwards = pcie.port_type().is_downstream_facing();
             forwards && pcie.ari_forwarding_supported().and(pcie.ari_forwarding_enabled()).is_none()
@@ -226,6 +241,7 @@ fn walk_standard<S: Source>(
         Presence::Absent => false,
         Presence::NotCaptured => pcie.is_some(),
     };
+    function.known.set(Known::REGISTERS_MISSING, registers_missing);
 }
 
 /// Finds ACS, ARI, ATS and SR-IOV. A conventional function has none of them, and no extended list.
@@ -272,10 +288,13 @@ fn walk_extended<S: Source>(config: &ConfigSpace<S>, function: &mut Function, ex
     function.ari = missing(ari).and_then(|at| Presence::from(Ari::read(config, at)));
     function.ats = missing(ats).and_then(|at| Presence::from(Ats::read(config, at)));
     extras.sriov = missing(sriov).and_then(|at| Presence::from(SrIov::read(config, at)));
-    function.registers_missing |= (acs.is_some() && function.acs.is_not_captured())
+    let registers_missing = (acs.is_some() && function.acs.is_not_captured())
         || (ari.is_some() && function.ari.is_not_captured())
         || (ats.is_some() && function.ats.is_not_captured())
         || (sriov.is_some() && extras.sriov.is_not_captured());
+    if registers_missing {
+        function.known.insert(Known::REGISTERS_MISSING);
+    }
     if let Presence::Present(structure) = function.acs {
         if let Some(anomaly) = structure.anomaly() {
             extras.note(anomaly);

@@ -7,6 +7,7 @@ use core::cmp::Ordering;
 
 use super::{Detail, Extras, Function, decode};
 use crate::addr::{Sbdf, Segment};
+use crate::cap::acs::AcsControl;
 use crate::config::{ConfigSpace, Source};
 
 /// What a dump may say about a function beside its configuration space.
@@ -100,6 +101,21 @@ pub struct Repeat {
     pub records: usize,
     /// Whether two of those with the most bytes decode differently.
     pub differ: bool,
+}
+
+/// The ACS registers that an overlay can change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AcsRegisters {
+    /// ACS Control.
+    pub control: AcsControl,
+    /// Bits of it that are not known, and read 0.
+    pub guessed: AcsControl,
+    /// The double word at +08h.
+    pub dword_8: Option<u32>,
+    /// The egress control vector.
+    pub vector: Option<[Option<u32>; 8]>,
+    /// Whether they are an overlay's.
+    pub as_if: bool,
 }
 
 /// The functions of one dump: sorted by address, each once, whatever the order and the repetitions of
@@ -255,6 +271,66 @@ impl Inventory {
     #[must_use]
     pub fn detail(&self, index: usize) -> Option<&Detail> {
         self.details.get(&index)
+    }
+
+    /// The ACS registers of function `index`, as an overlay may change them; `None` without ACS, or if it
+    /// was not captured.
+    #[must_use]
+    pub fn acs_registers(&self, index: usize) -> Option<AcsRegisters> {
+        let function = self.functions.get(index)?;
+        Some(AcsRegisters {
+            control: function.acs.present()?.control,
+            guessed: function.acs_guessed(),
+            dword_8: function.acs_dword_8(),
+            vector: self.extras(index).and_then(|extras| extras.egress_vector),
+            as_if: function.acs_as_if(),
+        })
+    }
+
+    /// Puts other values in place of those of function `index`. Without ACS nothing happens.
+    pub fn set_acs_registers(&mut self, index: usize, registers: AcsRegisters) {
+        let Some(function) = self.functions.get_mut(index) else { return };
+        let Some(acs) = function.put_acs(&registers) else { return };
+        if let Some(extras) = self.extras.get_mut(&index) {
+            extras.replace_acs(registers.vector, acs.anomaly());
+        }
+    }
+
+    /// Forgets what the running kernel made of the machine: what an overlay shows is another one.
+    pub fn forget_kernel_groups(&mut self) {
+        self.attributes.values_mut().for_each(|known| known.kernel_group = None);
+    }
+
+    /// The same functions elsewhere: each goes to the address that `map` gives, or away.
+    #[must_use]
+    pub fn readdressed(self, map: impl Fn(Sbdf) -> Option<Sbdf>) -> Self {
+        let Self {
+            functions,
+            mut extras,
+            mut attributes,
+            mut details,
+            host_bridges,
+            repeats,
+            keep_detail,
+            ..
+        } = self;
+        let mut other = Self { host_bridges, repeats, keep_detail, ..Self::default() };
+        for (old, mut function) in functions.into_iter().enumerate() {
+            let (extras, detail) = (extras.remove(&old), details.remove(&old));
+            let mut attributes = attributes.remove(&old).unwrap_or_default();
+            let Some(address) = map(function.address) else { continue };
+            function.address = address;
+            attributes.physical_function = attributes.physical_function.and_then(&map);
+            let (index, replaces) = match other.place(address) {
+                Some(taken) => (taken, other.repeat(taken, function, extras)),
+                None => (other.add(function, extras), true),
+            };
+            other.say(index, attributes, replaces);
+            if let Some(detail) = detail.filter(|_| replaces) {
+                other.details.insert(index, detail);
+            }
+        }
+        other.finish()
     }
 
     /// Every function that has extras, with its index, in order of address.

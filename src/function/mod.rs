@@ -12,14 +12,14 @@ mod pcie;
 pub use ahead::{AHEAD, touch};
 pub use decode::{Decoded, Extras, decode};
 pub use detail::{Detail, Listed, ListedId};
-pub use inventory::{Attributes, HostBridge, Inventory, Record, Repeat, Sink};
+pub use inventory::{AcsRegisters, Attributes, HostBridge, Inventory, Record, Repeat, Sink};
 pub use pcie::PcieSummary;
 
 use bitflags::bitflags;
 
 use crate::addr::{BusRange, Sbdf};
 use crate::anomaly::Presence;
-use crate::cap::acs::Acs;
+use crate::cap::acs::{Acs, AcsControl};
 use crate::cap::ari::Ari;
 use crate::cap::ats::Ats;
 use crate::cap::pcie::DevicePortType;
@@ -71,12 +71,12 @@ pub struct Function {
     pub acs: Presence<Acs>,
     /// The double word at +08h of the ACS structure, if `known` has it.
     acs_dword_8: u32,
+    /// Bits 6:0 of an overlay's ACS Control that are not known; they read 0.
+    acs_guessed: u8,
     /// ARI.
     pub ari: Presence<Ari>,
     /// ATS.
     pub ats: Presence<Ats>,
-    /// Whether a structure was found of which registers were not captured.
-    pub registers_missing: bool,
     /// How the standard capability list ended.
     pub standard_list: ListState,
     /// How the extended list ended; `Complete` for a conventional function, which has none.
@@ -95,6 +95,10 @@ bitflags! {
         const SUBSYSTEM = 1 << 0;
         const HEADER = 1 << 1;
         const ACS_DWORD_8 = 1 << 2;
+        /// An overlay stands in place of what was read of ACS.
+        const ACS_AS_IF = 1 << 3;
+        /// A structure was found of which registers were not captured.
+        const REGISTERS_MISSING = 1 << 4;
     }
 }
 
@@ -150,6 +154,35 @@ impl Function {
         self.answers && matches!(self.header_type.layout(), HeaderLayout::Type1 | HeaderLayout::Type2)
     }
 
+    /// Whether an overlay stands in place of what was read of ACS: nothing of it is a captured byte.
+    #[must_use]
+    pub const fn acs_as_if(&self) -> bool {
+        self.known.contains(Known::ACS_AS_IF)
+    }
+
+    /// ACS Control bits of an overlay that are not known, and read 0.
+    #[must_use]
+    pub const fn acs_guessed(&self) -> AcsControl {
+        AcsControl::from_bits_retain(self.acs_guessed as u16)
+    }
+
+    /// Other ACS registers than were read.
+    fn put_acs(&mut self, registers: &AcsRegisters) -> Option<Acs> {
+        let Presence::Present(acs) = &mut self.acs else { return None };
+        acs.control = registers.control;
+        self.acs_guessed = (registers.guessed.bits() & 0x7f) as u8;
+        self.acs_dword_8 = registers.dword_8.unwrap_or_default();
+        self.known.set(Known::ACS_DWORD_8, registers.dword_8.is_some());
+        self.known.set(Known::ACS_AS_IF, registers.as_if);
+        Some(*acs)
+    }
+
+    /// What evidence calls its ACS Control register: an overlay's value is never taken for a captured one.
+    #[must_use]
+    pub const fn acs_control_name(&self) -> &'static str {
+        if self.acs_as_if() { "ACS Control (as if)" } else { "ACS Control" }
+    }
+
     /// Device/Port Type as the register has it, of a PCIe function.
     #[must_use]
     pub fn port_type(&self) -> Option<DevicePortType> {
@@ -172,7 +205,7 @@ impl Function {
             && self.known.contains(Known::HEADER)
             && self.standard_list == ListState::Complete
             && self.extended_list == ListState::Complete
-            && !self.registers_missing
+            && !self.known.contains(Known::REGISTERS_MISSING)
             && !matches!(self.header_type.layout(), HeaderLayout::Reserved(_))
     }
 }

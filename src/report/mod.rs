@@ -32,6 +32,8 @@ pub struct Source {
     pub host: Option<Host>,
     /// What the reader could not do.
     pub problems: Vec<Problem>,
+    /// What-if overlays that stand between the input and the answer, one line each.
+    pub overlays: Vec<String>,
 }
 
 /// Something that the reader could not do.

@@ -62,6 +62,9 @@ pub fn guess(linux: &Linux<'_>, guess: Guess) -> String {
         Guess::BrokenList => {
             String::from("its capability list is broken, and the kernel finds nothing behind the break")
         }
+        Guess::FirmwareNotKnown => String::from(
+            "its ACS Control bits that the kernel leaves to firmware are not in the dump, and taken as 0",
+        ),
         Guess::ControlAllOnes => String::from("its ACS Control register reads ffff"),
         Guess::Condition(entry) => match entries.get(entry) {
             Some(entry) => {
@@ -242,6 +245,7 @@ pub const fn remedy(reason: Reason) -> &'static str {
         | Reason::VectorNotKnown
         | Reason::BridgeNotInDump
         | Reason::PortNotInDump => "a better dump: as root, with all 4096 bytes of every function",
+        Reason::FirmwareNotKnown => "a dump taken before the kernel changed the register, with --firmware",
         Reason::ControlAllOnes => "a better dump: taken while the function is awake",
         Reason::DatabaseCondition => "knowing whether the entry's condition holds on the machine",
         Reason::PortTargetUnspecified => "the vendor's word: the specification leaves it open",

@@ -205,20 +205,10 @@ impl Fabric<'_> {
     /// More than [`MAX_CLASSES`] classes.
     pub fn matrix(&self, labels: &[Label], assumptions: &Assumptions) -> Result<Matrix, TooManyClasses> {
         let assumptions = Assumptions { hostile: true, ..*assumptions };
-        let special = Special::new(self);
-        let mut by_key: BTreeMap<Key, Vec<FunctionIndex>> = BTreeMap::new();
-        for (index, function) in self.topology().functions().iter().enumerate() {
-            let label = Label::of(function.class);
-            if self.node(index as u32).initiates() && (labels.is_empty() || labels.contains(&label)) {
-                by_key.entry(self.key(index, label, &special)).or_default().push(index);
-            }
-        }
-        let mut classes: Vec<Class> =
-            by_key.into_iter().map(|(key, members)| Class { label: key.0, members }).collect();
+        let classes = self.classes(labels);
         if classes.len() > MAX_CLASSES {
             return Err(TooManyClasses { classes: classes.len() });
         }
-        classes.sort_by_key(|class| class.members.first().copied());
         let cells = self.pairs(&classes).into_iter().map(|(from, to, relation, pair)| {
             let (disposition, tlp, reason) = self.worst(pair, &assumptions);
             let impersonation = match self.may_impersonate(pair.0, pair.1, &assumptions) {
@@ -229,6 +219,58 @@ impl Fabric<'_> {
         });
         let cells = cells.collect();
         Ok(Matrix { classes, cells })
+    }
+
+    /// Functions with these labels (all if empty) that routing cannot tell apart, by the lowest address.
+    #[must_use]
+    pub fn classes(&self, labels: &[Label]) -> Vec<Class> {
+        let special = Special::new(self);
+        let mut by_key: BTreeMap<Key, Vec<FunctionIndex>> = BTreeMap::new();
+        for (index, function) in self.topology().functions().iter().enumerate() {
+            let label = Label::of(function.class);
+            if self.node(index as u32).initiates() && (labels.is_empty() || labels.contains(&label)) {
+                by_key.entry(self.key(index, label, &special)).or_default().push(index);
+            }
+        }
+        let mut classes: Vec<Class> =
+            by_key.into_iter().map(|(key, members)| Class { label: key.0, members }).collect();
+        classes.sort_by_key(|class| class.members.first().copied());
+        classes
+    }
+
+    /// How two functions stand to each other.
+    pub(super) fn relation(&self, a: FunctionIndex, b: FunctionIndex) -> Relation {
+        let (s, t) = (self.node(a as u32), self.node(b as u32));
+        if s.device == t.device {
+            Relation::SameDevice
+        } else if s.bus == t.bus {
+            Relation::SameBus
+        } else {
+            Relation::Apart
+        }
+    }
+
+    /// How many pairs of different functions of two classes stand to each other in each way: in one
+    /// device, on one bus, apart.
+    pub(super) fn counts(&self, a: &Class, b: &Class) -> [u64; 3] {
+        let count = |class: &Class, place: &dyn Fn(u32) -> u32| {
+            let mut counts: BTreeMap<u32, u64> = BTreeMap::new();
+            for member in &class.members {
+                let slot = counts.entry(place(*member as u32)).or_default();
+                *slot = slot.saturating_add(1);
+            }
+            counts
+        };
+        let together = |place: &dyn Fn(u32) -> u32| -> u64 {
+            let (a, b) = (count(a, place), count(b, place));
+            a.iter().map(|(at, n)| n.saturating_mul(b.get(at).copied().unwrap_or(0))).sum()
+        };
+        let same = if a.members == b.members { a.members.len() as u64 } else { 0 };
+        let device = together(&|index| self.node(index).device);
+        // Functions of one device are on one bus, virtual ones as if they were.
+        let bus = together(&|index| self.node(index).bus);
+        let all = (a.members.len() as u64).saturating_mul(b.members.len() as u64);
+        [device.saturating_sub(same), bus.saturating_sub(device), all.saturating_sub(bus)]
     }
 
     fn key(&self, index: FunctionIndex, label: Label, special: &Special) -> Key {
@@ -278,14 +320,21 @@ impl Fabric<'_> {
 
     fn signature(&self, index: u32) -> Signature {
         match self.acs(index as usize) {
-            Acs::Present(services) => (0, services.offered().bits(), services.enabled().bits(), NONE),
+            Acs::Present(services) => {
+                // What is not known makes each its own.
+                let which = if services.guessed().is_empty() { NONE } else { index };
+                (0, services.offered().bits(), services.enabled().bits(), which)
+            }
             Acs::Absent => (1, 0, 0, NONE),
             Acs::Unknown(reason) => (2, reason as u16, 0, NONE),
         }
     }
 
     /// For each two classes, and each way in which their functions stand to each other: one such pair.
-    fn pairs(&self, classes: &[Class]) -> Vec<(usize, usize, Relation, (FunctionIndex, FunctionIndex))> {
+    pub(super) fn pairs(
+        &self,
+        classes: &[Class],
+    ) -> Vec<(usize, usize, Relation, (FunctionIndex, FunctionIndex))> {
         let node = |index: FunctionIndex| self.node(index as u32);
         let mut found = Vec::new();
         // On one bus, or in one device: place, class, its first member there and another; on a bus, one

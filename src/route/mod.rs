@@ -14,6 +14,8 @@ pub mod disagree;
 #[cfg(feature = "alloc")]
 pub mod domains;
 #[cfg(feature = "alloc")]
+pub mod effect;
+#[cfg(feature = "alloc")]
 pub mod evidence;
 #[cfg(feature = "alloc")]
 pub mod fabric;
@@ -24,7 +26,11 @@ pub mod linux;
 #[cfg(feature = "alloc")]
 pub mod matrix;
 #[cfg(feature = "alloc")]
+pub mod overlay;
+#[cfg(feature = "alloc")]
 pub mod p2pdma;
+#[cfg(feature = "alloc")]
+pub mod plan;
 pub mod port;
 mod reason;
 #[cfg(feature = "alloc")]

@@ -83,6 +83,7 @@ pub enum Role {
 pub struct Services {
     offered: AcsCapability,
     enabled: AcsControl,
+    guessed: AcsControl,
 }
 
 impl Services {
@@ -90,7 +91,20 @@ impl Services {
     #[must_use]
     pub const fn new(capability: AcsCapability, control: AcsControl) -> Self {
         let enabled = control.intersection(capability.controls());
-        Self { offered: AcsCapability::from_bits_retain(capability.bits() & 0xff), enabled }
+        let offered = AcsCapability::from_bits_retain(capability.bits() & 0xff);
+        Self { offered, enabled, guessed: AcsControl::empty() }
+    }
+
+    /// The same where these controls are not known, although they read as off.
+    #[must_use]
+    pub const fn guessing(self, controls: AcsControl) -> Self {
+        Self { guessed: controls.intersection(self.offered.controls()), ..self }
+    }
+
+    /// Controls that are not known.
+    #[must_use]
+    pub const fn guessed(self) -> AcsControl {
+        self.guessed
     }
 
     /// What the capability register offers.
@@ -219,6 +233,34 @@ impl Decision {
 #[must_use]
 #[inline]
 pub const fn decide(role: Role, acs: Acs, way: Way, tlp: TlpClass) -> Decision {
+    match acs {
+        Acs::Present(services) if !services.guessed.is_empty() => decide_guessing(role, services, way, tlp),
+        _ => decide_known(role, acs, way, tlp),
+    }
+}
+
+/// With controls that are not known: an answer only where it does not depend on them.
+const fn decide_guessing(role: Role, services: Services, way: Way, tlp: TlpClass) -> Decision {
+    let guessed = services.guessed.bits();
+    let lowest = AcsControl::from_bits_retain(guessed & guessed.wrapping_neg());
+    let rest = services.guessed.difference(lowest);
+    let off = Services { enabled: services.enabled.difference(lowest), guessed: rest, ..services };
+    let on = Services { enabled: services.enabled.union(lowest), guessed: rest, ..services };
+    let (off, on) = (decide(role, Acs::Present(off), way, tlp), decide(role, Acs::Present(on), way, tlp));
+    match (off, on) {
+        (Decision::Up, Decision::Up)
+        | (Decision::Down, Decision::Down)
+        | (Decision::Direct(_), Decision::Direct(_))
+        | (Decision::Redirect(_), Decision::Redirect(_))
+        | (Decision::Block(_), Decision::Block(_))
+        | (Decision::Undetermined(_), _) => off,
+        (_, Decision::Undetermined(_)) => on,
+        _ => Decision::Undetermined(Reason::FirmwareNotKnown),
+    }
+}
+
+#[inline]
+const fn decide_known(role: Role, acs: Acs, way: Way, tlp: TlpClass) -> Decision {
     let port = matches!(role, Role::SwitchDownstreamPort | Role::RootPort);
     let enters = match acs {
         Acs::Present(services) if port => entering(services, tlp),

@@ -164,6 +164,8 @@ reasons! {
     AtsNotCaptured = "ats-not-captured", "the initiator's ATS capability is not in the dump";
     /// ACS Control reads FFFFh.
     ControlAllOnes = "control-all-ones", "ACS Control reads ffff: no answer";
+    /// The answer depends on a bit that an overlay leaves to firmware.
+    FirmwareNotKnown = "firmware-not-known", "the kernel leaves the bit that decides to firmware, and the dump does not tell it";
     /// The Device/Port Type was not captured.
     TypeNotCaptured = "type-not-captured", "the type of a function on the way is not in the dump";
     /// A database entry holds under a condition that the dump cannot show.
@@ -211,6 +213,7 @@ impl Reason {
                 | Self::AcsNotCaptured
                 | Self::AtsNotCaptured
                 | Self::ControlAllOnes
+                | Self::FirmwareNotKnown
                 | Self::TypeNotCaptured
                 | Self::VectorNotKnown
                 | Self::TargetNotCaptured

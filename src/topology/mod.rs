@@ -20,7 +20,7 @@ use alloc::vec::Vec;
 use crate::addr::{Sbdf, Segment};
 use crate::anomaly::Presence;
 use crate::cap::sriov::SrIov;
-use crate::function::{Function, Inventory, ListState};
+use crate::function::{AcsRegisters, Function, Inventory, ListState};
 
 /// Index of a function in [`Topology::functions`].
 pub type FunctionIndex = usize;
@@ -104,6 +104,23 @@ impl Topology {
     #[must_use]
     pub const fn inventory(&self) -> &Inventory {
         &self.inventory
+    }
+
+    /// The inventory again, to be changed.
+    #[must_use]
+    pub fn into_inventory(self) -> Inventory {
+        self.inventory
+    }
+
+    /// Puts other ACS registers in place of a function's: how functions hang together does not depend on
+    /// them.
+    pub fn set_acs_registers(&mut self, index: FunctionIndex, registers: AcsRegisters) {
+        self.inventory.set_acs_registers(index, registers);
+    }
+
+    /// Forgets what the running kernel made of the machine.
+    pub fn forget_kernel_groups(&mut self) {
+        self.inventory.forget_kernel_groups();
     }
 
     /// The functions, sorted by address.

@@ -3,15 +3,22 @@
 //! Within a major schema number JSON changes only by adding. Addresses and registers are strings,
 //! single bits booleans, verdicts words; lists are sorted by address.
 
+mod diff;
+mod effect;
 mod explain;
 mod function;
 mod group;
 mod host;
 mod lines;
+mod plan;
 mod registers;
 mod route;
 mod summary;
 
+pub use diff::{
+    CauseDocument, DiffDocument, FindingChangeDocument, FromToDocument, RegisterDocument, RegroupedDocument,
+};
+pub use effect::{EffectDocument, TurnDocument, effects};
 pub use explain::{ExplainDocument, StepDocument};
 pub use function::FunctionDocument;
 pub use group::{
@@ -20,10 +27,12 @@ pub use group::{
 };
 pub use host::{CmdlineFindingDocument, HostDocument};
 pub use lines::{HeadLine, Line, line_schema, write_lines};
+pub use plan::{ConnectionDocument, ObstacleDocument, ParametersDocument, PlanDocument, WriteDocument};
 pub use registers::{AcsDocument, EffectiveDocument};
 pub use route::{
-    DisagreementDocument, DomainDocument, ImpersonationDocument, MatrixDocument, MergeDocument, P2pDocument,
-    P2pdmaDocument, RouteDocument, UnsettledDocument, domain, domains, merge_evidence, unsettled,
+    DisagreementDocument, DomainDocument, GateDocument, ImpersonationDocument, MatrixDocument, MergeDocument,
+    P2pDocument, P2pdmaDocument, RouteDocument, UnsettledDocument, domain, domains, merge_evidence,
+    unsettled,
 };
 pub use summary::{DomainCounts, FindingCount, SummaryDocument};
 
@@ -73,6 +82,10 @@ pub enum Body {
     Matrix(MatrixDocument),
     /// `acsscan explain`: why a function's domain is as it is.
     Explain(ExplainDocument),
+    /// `acsscan diff`: what changed.
+    Diff(DiffDocument),
+    /// `acsscan plan`: the smallest change that reaches a goal.
+    Plan(Box<PlanDocument>),
 }
 
 /// The scan.
@@ -158,6 +171,10 @@ pub struct SourceDocument {
     pub cmdline: Option<String>,
     /// What could not be read, one line each.
     pub problems: Vec<String>,
+    /// What-if overlays, one line each: the answer is about the machine as if these held, not about what
+    /// was captured.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub overlays: Option<Vec<String>>,
 }
 
 impl SourceDocument {
@@ -174,6 +191,8 @@ impl SourceDocument {
             kernel: source.kernel.as_deref().map(|kernel| clean(kernel).into_owned()),
             cmdline: source.cmdline.as_deref().map(|cmdline| clean(cmdline).into_owned()),
             problems: source.problems.iter().map(|problem| clean(&problem.text).into_owned()).collect(),
+            overlays: (!source.overlays.is_empty())
+                .then(|| source.overlays.iter().map(|line| clean(line).into_owned()).collect()),
         }
     }
 }

@@ -191,7 +191,8 @@ pub struct AcsDocument {
     /// What counts, after the device database. Absent where nothing is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub effective: Option<EffectiveDocument>,
-    /// Where the registers were read from: `bytes`, or `text` that lspci decoded.
+    /// Where the registers were read from: `bytes`, or `text` that lspci decoded; `overlay` where a what-if
+    /// stands in their place.
     pub from: &'static str,
 }
 
@@ -234,7 +235,11 @@ impl AcsDocument {
                 vector.iter().take(dwords).map(|dword| dword.map(|dword| format!("{dword:#010x}"))).collect()
             }),
             effective: EffectiveDocument::new(linux, index, function),
-            from: if acs.is_some_and(|acs| acs.offset.get() >= text_from) { "text" } else { "bytes" },
+            from: match acs {
+                _ if function.acs_as_if() => "overlay",
+                Some(acs) if acs.offset.get() >= text_from => "text",
+                _ => "bytes",
+            },
         }
     }
 }

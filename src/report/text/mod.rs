@@ -1,20 +1,24 @@
 //! Text for people. Colour only ever repeats what a word says.
 
+mod diff;
 mod domains;
 mod explain;
 mod groups;
 mod matrix;
 mod p2p;
+mod plan;
 mod scan;
 mod show;
 mod summary;
 mod tree;
 
+pub use diff::diff;
 pub use domains::Reach;
 pub use explain::explain;
 pub use groups::{domain_groups, domains_against, groups, libvirt_groups, partitions_against};
 pub use matrix::matrix;
 pub use p2p::p2p;
+pub use plan::plan;
 pub use scan::scan;
 pub use show::show;
 pub use summary::summary;
@@ -125,6 +129,19 @@ impl View<'_> {
         writeln!(out, "{BOLD}Source{BOLD:#}  {} ({kind}{part}{kernel}): {total}, {complete}", clean(path))?;
         for problem in &self.source.problems {
             self.paragraph(out, 8, &clean(&problem.text))?;
+        }
+        self.as_if(out)
+    }
+
+    /// The what-if overlays that stand between the input and the answer.
+    ///
+    /// # Errors
+    ///
+    /// Those of the writer.
+    pub fn as_if(&self, out: &mut impl Write) -> io::Result<()> {
+        for (n, line) in self.source.overlays.iter().enumerate() {
+            let head = if n == 0 { "As if   " } else { "        " };
+            writeln!(out, "{YELLOW}{head}{YELLOW:#}{}", clean(line))?;
         }
         Ok(())
     }

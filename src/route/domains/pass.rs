@@ -533,7 +533,8 @@ impl Pass<'_, '_> {
 
 /// Whether a function decides pair by pair.
 pub(super) fn has_egress_control(node: &Node) -> bool {
-    services(node).enabled().contains(AcsControl::EGRESS_CONTROL)
+    let services = services(node);
+    services.enabled().union(services.guessed()).contains(AcsControl::EGRESS_CONTROL)
 }
 
 /// Two units at once.

@@ -14,7 +14,9 @@ pub(super) fn by_registers(function: &Function) -> Acs {
     match function.acs {
         Presence::Absent => Acs::Absent,
         Presence::Present(acs) if acs.control.reads_all_ones() => Acs::Unknown(Reason::ControlAllOnes),
-        Presence::Present(acs) => Acs::Present(Services::new(acs.capability, acs.control)),
+        Presence::Present(acs) => {
+            Acs::Present(Services::new(acs.capability, acs.control).guessing(function.acs_guessed()))
+        }
         Presence::NotCaptured if function.pcie.is_not_captured() => Acs::Unknown(Reason::TypeNotCaptured),
         Presence::NotCaptured => Acs::Unknown(Reason::AcsNotCaptured),
     }
@@ -67,7 +69,8 @@ fn claimed(registers: Acs, services: AcsControl) -> Acs {
         .union(AcsCapability::COMPLETION_REDIRECT)
         .union(AcsCapability::UPSTREAM_FORWARDING);
     let claimed = AcsCapability::from_bits_retain(services.bits() & 0x7f);
-    Acs::Present(Services::new(own.offered() | implied | claimed, own.enabled() | services))
+    let guessed = own.guessed().difference(services);
+    Acs::Present(Services::new(own.offered() | implied | claimed, own.enabled() | services).guessing(guessed))
 }
 
 /// Both registers 32 bits wide, the capability at +4 and the control at +8.
@@ -75,7 +78,8 @@ fn wide_registers(function: &Function) -> Acs {
     match (function.acs, function.acs_dword_8()) {
         (Presence::Present(_), Some(u32::MAX)) => Acs::Unknown(Reason::ControlAllOnes),
         (Presence::Present(acs), Some(dword)) => {
-            Acs::Present(Services::new(acs.capability, AcsControl::from_bits_retain(dword as u16)))
+            let control = AcsControl::from_bits_retain(dword as u16);
+            Acs::Present(Services::new(acs.capability, control).guessing(function.acs_guessed()))
         }
         (Presence::Absent, _) => Acs::Absent,
         _ => Acs::Unknown(Reason::AcsNotCaptured),

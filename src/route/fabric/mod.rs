@@ -243,6 +243,7 @@ impl<'a> Fabric<'a> {
     /// Whether Source Validation is known to be on at a port; `None` if that is not known.
     pub(in crate::route) fn validates_source(&self, node: &Node) -> Option<bool> {
         match node.acs {
+            Acs::Present(services) if services.guessed().contains(AcsControl::SOURCE_VALIDATION) => None,
             Acs::Present(services) => Some(services.enabled().contains(AcsControl::SOURCE_VALIDATION)),
             Acs::Absent => Some(false),
             Acs::Unknown(_) => None,

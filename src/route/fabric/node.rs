@@ -227,7 +227,8 @@ pub(super) fn watch(nodes: &[Node], places: &mut [Place]) {
             (Kind::SwitchUpstreamPort, _) => true,
             (Kind::RootPort | Kind::SwitchDownstreamPort, Acs::Present(services)) => {
                 let on = services.enabled();
-                on.contains(AcsControl::UPSTREAM_FORWARDING) && !on.contains(AcsControl::TRANSLATION_BLOCKING)
+                on.contains(AcsControl::UPSTREAM_FORWARDING)
+                    && !on.union(services.guessed()).contains(AcsControl::TRANSLATION_BLOCKING)
             }
             _ => false,
         };

@@ -92,6 +92,9 @@ pub enum Guess {
     AriNotCaptured,
     /// A list is broken; the kernel finds nothing behind the break.
     BrokenList,
+    /// ACS Control bits that an overlay leaves to what firmware set, which the dump does not tell; taken
+    /// as 0.
+    FirmwareNotKnown,
     /// ACS Control reads FFFFh, which the kernel takes as all on.
     ControlAllOnes,
     /// A database entry applies under a condition that the dump cannot check: index into the entries.
@@ -189,9 +192,16 @@ fn by_registers(
         }
     }
     let missing = missing(capability, acs.control);
+    guess = guess.or(depends_on_firmware(function, missing));
     let (offset, control) = (acs.offset.get(), acs.control);
     let basis = Basis::Registers { offset, capability: acs.capability, ignoring, control, missing };
     Isolation { isolates: missing.is_empty(), basis, guess }
+}
+
+/// Whether all that is missing is guessed.
+fn depends_on_firmware(function: &Function, missing: AcsControl) -> Option<Guess> {
+    let guessed = !missing.is_empty() && function.acs_guessed().contains(missing);
+    guessed.then_some(Guess::FirmwareNotKnown)
 }
 
 /// Required controls that are offered and not on.
@@ -264,6 +274,7 @@ fn by_wide_registers(function: &Function, entry: usize, capability: u16, control
     let missing = missing(acs.capability, control);
     let basis = Basis::WideRegisters { entry, control_offset: acs.offset.of_register(8), control, missing };
     let guess = (dword == u32::MAX).then_some(Guess::ControlAllOnes);
+    let guess = guess.or(depends_on_firmware(function, missing));
     Isolation { isolates: missing.is_empty(), basis, guess }
 }
 
@@ -321,8 +332,13 @@ impl Isolation {
             Basis::NoAcs => vec![absent("ACS capability", "absent")],
             Basis::Registers { offset, control, missing, capability, ignoring } => {
                 let sign = if missing.is_empty() { '+' } else { '-' };
-                let mut evidence =
-                    vec![register("ACS Control", offset.saturating_add(6), control, missing, sign)];
+                let mut evidence = vec![register(
+                    function.acs_control_name(),
+                    offset.saturating_add(6),
+                    control,
+                    missing,
+                    sign,
+                )];
                 let lacking = REQUIRED.difference(AcsControl::from_bits_retain(capability.bits()));
                 if missing.is_empty() && !lacking.is_empty() {
                     evidence.push(Evidence::Register {

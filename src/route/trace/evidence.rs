@@ -107,6 +107,7 @@ impl Fabric<'_> {
             Reason::UpstreamForwardingOff | Reason::UpstreamForwardingNotImplemented => {
                 self.controls(index, function, AcsControl::UPSTREAM_FORWARDING)
             }
+            Reason::FirmwareNotKnown => self.controls(index, function, function.acs_guessed()),
             Reason::PortWithoutAcs
             | Reason::MultiFunctionWithoutAcs
             | Reason::AcsNotCaptured
@@ -182,7 +183,7 @@ impl Fabric<'_> {
             let wide = self.layout_is_wide(index);
             let (register, offset, value) = match (wide, function.acs_dword_8()) {
                 (true, Some(dword)) => ("ACS Control (32-bit)", acs.offset.of_register(8), dword),
-                _ => ("ACS Control", acs.control_offset(), u32::from(acs.control.bits())),
+                _ => (function.acs_control_name(), acs.control_offset(), u32::from(acs.control.bits())),
             };
             let set = AcsControl::from_bits_retain(value as u16).intersection(bits);
             let tokens = join(control_tokens(set, '+'), control_tokens(bits.difference(set), '-'));
@@ -261,7 +262,7 @@ impl Fabric<'_> {
         let (dsp, usp) = (acs.control.dsp_memory_target_access(), acs.control.usp_memory_target_access());
         vec![Evidence::Register {
             function: function.address,
-            register: "ACS Control",
+            register: function.acs_control_name(),
             offset: acs.control_offset(),
             bits: format!("DspMemTarget {}, UspMemTarget {}", dsp.word(), usp.word()),
             value: u32::from(acs.control.bits()),
@@ -288,7 +289,7 @@ impl Fabric<'_> {
         match function.acs {
             Presence::Present(acs) if acs.control.reads_all_ones() => evidence.push(Evidence::Register {
                 function: function.address,
-                register: "ACS Control",
+                register: function.acs_control_name(),
                 offset: acs.control_offset(),
                 bits: String::from("all ones"),
                 value: u32::from(acs.control.bits()),

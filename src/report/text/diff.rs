@@ -1,0 +1,152 @@
+//! `acsscan diff`: what changed, for people.
+
+use std::io::{self, Write};
+
+use super::BOLD;
+use crate::finding::count;
+use crate::report::clean;
+use crate::report::json::{
+    CauseDocument, DiffDocument, EffectDocument, FromToDocument, RegisterDocument, RegroupedDocument,
+};
+
+/// Lines of one kind that are shown at most; JSON has all.
+const SHOWN: usize = 40;
+
+/// Everything that changed, and what caused it.
+///
+/// # Errors
+///
+/// Those of the writer.
+pub fn diff(out: &mut impl Write, diff: &DiffDocument) -> io::Result<()> {
+    writeln!(out, "{BOLD}Old{BOLD:#}     {}", clean(&diff.old))?;
+    writeln!(out, "{BOLD}New{BOLD:#}     {}", clean(&diff.new))?;
+    if diff.renumbered > 0 {
+        let which = count(diff.renumbered, "function");
+        writeln!(out, "{which} with another address in the same place, which is no difference")?;
+    }
+    if diff.alike {
+        return writeln!(out, "alike");
+    }
+    let arrow = |changed: &FromToDocument| format!("{} -> {}", changed.from, changed.to);
+    section(out, "Added", diff.added.iter().cloned())?;
+    section(out, "Removed", diff.removed.iter().cloned())?;
+    section(out, "Replaced by another device", diff.replaced.iter().map(arrow))?;
+    section(out, "Moved", diff.moved.iter().map(arrow))?;
+    section(out, "Registers", diff.registers.iter().map(register))?;
+    regrouped(out, "Isolation domains that changed", &diff.domains)?;
+    regrouped(out, "Linux's groups, as predicted, that changed", &diff.groups)?;
+    regrouped(out, "The kernel's groups that changed", &diff.kernel_groups)?;
+    match &diff.pairs {
+        Some(pairs) => effects(out, "Pairs that changed", pairs)?,
+        None => writeln!(out, "\nPairs: there are too many classes of functions to compare them all")?,
+    }
+    let finding = |change: &crate::report::json::FindingChangeDocument| {
+        let what = match &change.message {
+            Some(message) => clean(message).into_owned(),
+            None => short(&change.functions),
+        };
+        format!("{} {}: {what}", change.change, change.code)
+    };
+    section(out, "Findings", diff.finding_changes.iter().map(finding))
+}
+
+fn register(change: &RegisterDocument) -> String {
+    format!("{} {}: {} -> {}", change.function, change.register, change.was, change.is)
+}
+
+fn section(out: &mut impl Write, head: &str, lines: impl ExactSizeIterator<Item = String>) -> io::Result<()> {
+    if lines.len() == 0 {
+        return Ok(());
+    }
+    writeln!(out, "\n{BOLD}{head}{BOLD:#}")?;
+    let more = lines.len().saturating_sub(SHOWN);
+    for line in lines.take(SHOWN) {
+        writeln!(out, "  {line}")?;
+    }
+    if more > 0 {
+        writeln!(out, "  and {more} more; --format json has all")?;
+    }
+    Ok(())
+}
+
+fn regrouped(out: &mut impl Write, head: &str, parts: &[RegroupedDocument]) -> io::Result<()> {
+    if parts.is_empty() {
+        return Ok(());
+    }
+    writeln!(out, "\n{BOLD}{head}{BOLD:#}")?;
+    for part in parts.iter().take(SHOWN) {
+        groups(out, "was", &part.before)?;
+        groups(out, "is ", &part.after)?;
+        cause(out, &part.cause)?;
+    }
+    if parts.len() > SHOWN {
+        writeln!(out, "  and {} more; --format json has all", parts.len().saturating_sub(SHOWN))?;
+    }
+    Ok(())
+}
+
+/// One line a state: each group in braces.
+pub(super) fn groups(out: &mut impl Write, word: &str, groups: &[Vec<String>]) -> io::Result<()> {
+    let shown: Vec<String> = groups.iter().take(SHOWN).map(|group| format!("{{{}}}", short(group))).collect();
+    let more = if groups.len() > SHOWN { " …" } else { "" };
+    writeln!(out, "  {word} {}{more}", shown.join(" "))
+}
+
+/// A list of addresses, cut where it gets long.
+pub(super) fn short(addresses: &[String]) -> String {
+    const LISTED: usize = 12;
+    let text = addresses.iter().take(LISTED).cloned().collect::<Vec<_>>().join(", ");
+    match addresses.len().checked_sub(LISTED) {
+        Some(more) if more > 0 => format!("{text} and {more} more"),
+        _ => text,
+    }
+}
+
+fn cause(out: &mut impl Write, cause: &CauseDocument) -> io::Result<()> {
+    let together = match (cause.each_alone, cause.registers.len()) {
+        (true, _) | (false, 0 | 1) => "because of",
+        (false, _) => "because of all these together",
+    };
+    for change in cause.registers.iter().take(SHOWN) {
+        writeln!(out, "    {together}: {}", register(change))?;
+    }
+    if !cause.added.is_empty() {
+        writeln!(out, "    because these came: {}", short(&cause.added))?;
+    }
+    if !cause.removed.is_empty() {
+        writeln!(out, "    because these went: {}", short(&cause.removed))?;
+    }
+    if cause.registers.is_empty() && cause.added.is_empty() && cause.removed.is_empty() {
+        writeln!(out, "    for no reason in what is compared")?;
+    }
+    Ok(())
+}
+
+/// Pairs that open or close; those of the same initiators that change alike in one line.
+pub(super) fn effects(out: &mut impl Write, head: &str, effects: &[EffectDocument]) -> io::Result<()> {
+    type Line = (&'static str, String, String);
+    let mut lines: Vec<(Line, Vec<String>, u64)> = Vec::new();
+    for effect in effects {
+        let turns: Vec<String> = effect
+            .turns
+            .iter()
+            .map(|turn| format!("{} {} -> {} ({})", turn.tlp, turn.before, turn.after, turn.reason))
+            .collect();
+        let line = (effect.change, short(&effect.from), turns.join("; "));
+        match lines.iter_mut().find(|(known, ..)| *known == line) {
+            Some((_, to, pairs)) => {
+                to.extend(effect.to.iter().cloned());
+                *pairs = pairs.saturating_add(effect.pairs);
+            }
+            None => lines.push((line, effect.to.clone(), effect.pairs)),
+        }
+    }
+    let line = |((change, from, turns), to, pairs): &(Line, Vec<String>, u64)| {
+        format!("{change} {from} -> {} ({}): {turns}", short(to), count_pairs(*pairs))
+    };
+    section(out, head, lines.iter().map(line))
+}
+
+fn count_pairs(pairs: u64) -> String {
+    if pairs == 1 { String::from("1 pair") } else { format!("{pairs} pairs") }
+}

@@ -1,0 +1,380 @@
+//! Plans: they reach their goal, their undo restores every register, and nothing smaller does.
+#![cfg(all(feature = "std", feature = "testkit"))]
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::process::Command;
+
+use acsscan::cap::acs::AcsControl;
+use acsscan::db::Database;
+use acsscan::function::AcsRegisters;
+use acsscan::kernel::acs_param::AcsOptions;
+use acsscan::route::fabric::Fabric;
+use acsscan::route::linux::Linux;
+use acsscan::route::overlay::{self, Boot, Firmware, LATEST};
+use acsscan::route::plan::emit::{self, Parameters};
+use acsscan::route::plan::{Measure, Obstruction, Outcome, Plan, Register, connect, isolate};
+use acsscan::route::port::TlpClass;
+use acsscan::route::{Assumptions, Disposition};
+use acsscan::testkit::fabric::{Choices, Shape, machine};
+use acsscan::testkit::{Config, Machine};
+use acsscan::topology::Topology;
+use proptest::prelude::*;
+
+fn registers(topology: &Topology) -> Vec<Option<AcsRegisters>> {
+    (0..topology.functions().len()).map(|index| topology.inventory().acs_registers(index)).collect()
+}
+
+/// Whether the named functions are kept apart from all others, pair by pair.
+fn is_isolated(topology: &Topology, measure: Measure, named: &BTreeSet<usize>) -> bool {
+    let database = Database::default();
+    let fabric = Fabric::new(topology, &database);
+    if measure == Measure::LinuxGroups {
+        let grouping = Linux::new(topology, &database).group();
+        let groups = grouping.groups.iter().filter(|group| group.functions.iter().any(|f| named.contains(f)));
+        return groups
+            .flat_map(|group| &group.functions)
+            .all(|other| named.contains(other) || !fabric.initiates(*other));
+    }
+    let assumptions = Assumptions::default();
+    let domains = fabric.domains(&assumptions);
+    named.iter().all(|n| {
+        let domain = domains.get(domains.domain_of(*n).expect("a domain")).expect("there");
+        domain.functions().all(|other| named.contains(&other) || !fabric.initiates(other))
+    })
+}
+
+/// Whether two functions reach each other directly.
+fn is_connected(topology: &Topology, a: usize, b: usize) -> bool {
+    let database = Database::default();
+    let fabric = Fabric::new(topology, &database);
+    let direct = |tlp| {
+        [(a, b), (b, a)]
+            .iter()
+            .all(|(s, t)| fabric.disposition(*s, *t, tlp, &Assumptions::default()).0 == Disposition::Direct)
+    };
+    let ats = [a, b].iter().all(|index| topology.functions()[*index].ats.present().is_some());
+    direct(TlpClass::Completion)
+        && (direct(TlpClass::MemoryUntranslated) || (ats && direct(TlpClass::MemoryTranslated)))
+}
+
+/// How many answers are less safe than before, over all pairs.
+fn opened(before: &Topology, after: &Topology) -> u64 {
+    let database = Database::default();
+    let (old, new) = (Fabric::new(before, &database), Fabric::new(after, &database));
+    let count = before.functions().len();
+    let assumptions = Assumptions::default();
+    let mut opened = 0;
+    for s in (0..count).filter(|index| old.initiates(*index)) {
+        for t in (0..count).filter(|index| old.initiates(*index) && *index != s) {
+            for tlp in assumptions.counted() {
+                let was = old.disposition(s, t, tlp, &assumptions).0;
+                opened += u64::from(new.disposition(s, t, tlp, &assumptions).0 < was);
+            }
+        }
+    }
+    opened
+}
+
+/// Control bits that can be written, of all functions.
+fn flips(topology: &Topology, bits: u16) -> Vec<(usize, AcsControl)> {
+    let mut found = Vec::new();
+    for (index, function) in topology.functions().iter().enumerate() {
+        let Some(acs) = function.acs.present().filter(|acs| !acs.control.reads_all_ones()) else { continue };
+        for bit in (0..7).map(|n| AcsControl::from_bits_retain(1 << n)) {
+            if acs.capability.controls().contains(bit) && bits & bit.bits() != 0 {
+                found.push((index, bit));
+            }
+        }
+    }
+    found
+}
+
+fn flipped(topology: &Topology, flips: &[(usize, AcsControl)], which: usize) -> (Topology, usize, u32) {
+    let mut changed = topology.clone();
+    let mut functions = BTreeSet::new();
+    for (n, (index, bit)) in flips.iter().enumerate() {
+        if which & (1 << n) != 0 {
+            let mut registers = changed.inventory().acs_registers(*index).expect("it has ACS");
+            registers.control.toggle(*bit);
+            changed.set_acs_registers(*index, registers);
+            functions.insert(*index);
+        }
+    }
+    (changed, functions.len(), which.count_ones())
+}
+
+/// Applies a plan, checks that its undo restores every register and that kernel parameters, where there
+/// are any, come to the same.
+fn carried_out(before: &Topology, plan: &Plan) -> Topology {
+    let mut after = before.clone();
+    plan.apply(&mut after, false);
+    let mut undone = after.clone();
+    plan.apply(&mut undone, true);
+    assert_eq!(registers(&undone), registers(before), "undo restores every register");
+    if let Parameters::Pci { config_acs, .. } = emit::parameters(before, &after, plan) {
+        let line = format!("ro {} quiet", emit::quoted(&config_acs).plain);
+        let options = AcsOptions::of_command_line(&line);
+        assert!(options.config_acs.as_ref().is_none_or(|option| option.problems.is_empty()), "{line}");
+        let mut booted = before.clone();
+        let firmware = Firmware::Seen;
+        let boot = Boot { version: LATEST, requested: false, no_ats: false, options: &options, firmware };
+        overlay::boot(&mut booted, &Database::default(), &boot);
+        let controls = |topology: &Topology| -> Vec<Option<AcsControl>> {
+            registers(topology).iter().map(|registers| registers.map(|registers| registers.control)).collect()
+        };
+        assert_eq!(controls(&booted), controls(&after), "{line}");
+    }
+    after
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 150, max_shrink_iters: 400, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn isolating_reaches_its_goal_with_nothing_to_spare(
+        numbers in prop::collection::vec(any::<u32>(), 0..60),
+        which in any::<prop::sample::Index>(),
+        two in any::<bool>(),
+        linux in any::<bool>(),
+    ) {
+        let measure = if linux { Measure::LinuxGroups } else { Measure::Domains };
+        // Without egress control in use, bits of ACS Control are all there is to change.
+        let shape = Shape { buses: 7, without: 0x20, ..Shape::default() };
+        let topology = machine(&mut Choices::new(&numbers), shape).topology();
+        let database = Database::default();
+        let fabric = Fabric::new(&topology, &database);
+        let initiators: Vec<usize> = (0..topology.functions().len()).filter(|i| fabric.initiates(*i)).collect();
+        if initiators.is_empty() {
+            return Ok(());
+        }
+        let first = which.index(initiators.len());
+        let mut named = BTreeSet::from([initiators[first]]);
+        if two {
+            named.insert(initiators[(first + 1) % initiators.len()]);
+        }
+        let list: Vec<usize> = named.iter().copied().collect();
+        let outcome = isolate(&topology, &database, &Assumptions::default(), measure, &list);
+        let size = match &outcome {
+            Outcome::Reached(plan) => {
+                prop_assert!(plan.proved_smallest, "{plan:?}");
+                let after = carried_out(&topology, plan);
+                prop_assert!(is_isolated(&after, measure, &named));
+                Some((plan.functions().len(), plan.bits()))
+            }
+            Outcome::Impossible(obstacles) => {
+                prop_assert!(!obstacles.is_empty());
+                None
+            }
+        };
+        let flips = flips(&topology, 0x5d);
+        if flips.len() > 9 {
+            return Ok(());
+        }
+        let mut best = None;
+        for set in 0..1_usize << flips.len() {
+            let (changed, functions, bits) = flipped(&topology, &flips, set);
+            if best.is_none_or(|best| (functions, bits) < best) && is_isolated(&changed, measure, &named) {
+                best = Some((functions, bits));
+            }
+        }
+        prop_assert_eq!(size, best);
+    }
+
+    #[test]
+    fn connecting_reaches_its_goal_and_opens_no_more_than_it_must(
+        numbers in prop::collection::vec(any::<u32>(), 0..60),
+        which in any::<prop::sample::Index>(),
+        other in any::<prop::sample::Index>(),
+    ) {
+        let shape = Shape { buses: 8, ..Shape::default() };
+        let topology = machine(&mut Choices::new(&numbers), shape).topology();
+        let database = Database::default();
+        let fabric = Fabric::new(&topology, &database);
+        let initiators: Vec<usize> = (0..topology.functions().len()).filter(|i| fabric.initiates(*i)).collect();
+        if initiators.len() < 2 {
+            return Ok(());
+        }
+        let (a, b) = (initiators[which.index(initiators.len())], initiators[other.index(initiators.len())]);
+        if a == b {
+            return Ok(());
+        }
+        let outcome = connect(&topology, &database, &Assumptions::default(), &[(a, b)]);
+        let lost = |plan: &Plan| -> u32 {
+            let controls = plan.writes.iter().filter(|write| write.register == Register::Control);
+            controls.map(|write| (write.old & !write.new & 3).count_ones()).sum()
+        };
+        let cost = match &outcome {
+            Outcome::Reached(plan) => {
+                let after = carried_out(&topology, plan);
+                prop_assert!(is_connected(&after, a, b));
+                Some((lost(plan), plan.functions().len(), opened(&topology, &after), plan.bits()))
+            }
+            Outcome::Impossible(obstacles) => {
+                prop_assert!(!obstacles.is_empty());
+                None
+            }
+        };
+        // Vectors stay as they are here, so that a plan may be smaller than what is found, never larger.
+        let flips = flips(&topology, 0x6e);
+        if flips.len() > 8 {
+            return Ok(());
+        }
+        for set in 0..1_usize << flips.len() {
+            let (changed, functions, bits) = flipped(&topology, &flips, set);
+            if !is_connected(&changed, a, b) {
+                continue;
+            }
+            prop_assert!(cost.is_some(), "{set:b} of {flips:?} connects {a} and {b}");
+            let lost = flips.iter().enumerate().filter(|(n, (index, bit))| {
+                let on = topology.functions()[*index].acs.present().is_some_and(|acs| acs.control.contains(*bit));
+                set & (1 << n) != 0 && on && bit.bits() & 3 != 0
+            });
+            let found = (lost.count() as u32, functions, opened(&topology, &changed), bits);
+            prop_assert!(cost.is_some_and(|cost| cost <= found), "{cost:?}, but {set:b} of {flips:?} costs {found:?}");
+        }
+    }
+}
+
+/// A switch with four ports that offer everything, all redirecting.
+fn switch(capability: u16, ats: bool) -> Machine {
+    let mut machine = Machine::new()
+        .with("00:01.0", Config::root_port(1, 6).acs(0x001f, 0x001d, 0))
+        .with("01:00.0", Config::upstream(2, 6));
+    for n in 1..=4_u8 {
+        let port = Config::downstream(n, n + 2, n + 2).acs(capability, 0x001d, 0);
+        machine = machine.with(&format!("02:{n:02x}.0"), port);
+    }
+    for n in 3..=6 {
+        let endpoint = Config::endpoint();
+        let endpoint = if ats { endpoint.ats(true) } else { endpoint };
+        machine = machine.with(&format!("{n:02x}:00.0"), endpoint);
+    }
+    machine
+}
+
+fn plan(machine: &Machine, a: &str, b: &str) -> (Topology, Plan) {
+    let topology = machine.topology();
+    let at = |address: &str| topology.index_of(address.parse().expect("one")).expect("there");
+    let pair = [(at(a), at(b))];
+    match connect(&topology, &Database::default(), &Assumptions::default(), &pair) {
+        Outcome::Reached(plan) => (topology, plan),
+        Outcome::Impossible(obstacles) => panic!("{obstacles:?}"),
+    }
+}
+
+#[test]
+fn an_egress_vector_opens_one_peer_where_the_hardware_has_it() {
+    let (topology, found) = plan(&switch(0x083f, false), "03:00.0", "04:00.0");
+    let lines = emit::setpci(&topology, &found);
+    assert_eq!(
+        lines,
+        [
+            // Ports 3 and 4 are controlled, port 2 is not: then Completion Redirect off, Egress Control on.
+            "setpci -s 0000:02:01.0 ECAP_ACS+8.l=00000018:00000018",
+            "setpci -s 0000:02:01.0 ECAP_ACS+6.w=0020:0028",
+            "setpci -s 0000:02:02.0 ECAP_ACS+8.l=00000018:00000018",
+            "setpci -s 0000:02:02.0 ECAP_ACS+6.w=0020:0028",
+        ]
+    );
+    let undo = emit::undo(&topology, &found);
+    assert_eq!(undo[0], "setpci -s 0000:02:02.0 ECAP_ACS+6.w=0008:0028");
+    let after = carried_out(&topology, &found);
+    assert!(
+        matches!(emit::parameters(&topology, &after, &found), Parameters::None(why) if why.contains("vector"))
+    );
+}
+
+#[test]
+fn direct_translated_goes_before_request_redirect_where_devices_have_ats() {
+    let (topology, found) = plan(&switch(0x005f, true), "03:00.0", "04:00.0");
+    let after = carried_out(&topology, &found);
+    for write in &found.writes {
+        assert_eq!((write.register, write.mask, write.new), (Register::Control, 0x48, 0x40), "DT+ CR-");
+    }
+    let Parameters::Pci { config_acs, disable_acs_redir } = emit::parameters(&topology, &after, &found)
+    else {
+        panic!("bits below 7")
+    };
+    assert_eq!(config_acs, "config_acs=1x10101@0000:00:01.0/00.0/01.0;1x10101@0000:00:01.0/00.0/02.0");
+    assert_eq!(disable_acs_redir, None, "it would turn Request Redirect off, too");
+    let (_, without) = plan(&switch(0x005f, false), "03:00.0", "04:00.0");
+    assert!(without.writes.iter().all(|write| (write.mask, write.new) == (0x0c, 0)), "RR- CR-");
+}
+
+#[test]
+fn parameters_are_quoted_so_that_a_boot_loader_does_not_end_the_line() {
+    let quoted = emit::quoted("config_acs=1@00:01.0;0@00:02.0");
+    assert_eq!(quoted.plain, "pci=\"config_acs=1@00:01.0;0@00:02.0\"");
+    let script = format!("GRUB_CMDLINE_LINUX=\"quiet\"\n{}\nprintf %s \"$GRUB_CMDLINE_LINUX\"", quoted.grub);
+    let Ok(output) = Command::new("sh").arg("-c").arg(script).output() else { return };
+    let line = String::from_utf8(output.stdout).expect("text");
+    assert_eq!(line, format!("quiet {}", quoted.plain));
+    let options = AcsOptions::of_command_line(&line);
+    assert_eq!(options.config_acs.expect("read").entries.len(), 2);
+}
+
+/// `setpci` takes the lines as they are, in its demonstration mode.
+#[test]
+fn setpci_accepts_the_lines() {
+    if Command::new("setpci").arg("--version").output().is_err() {
+        println!("skipped: setpci is not installed");
+        return;
+    }
+    let mut machine = switch(0x083f, false);
+    let (topology, found) = plan(&machine, "03:00.0", "04:00.0");
+    let scratch = tempfile::tempdir().expect("a directory");
+    let file = scratch.path().join("dump.txt");
+    let mut text = String::new();
+    for (address, config) in machine.functions_mut() {
+        writeln!(text, "{address} bridge").expect("text");
+        for (n, line) in config.bytes().chunks(16).enumerate() {
+            let bytes: Vec<String> = line.iter().map(|byte| format!("{byte:02x}")).collect();
+            writeln!(text, "{:02x}: {}", n * 16, bytes.join(" ")).expect("text");
+        }
+        text.push('\n');
+    }
+    std::fs::write(&file, text).expect("writable");
+    for line in emit::setpci(&topology, &found).iter().chain(&emit::undo(&topology, &found)) {
+        let mut words = line.split(' ');
+        assert_eq!(words.next(), Some("setpci"));
+        let output = Command::new("setpci")
+            .args(["-A", "dump", "-O", &format!("dump.name={}", file.display()), "-D", "-v"])
+            .args(words)
+            .output()
+            .expect("runs");
+        let (said, errors) =
+            (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        assert!(output.status.success() && errors.is_empty(), "{line}: {said}{errors}");
+        assert!(said.contains("@1"), "{line}: it tells the register: {said}");
+    }
+}
+
+#[test]
+fn what_no_register_changes_is_impossible_and_says_where_and_why() {
+    let machine = Machine::new()
+        .with("00:01.0", Config::root_port(1, 1).acs(0x001f, 0, 0))
+        .with("01:00.0", Config::endpoint().multi_function())
+        .with("01:00.1", Config::endpoint());
+    let topology = machine.topology();
+    let database = Database::default();
+    let Outcome::Impossible(obstacles) =
+        isolate(&topology, &database, &Assumptions::default(), Measure::Domains, &[1])
+    else {
+        panic!("functions of a device without ACS are not kept apart by a register");
+    };
+    assert_eq!(obstacles[0].why, Obstruction::Route(acsscan::route::Reason::MultiFunctionWithoutAcs));
+    assert!(matches!(
+        isolate(&topology, &database, &Assumptions::default(), Measure::Domains, &[1, 2]),
+        Outcome::Reached(_)
+    ));
+    let roots = Machine::new()
+        .with("00:01.0", Config::root_port(1, 1).acs(0x001f, 0x001d, 0))
+        .with("00:02.0", Config::root_port(2, 2).acs(0x001f, 0x001d, 0))
+        .with("01:00.0", Config::endpoint())
+        .with("02:00.0", Config::endpoint());
+    let topology = roots.topology();
+    let outcome = connect(&topology, &database, &Assumptions::default(), &[(2, 3)]);
+    let Outcome::Impossible(obstacles) = outcome else { panic!("no register lets a root complex route") };
+    assert_eq!(obstacles[0].at, Some(0));
+}

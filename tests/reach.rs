@@ -80,11 +80,36 @@ fn routes_domains_and_matrices_keep_to_the_schema() {
         &["groups", "--model", "libvirt,spec"],
         &["groups", "--model", "linux,libvirt"],
         &["07:00.0"],
+        &["--summary"],
     ] {
         let document = json(&[arguments, &["--dump", DUMP]].concat());
         let errors: Vec<String> = validator.iter_errors(&document).map(|error| error.to_string()).collect();
         assert!(errors.is_empty(), "{arguments:?}: {errors:?}");
     }
+}
+
+#[test]
+fn lines_say_what_the_document_says() {
+    let schema = serde_json::from_slice(&acsscan(&["schema", "--format", "jsonl"]).stdout).expect("JSON");
+    let validator = jsonschema::validator_for(&schema).expect("a JSON Schema");
+    let document = json(&["--dump", DUMP]);
+    let text = String::from_utf8(acsscan(&["--dump", DUMP, "--format", "jsonl"]).stdout).expect("UTF-8");
+    let lines: Vec<serde_json::Value> =
+        text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    for line in &lines {
+        assert!(validator.is_valid(line), "{line}");
+    }
+    for (kind, list) in [("domain", "domains"), ("group", "groups"), ("finding", "findings")] {
+        let of_kind = lines.iter().filter(|line| line["kind"] == kind).count();
+        assert_eq!(Some(of_kind), document[list].as_array().map(Vec::len), "{kind}");
+    }
+    assert_eq!((&lines[0]["kind"], &lines[0]["source"]), (&"source".into(), &document["source"]));
+    let summary = json(&["--dump", DUMP, "--summary"]);
+    assert_eq!(
+        summary["domains"]["total"].as_u64(),
+        document["domains"].as_array().map(|all| all.len() as u64)
+    );
+    assert_eq!(acsscan(&["explain", "07:00.0", "--dump", DUMP, "--format", "jsonl"]).status.code(), Some(2));
 }
 
 #[test]

@@ -151,7 +151,7 @@ pub(super) enum Content {
 }
 
 impl Content {
-    /// Judges the first bytes of an input.
+    /// Judges the first [`PREFIX`] bytes of an input.
     pub(super) fn of(prefix: &[u8]) -> Self {
         const MAGIC: [(usize, &[u8], Unsupported); 7] = [
             (0, b"\x1f\x8b", Unsupported::Gzip),
@@ -162,6 +162,8 @@ impl Content {
             (0, b"PK\x05\x06", Unsupported::Zip),
             (257, b"ustar", Unsupported::Tar),
         ];
+        // A window holds more or less of the input, as the reads came.
+        let prefix = prefix.get(..PREFIX).unwrap_or(prefix);
         let starts = |at: usize, magic: &[u8]| prefix.get(at..).is_some_and(|rest| rest.starts_with(magic));
         if let Some((_, _, what)) = MAGIC.iter().find(|(at, magic, _)| starts(*at, magic)) {
             return Self::Archive(*what);

@@ -30,7 +30,6 @@ pub use error::{Error, Unsupported};
 
 use core::fmt;
 use core::str::FromStr;
-use std::borrow::ToOwned;
 use std::format;
 use std::path::{Path, PathBuf};
 use std::string::{String, ToString};
@@ -257,24 +256,40 @@ pub fn read<K: Sink>(input: &Input, options: &Options, sink: &mut K) -> Result<S
             let host = sysfs::read_live(sysfs_root, &mut delivery)?;
             (Format::Sysfs, host, error::shown(sysfs_root))
         }
-        Input::Stdin => {
-            let kind = detect::read_stream(std::io::stdin().lock(), Path::new("-"), options, &mut delivery)?;
-            (kind, Host::default(), "-".to_owned())
-        }
+        Input::Stdin => return read_from(std::io::stdin().lock(), Path::new("-"), options, sink),
         Input::Path(path) => {
             let kind = detect::read_path(path, options, &mut delivery)?;
             (kind, Host::default(), error::shown(path))
         }
     };
-    Ok(SourceInfo {
-        kind,
-        path,
-        kernel: host.kernel,
-        cmdline: host.cmdline,
-        records: delivery.records,
-        problems: delivery.problems,
-        problems_left_out: delivery.problems_left_out,
-    })
+    Ok(delivery.finish(kind, host, path))
+}
+
+/// Reads a stream as [`Input::Stdin`] is read: text of any size, or the bytes of one function. `name` is
+/// what messages call it; the address of a single function may be taken from it.
+///
+/// ```
+/// use std::path::Path;
+/// use acsscan::{dump, function::Inventory};
+/// let text = "00:1f.0 ISA bridge: Intel\n00: 86 80 94 a2 06 01 10 00 21 00 01 06 00 00 80 00\n";
+/// let mut inventory = Inventory::new();
+/// dump::read_from(text.as_bytes(), Path::new("mail"), &dump::Options::default(), &mut inventory)?;
+/// assert_eq!(inventory.finish().functions().len(), 1);
+/// # Ok::<(), dump::Error>(())
+/// ```
+///
+/// # Errors
+///
+/// As [`read`].
+pub fn read_from<R: std::io::Read, K: Sink>(
+    input: R,
+    name: &Path,
+    options: &Options,
+    sink: &mut K,
+) -> Result<SourceInfo, Error> {
+    let mut delivery = Delivery::new(sink);
+    let kind = detect::read_stream(input, name, options, &mut delivery)?;
+    Ok(delivery.finish(kind, Host::default(), error::shown(name)))
 }
 
 /// What a live host says about itself.
@@ -298,6 +313,18 @@ struct Delivery<'a, K> {
 impl<'a, K: Sink> Delivery<'a, K> {
     fn new(sink: &'a mut K) -> Self {
         Self { sink, records: 0, problems: Vec::new(), problems_left_out: 0 }
+    }
+
+    fn finish(self, kind: Format, host: Host, path: String) -> SourceInfo {
+        SourceInfo {
+            kind,
+            path,
+            kernel: host.kernel,
+            cmdline: host.cmdline,
+            records: self.records,
+            problems: self.problems,
+            problems_left_out: self.problems_left_out,
+        }
     }
 
     fn record<S: Source>(&mut self, address: Sbdf, source: S, attributes: Attributes) {

@@ -68,10 +68,6 @@ impl<S: Sink> Walk<'_, '_, S> {
         if !s.initiates() {
             return self.by_port(from, s, to, t);
         }
-        // What does not answer may be the very bridge that leads to an orphan.
-        if s.emits == Emits::Unseen && self.fabric.bus_kind(top_bus(self.fabric, t)) == BusKind::Orphan {
-            return self.stop(from, Rule::Emission, Decision::Undetermined(Reason::TypeNotCaptured));
-        }
         if let Some(reason) = self.not_emitted(from, s) {
             return self.stop(from, Rule::Emission, Decision::Block(reason));
         }
@@ -81,7 +77,8 @@ impl<S: Sink> Walk<'_, '_, S> {
             Reason::SourceValidation | Reason::TranslationBlocking | Reason::IoRequestBlocking,
         ) = outcome
         {
-            // An orphan may be below the port that blocks, so that the way does not lead there.
+            // An orphan may be below the port that blocks, so that the way does not lead there. What does
+            // not answer may be the very bridge that leads to it, which the same covers.
             if self.fabric.way_is_unknown(s, t) {
                 return self.stop(from, Rule::HostBridges, Decision::Undetermined(Reason::BridgeNotInDump));
             }

@@ -1,14 +1,15 @@
 //! From the options to a topology.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::args::Common;
+use super::confine::{self, Needs};
 use super::{Stop, verbs};
 use crate::addr::Sbdf;
 use crate::db::{self, Database};
 use crate::dump::{self, Input, Options, ProblemKind};
 use crate::function::Inventory;
-use crate::report::{Problem, Source};
+use crate::report::{Problem, Source, names};
 use crate::topology::Topology;
 
 /// What was read.
@@ -42,6 +43,7 @@ pub(super) fn read(common: &Common, detail: bool) -> Result<Scanned, Stop> {
         Some(path) if path.as_os_str() == "-" => Input::Stdin,
         Some(path) => Input::Path(path),
     };
+    give_up_the_rest(common, &input);
     let mut inventory = if detail { Inventory::with_detail() } else { Inventory::new() };
     let info = dump::read(&input, &options, &mut inventory)
         .map_err(|error| Stop::Input(format!("{error}{}", hint(&input).unwrap_or_default())))?;
@@ -63,6 +65,25 @@ pub(super) fn read(common: &Common, detail: bool) -> Result<Scanned, Stop> {
     };
     let database = db::builtin().map_err(|error| Stop::Input(error.to_string()))?;
     Ok(Scanned { source, topology: Topology::new(inventory.finish()), database })
+}
+
+/// Keeps what the input and the names of devices take, and tells with `-v`.
+fn give_up_the_rest(common: &Common, input: &Input) {
+    let mut needs = Needs { read: names::files(common.ids.as_deref()), dump: true };
+    match input {
+        Input::Path(path) => needs.read.push(path.clone()),
+        Input::Stdin => {}
+        Input::Live { sysfs_root } => {
+            needs.dump = false;
+            needs.read.push(sysfs_root.clone());
+            needs.read.extend(["/proc/cmdline", "/proc/sys/kernel/osrelease"].map(PathBuf::from));
+        }
+    }
+    for line in confine::confine(&needs) {
+        if common.verbose > 0 {
+            eprintln!("acsscan: {line}");
+        }
+    }
 }
 
 fn address(text: &str) -> Result<Sbdf, Stop> {

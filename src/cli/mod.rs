@@ -1,9 +1,11 @@
 //! The command line: what was typed, what it means, and the exit code.
 //!
-//! Layer 8. `args` is what was typed; `input` turns it into a topology; each verb has a file.
+//! Layer 8. `args` is what was typed; `input` turns it into a topology, and `confine` first gives up what
+//! that does not take; each verb has a file.
 
 mod address;
 mod args;
+mod confine;
 mod groups;
 mod input;
 mod output;

@@ -16,7 +16,7 @@ use crate::addr::Bdf;
 use crate::config::{ConfigSpace, Source};
 
 /// The SR-IOV structure of a physical function, without its BARs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SrIov {
     /// Offset of the structure in configuration space.
     pub offset: u16,

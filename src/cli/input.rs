@@ -31,6 +31,7 @@ pub(super) fn read(common: &Common, detail: bool) -> Result<Scanned, Stop> {
         mmap: common.mmap,
         #[cfg(not(feature = "mmap"))]
         mmap: false,
+        strict: common.strict,
     };
     let meant_for_a_dump =
         common.at.is_some() || common.segment != 0 || common.start_bus != 0 || options.mmap;

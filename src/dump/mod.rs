@@ -12,6 +12,12 @@ mod detect;
 mod ecam;
 mod error;
 mod hex;
+#[allow(
+    clippy::arithmetic_side_effects,
+    clippy::indexing_slicing,
+    reason = "the table of digits is made at compile time"
+)]
+mod lazy;
 mod lines;
 #[cfg(feature = "mmap")]
 mod map;
@@ -68,6 +74,10 @@ pub struct Options {
     /// Map an ECAM image instead of reading it. Needs the feature `mmap`, and is ignored without. A
     /// process that mapped a file dies if somebody shortens the file meanwhile.
     pub mmap: bool,
+    /// Check every line of hex text. Otherwise those that decoding does not ask for are passed over in
+    /// records that are laid out as lspci lays them out: damage there stays unnoticed, and changes no
+    /// answer but how many bytes are said to be captured.
+    pub strict: bool,
 }
 
 /// What an input can be.
@@ -250,46 +260,35 @@ impl ProblemKind {
 /// If nothing useful can be read; the message is one line that says what was found, what was
 /// expected, and what to try. Functions may have been delivered before an error.
 pub fn read<K: Sink>(input: &Input, options: &Options, sink: &mut K) -> Result<SourceInfo, Error> {
-    let mut delivery = Delivery::new(sink);
+    let mut delivery = Delivery::new(sink).reading(options);
     let (kind, host, path) = match input {
         Input::Live { sysfs_root } => {
             let host = sysfs::read_live(sysfs_root, &mut delivery)?;
             (Format::Sysfs, host, error::shown(sysfs_root))
         }
-        Input::Stdin => return read_from(std::io::stdin().lock(), Path::new("-"), options, sink),
+        Input::Stdin => return read_stream(std::io::stdin().lock(), "-", options, sink),
         Input::Path(path) => {
             let kind = detect::read_path(path, options, &mut delivery)?;
             (kind, Host::default(), error::shown(path))
         }
     };
-    Ok(delivery.finish(kind, host, path))
+    Ok(delivery.info(kind, path, host))
 }
 
-/// Reads a stream as [`Input::Stdin`] is read: text of any size, or the bytes of one function. `name` is
-/// what messages call it; the address of a single function may be taken from it.
-///
-/// ```
-/// use std::path::Path;
-/// use acsscan::{dump, function::Inventory};
-/// let text = "00:1f.0 ISA bridge: Intel\n00: 86 80 94 a2 06 01 10 00 21 00 01 06 00 00 80 00\n";
-/// let mut inventory = Inventory::new();
-/// dump::read_from(text.as_bytes(), Path::new("mail"), &dump::Options::default(), &mut inventory)?;
-/// assert_eq!(inventory.finish().functions().len(), 1);
-/// # Ok::<(), dump::Error>(())
-/// ```
+/// Reads a stream as [`Input::Stdin`] is read, and says `name` where it speaks of it.
 ///
 /// # Errors
 ///
 /// As [`read`].
-pub fn read_from<R: std::io::Read, K: Sink>(
+pub fn read_stream<R: std::io::Read, K: Sink>(
     input: R,
-    name: &Path,
+    name: &str,
     options: &Options,
     sink: &mut K,
 ) -> Result<SourceInfo, Error> {
-    let mut delivery = Delivery::new(sink);
-    let kind = detect::read_stream(input, name, options, &mut delivery)?;
-    Ok(delivery.finish(kind, Host::default(), error::shown(name)))
+    let mut delivery = Delivery::new(sink).reading(options);
+    let kind = detect::read_stream(input, Path::new(name), options, &mut delivery)?;
+    Ok(delivery.info(kind, error::shown(Path::new(name)), Host::default()))
 }
 
 /// What a live host says about itself.
@@ -305,6 +304,8 @@ const MAX_PROBLEMS: usize = 1000;
 /// Where readers put what they find.
 struct Delivery<'a, K> {
     sink: &'a mut K,
+    /// Whether bytes may be delivered that are checked only where they are read.
+    unchecked: bool,
     records: usize,
     problems: Vec<Problem>,
     problems_left_out: usize,
@@ -312,10 +313,20 @@ struct Delivery<'a, K> {
 
 impl<'a, K: Sink> Delivery<'a, K> {
     fn new(sink: &'a mut K) -> Self {
-        Self { sink, records: 0, problems: Vec::new(), problems_left_out: 0 }
+        let unchecked = sink.takes_unchecked();
+        Self { sink, unchecked, records: 0, problems: Vec::new(), problems_left_out: 0 }
     }
 
-    fn finish(self, kind: Format, host: Host, path: String) -> SourceInfo {
+    fn record<S: Source>(&mut self, address: Sbdf, source: S, attributes: Attributes) {
+        self.records = self.records.saturating_add(1);
+        self.sink.record(Record { address, config: &ConfigSpace::new(source), attributes });
+    }
+
+    fn reading(self, options: &Options) -> Self {
+        Self { unchecked: self.unchecked && !options.strict, ..self }
+    }
+
+    fn info(self, kind: Format, path: String, host: Host) -> SourceInfo {
         SourceInfo {
             kind,
             path,
@@ -327,9 +338,14 @@ impl<'a, K: Sink> Delivery<'a, K> {
         }
     }
 
-    fn record<S: Source>(&mut self, address: Sbdf, source: S, attributes: Attributes) {
-        self.records = self.records.saturating_add(1);
-        self.sink.record(Record { address, config: &ConfigSpace::new(source), attributes });
+    /// Delivers bytes that were not checked; whether they were as assumed. If not, they count for
+    /// nothing, and the function is still to be delivered.
+    fn record_unchecked<S: Source>(&mut self, address: Sbdf, source: S, attributes: Attributes) -> bool {
+        let config = &ConfigSpace::new(source);
+        self.sink.record(Record { address, config, attributes });
+        let good = !config.is_spoilt();
+        self.records = self.records.saturating_add(usize::from(good));
+        good
     }
 
     fn host_bridge(&mut self, host_bridge: HostBridge) {

@@ -167,7 +167,7 @@ fn port(fabric: &Fabric<'_>, index: FunctionIndex, function: &Function, ats_belo
     if on(AcsControl::DIRECT_TRANSLATED) && !on(AcsControl::TRANSLATION_BLOCKING) && ats_below {
         note(Code::DirectTranslatedWithAts, AcsControl::TRANSLATION_BLOCKING);
     }
-    let hot_plug = function.pcie.present().and_then(|pcie| pcie.hot_plug_capable) == Some(true);
+    let hot_plug = function.pcie.present().and_then(|pcie| pcie.hot_plug_capable()) == Some(true);
     if hot_plug && off(AcsControl::TRANSLATION_BLOCKING) {
         note(Code::TranslationBlockingOff, AcsControl::TRANSLATION_BLOCKING);
     }
@@ -213,7 +213,8 @@ fn leaves_a_peer_open(topology: &Topology, index: FunctionIndex) -> bool {
     };
     let Some(bus) = topology.bus_of(index) else { return false };
     topology.on_bus(bus).filter(|peer| *peer != index).any(|peer| {
-        let number = topology.function(peer).and_then(|f| f.pcie.present()).and_then(|pcie| pcie.port_number);
+        let number =
+            topology.function(peer).and_then(|f| f.pcie.present()).and_then(|pcie| pcie.port_number());
         number.is_some_and(|number| {
             let dword = vector.get(usize::from(number / 32)).copied().flatten();
             dword.is_some_and(|dword| dword & (1 << (number % 32)) == 0)

@@ -31,7 +31,7 @@ pub(in crate::route) fn view(
     let Some(function) = topology.function(index) else { return View::default() };
     let parent = topology.parent_of(index);
     let (port_type, guessed) = match function.pcie {
-        Presence::Present(pcie) => (Some(pcie.port_type), false),
+        Presence::Present(pcie) => (Some(pcie.port_type()), false),
         Presence::Absent => (None, false),
         // The kernel finds nothing in a list that is broken before the capability.
         Presence::NotCaptured if function.answers && function.standard_list == ListState::Broken => {
@@ -101,7 +101,7 @@ pub(in crate::route) fn subject(topology: &Topology, index: FunctionIndex, view:
     Some(Subject {
         vendor,
         device,
-        subsystem: function.subsystem,
+        subsystem: function.subsystem(),
         revision: function.revision,
         class: (function.class.base, function.class.sub),
         port_type: view.port_type,

@@ -13,6 +13,9 @@ pub mod engines;
 pub mod fabric;
 #[cfg(feature = "cli")]
 pub mod fuzz;
+pub mod generate;
+#[cfg(feature = "std")]
+pub mod lazy;
 
 use alloc::vec;
 use alloc::vec::Vec;

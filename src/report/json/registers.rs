@@ -225,7 +225,7 @@ impl AcsDocument {
         let dwords = acs.map_or(0, |acs| usize::from(acs.capability.vector_bits()).div_ceil(32));
         Self {
             presence: PresenceDocument::from(&function.acs),
-            offset: acs.map(|acs| offset(acs.offset)),
+            offset: acs.map(|acs| offset(acs.offset.get())),
             capability: acs.map(|acs| acs.capability.into()),
             control: acs.map(|acs| acs.control.into()),
             egress_vector: vector.map(|vector| {
@@ -312,7 +312,7 @@ pub struct AriRegisters {
 pub(super) fn ari(ari: Presence<Ari>) -> StructureDocument<AriRegisters> {
     StructureDocument::new(
         ari,
-        |ari| ari.offset,
+        |ari| ari.offset.get(),
         |ari| AriRegisters {
             capability: word(ari.capability()),
             control: word(ari.control()),
@@ -387,7 +387,7 @@ pub(super) fn ats(ats: Presence<Ats>) -> StructureDocument<EnableRegisters> {
         control: word(ats.control()),
         enabled: ats.enabled(),
     };
-    StructureDocument::new(ats, |ats| ats.offset, registers)
+    StructureDocument::new(ats, |ats| ats.offset.get(), registers)
 }
 
 pub(super) fn pri(pri: Presence<Pri>) -> StructureDocument<EnableRegisters> {

@@ -206,7 +206,7 @@ impl<'a> Fabric<'a> {
         match role {
             Role::SwitchDownstreamPort | Role::RootPort => {
                 let pcie = function.pcie.present()?;
-                pcie.port_number.filter(|_| pcie.port_type.is_downstream_facing())
+                pcie.port_number().filter(|_| pcie.port_type().is_downstream_facing())
             }
             Role::Integrated => None,
             Role::Function => {

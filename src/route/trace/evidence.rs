@@ -29,7 +29,7 @@ impl Fabric<'_> {
             let address = function.address;
             match function.pcie {
                 Presence::Present(pcie) => {
-                    Evidence::PortType { function: address, port_type: pcie.port_type }
+                    Evidence::PortType { function: address, port_type: pcie.port_type() }
                 }
                 Presence::Absent => absent(function, "PCI Express capability", "absent"),
                 Presence::NotCaptured => absent(function, "PCI Express capability", "not-captured"),
@@ -126,8 +126,8 @@ impl Fabric<'_> {
         let mut evidence = Vec::new();
         if let Presence::Present(acs) = function.acs {
             let wide = self.layout_is_wide(index);
-            let (register, offset, value) = match (wide, function.acs_dword_8) {
-                (true, Some(dword)) => ("ACS Control (32-bit)", acs.offset.saturating_add(8), dword),
+            let (register, offset, value) = match (wide, function.acs_dword_8()) {
+                (true, Some(dword)) => ("ACS Control (32-bit)", acs.offset.of_register(8), dword),
                 _ => ("ACS Control", acs.control_offset(), u32::from(acs.control.bits())),
             };
             let set = AcsControl::from_bits_retain(value as u16).intersection(bits);
@@ -183,9 +183,9 @@ impl Fabric<'_> {
         Some(Evidence::Register {
             function: function.address,
             register: "Egress Control Vector",
-            offset: acs.offset.saturating_add(8),
+            offset: acs.offset.of_register(8),
             bits: format!("{} bits", acs.capability.vector_bits()),
-            value: function.acs_dword_8?,
+            value: function.acs_dword_8()?,
         })
     }
 
@@ -234,7 +234,7 @@ const fn absent(function: &Function, structure: &'static str, presence: &'static
 }
 
 fn bus_numbers(function: &Function) -> Evidence {
-    let register = function.header.map_or(0, |[_, _, buses, ..]| buses);
+    let register = function.header().map_or(0, |[_, _, buses, ..]| buses);
     let range = function.bus_range().unwrap_or_default();
     Evidence::Register {
         function: function.address,
@@ -261,7 +261,7 @@ fn ats(function: &Function) -> Vec<Evidence> {
         Presence::Present(ats) => vec![Evidence::Register {
             function: function.address,
             register: "ATS Control",
-            offset: ats.offset.saturating_add(6),
+            offset: ats.offset.of_register(6),
             bits: String::from("Enable-"),
             value: u32::from(ats.control()),
         }],
@@ -272,7 +272,7 @@ fn ats(function: &Function) -> Vec<Evidence> {
 
 fn bars(function: &Function) -> Vec<Evidence> {
     let count = if function.is_bridge() { 2 } else { 6 };
-    let registers = function.header.unwrap_or_default();
+    let registers = function.header().unwrap_or_default();
     let with_offsets = registers.into_iter().zip((0x10_u16..).step_by(4)).take(count);
     let bar = |(value, offset)| Evidence::Register {
         function: function.address,

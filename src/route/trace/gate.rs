@@ -189,7 +189,7 @@ impl Fabric<'_> {
             return Some(false);
         }
         let function = self.topology.function(to)?;
-        let registers = function.header?;
+        let registers = function.header()?;
         let count = if is_bridge(self.node(to as u32).kind) { 2 } else { 6 };
         let mut upper = false;
         Some(registers.iter().take(count).any(|register| {
@@ -205,7 +205,7 @@ impl Fabric<'_> {
             return None;
         }
         let function = self.topology.function(to)?;
-        let registers = function.header?;
+        let registers = function.header()?;
         let count = if is_bridge(self.node(to as u32).kind) { 2 } else { 6 };
         let mut rest = registers.into_iter().take(count);
         Some(core::iter::from_fn(move || {
@@ -233,7 +233,7 @@ impl Windows {
     fn of(bridge: &Function, io: bool) -> Option<Self> {
         let mut bytes = [0; 64];
         let registers = bytes.get_mut(0x10..)?.chunks_exact_mut(4);
-        for (chunk, register) in registers.zip(bridge.header?) {
+        for (chunk, register) in registers.zip(bridge.header()?) {
             chunk.copy_from_slice(&register.to_le_bytes());
         }
         let header = Type1Header::new(bytes);

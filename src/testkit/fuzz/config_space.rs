@@ -4,7 +4,6 @@
 
 use std::collections::BTreeSet;
 use std::fmt::{Debug, Write};
-use std::path::Path;
 use std::string::String;
 use std::vec::Vec;
 
@@ -183,7 +182,7 @@ fn as_text(bytes: &[u8], whole: &Decoded) {
         text.push('\n');
     }
     let mut inventory = Inventory::with_detail();
-    let read = dump::read_from(text.as_bytes(), Path::new("-"), &dump::Options::default(), &mut inventory);
+    let read = dump::read_stream(text.as_bytes(), "-", &dump::Options::default(), &mut inventory);
     if bytes.is_empty() {
         return assert!(read.is_err());
     }

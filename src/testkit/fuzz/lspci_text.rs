@@ -3,12 +3,12 @@
 //! Input: the text itself.
 
 use std::io::{self, Read};
-use std::path::Path;
 
 use super::judge;
 use crate::db;
 use crate::dump::{self, Options};
 use crate::function::Inventory;
+use crate::testkit::lazy;
 use crate::topology::Topology;
 
 /// Gives few bytes at a time, as a slow pipe would.
@@ -24,13 +24,14 @@ impl Read for Trickle<'_> {
 pub(super) fn run(bytes: &[u8]) {
     let read = |input: &mut dyn Read| {
         let mut inventory = Inventory::with_detail();
-        let result = dump::read_from(input, Path::new("dump"), &Options::default(), &mut inventory);
+        let result = dump::read_stream(input, "dump", &Options::default(), &mut inventory);
         (result.map_err(|error| std::format!("{error}")), inventory.finish())
     };
     let (result, inventory) = read(&mut &*bytes);
     let (slow_result, slow_inventory) = read(&mut Trickle(bytes));
     assert_eq!(result, slow_result);
     assert_eq!(inventory.functions(), slow_inventory.functions());
+    lazy::agrees(bytes);
     match result {
         Ok(info) => {
             assert!(info.records >= inventory.functions().len());

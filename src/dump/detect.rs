@@ -1,7 +1,7 @@
 //! What an input is: by its content first, by its name and size where bytes alone do not tell.
 
 use std::fs::{self, File};
-use std::io::{self, Read};
+use std::io::Read;
 use std::path::Path;
 
 use super::error::{Error, Unsupported};
@@ -194,21 +194,6 @@ fn is_utf_16(prefix: &[u8]) -> bool {
 pub(super) fn is_text(bytes: &[u8]) -> bool {
     let strange = |byte: &&u8| matches!(byte, 0..=8 | 0x0e..=0x1a | 0x1c..=0x1f | 0x7f | 0xff);
     !bytes.contains(&0) && bytes.iter().filter(strange).count().saturating_mul(32) <= bytes.len()
-}
-
-/// Fills the buffer from `offset` on as far as the file goes; gives how many bytes there were.
-pub(super) fn read_full_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
-    use std::os::unix::fs::FileExt;
-    let mut done = 0_usize;
-    while let Some(rest) = buffer.get_mut(done..).filter(|rest| !rest.is_empty()) {
-        match file.read_at(rest, offset.saturating_add(done as u64)) {
-            Ok(0) => break,
-            Ok(count) => done = done.saturating_add(count),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(done)
 }
 
 #[cfg(test)]

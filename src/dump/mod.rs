@@ -22,6 +22,7 @@ mod lines;
 #[cfg(feature = "mmap")]
 mod map;
 mod name;
+mod on_demand;
 mod sysfs;
 mod text;
 mod tree;

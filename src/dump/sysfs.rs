@@ -15,13 +15,13 @@ use std::path::{Path, PathBuf};
 use std::string::{String, ToString};
 use std::vec::Vec;
 
-use super::detect::read_full_at;
 use super::error::{Error, shown};
 use super::name;
+use super::on_demand::Config;
 use super::tree::open_regular;
 use super::{Delivery, Host, NOTHING, ProblemKind};
 use crate::addr::{Sbdf, Segment};
-use crate::config::{CONVENTIONAL_SIZE, SIZE, Source};
+use crate::config::{CONVENTIONAL_SIZE, Source};
 use crate::function::{Attributes, HostBridge, Sink};
 
 /// Where sysfs lists PCI functions.
@@ -118,13 +118,19 @@ impl<'a, 'b, K: Sink> Reader<'a, 'b, K> {
         let path = directory.join("config");
         match open_regular(&path).and_then(|file| file.map(Config::open).transpose()) {
             Ok(Some(config)) => {
-                if config.extent == 0 {
+                let source = &config;
+                let extent = source.extent();
+                if extent == 0 {
                     let text = format!("{}: gives no bytes: the function may be gone", shown(&path));
                     self.delivery.problem(ProblemKind::Unreadable, Some(address), text);
                 }
-                self.limited = self.limited.saturating_add(usize::from(config.limited));
-                attributes.conventional_size = config.extent == CONVENTIONAL_SIZE && !config.limited;
-                self.delivery.record(address, &config, attributes);
+                self.limited = self.limited.saturating_add(usize::from(config.is_limited()));
+                attributes.conventional_size = extent == CONVENTIONAL_SIZE && !config.is_limited();
+                self.delivery.record(address, source, attributes);
+                if let Some(lost) = config.lost() {
+                    let text = format!("{}: {lost}: not captured", shown(&path));
+                    self.delivery.problem(ProblemKind::Unreadable, Some(address), text);
+                }
                 return;
             }
             Ok(None) => {
@@ -182,64 +188,6 @@ fn attributes(directory: &Path) -> Attributes {
     let group = target("iommu_group").and_then(|name| name.to_str()?.parse().ok());
     let physical_function = target("physfn").and_then(|name| address(&name));
     Attributes { driver, kernel_group: group, physical_function, ..Attributes::default() }
-}
-
-/// An open `config` file; the header is kept, the rest is read when it is asked for.
-struct Config {
-    file: File,
-    header: [u8; HEADER as usize],
-    extent: u16,
-    /// Whether the file gave less than its size.
-    limited: bool,
-}
-
-/// What the kernel gives to everybody.
-const HEADER: u16 = 64;
-
-impl Config {
-    fn open(file: File) -> io::Result<Self> {
-        let size = match file.metadata()?.len() {
-            // Some file systems that pass sysfs on do not know the size.
-            0 => SIZE,
-            size => u16::try_from(size).unwrap_or(SIZE).min(SIZE),
-        };
-        let mut header = [0; HEADER as usize];
-        let length = read_full_at(&file, &mut header, 0)?;
-        let mut extent = u16::try_from(length).unwrap_or(HEADER);
-        if extent == HEADER {
-            // The largest size whose last byte can be read: that of the file, else what the kernel
-            // limits it to.
-            let sizes = [size, 256, 128];
-            let readable = |size: &u16| *size > HEADER && ends_at(&file, *size);
-            extent = sizes.into_iter().filter(|end| *end <= size).find(readable).unwrap_or(HEADER);
-        }
-        Ok(Self { file, header, extent, limited: extent < size && extent > 0 })
-    }
-}
-
-/// Whether the last bytes before `end` can be read.
-fn ends_at(file: &File, end: u16) -> bool {
-    let mut last = [0; 1];
-    matches!(read_full_at(file, &mut last, u64::from(end.saturating_sub(1))), Ok(1))
-}
-
-impl Source for &Config {
-    fn extent(&self) -> u16 {
-        self.extent
-    }
-
-    fn array<const N: usize>(&self, offset: u16) -> Option<[u8; N]> {
-        let end = usize::from(offset).checked_add(N)?;
-        if end > usize::from(self.extent) {
-            return None;
-        }
-        if end <= self.header.len() {
-            return self.header.get(usize::from(offset)..)?.first_chunk().copied();
-        }
-        let mut bytes = [0; N];
-        let length = read_full_at(&self.file, &mut bytes, u64::from(offset)).ok()?;
-        (length == N).then_some(bytes)
-    }
 }
 
 #[cfg(test)]
@@ -346,24 +294,5 @@ mod tests {
         assert!(matches!(read_root(root.path()).0, Err(Error::NoPci { .. })));
         fs::create_dir_all(root.path().join(DEVICES)).expect("made");
         assert!(matches!(read_root(root.path()).0, Err(Error::NoPci { .. })));
-    }
-
-    #[test]
-    fn reads_stop_where_the_file_does() {
-        let root = tempfile::tempdir().expect("a directory");
-        let path = root.path().join("config");
-        for (length, extent) in
-            [(0, 0), (10, 10), (64, 64), (100, 100), (256, 256), (4096, 4096), (5000, 4096)]
-        {
-            fs::write(&path, vec![7; length]).expect("written");
-            let config = Config::open(File::open(&path).expect("there")).expect("read");
-            let source = &config;
-            assert_eq!(source.extent(), extent);
-            assert!(!config.limited);
-            assert_eq!(source.array(extent.saturating_sub(4)), (extent >= 4).then_some([7_u8; 4]));
-            assert_eq!(source.array::<4>(extent.saturating_sub(3)), None);
-            assert_eq!(source.array::<4>(62), (extent >= 66).then_some([7; 4]));
-            assert_eq!(source.array::<4>(u16::MAX), None);
-        }
     }
 }

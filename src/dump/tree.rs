@@ -11,9 +11,10 @@ use std::vec::Vec;
 use nix::fcntl::OFlag;
 
 use super::config_file::BUFFER;
-use super::detect::{is_text, read_full_at};
+use super::detect::is_text;
 use super::error::{Error, shown};
 use super::name::address_of;
+use super::on_demand::read_full_at;
 use super::{Delivery, Format, NOTHING, ProblemKind, sysfs};
 use crate::addr::Sbdf;
 use crate::function::{Attributes, Sink};

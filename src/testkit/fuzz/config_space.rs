@@ -45,9 +45,13 @@ pub(super) fn run(mut bytes: &[u8]) {
     judge::judge(&Topology::new(inventory.finish()), &Database::default(), "config");
 }
 
-/// Bounded, no offset twice, at most one error, which is last, and nothing after the end; what `find`
-/// finds is in the list.
-fn walks<S: Source>(config: &ConfigSpace<S>) {
+/// Walks both lists: bounded, no offset twice, at most one error, which is last, and nothing after the
+/// end; what `find` finds is in the list.
+///
+/// # Panics
+///
+/// If that does not hold.
+pub fn walks<S: Source>(config: &ConfigSpace<S>) {
     let mut walk = list::capabilities(config);
     let entries: Vec<_> = walk.by_ref().take(list::MAX_CAPABILITIES + 2).collect();
     assert!(walk.next().is_none(), "fused");
@@ -127,9 +131,13 @@ fn views<S: Source>(config: &ConfigSpace<S>, at: u16) {
     }
 }
 
-/// What is known of a structure stays, or is not known any more: it never turns into something else,
-/// and least of all into absence.
-fn takes_away(whole: &Decoded, less: &Decoded) {
+/// Compares a function with what is left when bytes are taken away: what is known of a structure stays,
+/// or is not known any more. It never turns into something else, and least of all into absence.
+///
+/// # Panics
+///
+/// If that does not hold.
+pub fn takes_away(whole: &Decoded, less: &Decoded) {
     fn kept<T: PartialEq + Debug>(what: &str, whole: &Presence<T>, less: &Presence<T>) {
         let fine = matches!(less, Presence::NotCaptured) || less == whole;
         assert!(fine, "{what}: {whole:?} became {less:?} when bytes were taken away");

@@ -15,6 +15,7 @@ mod scratch;
 mod topology;
 mod tree;
 
+pub use config_space::{takes_away, walks};
 pub use judge::harmless;
 
 /// What a target does with its input. Panics if something does not hold.

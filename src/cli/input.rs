@@ -1,6 +1,6 @@
 //! From the options to a topology.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::args::Common;
 use super::confine::{self, Needs};
@@ -9,6 +9,7 @@ use crate::addr::Sbdf;
 use crate::db::{self, Database};
 use crate::dump::{self, Input, Options, ProblemKind};
 use crate::function::Inventory;
+use crate::kernel::Host;
 use crate::report::{Problem, Source, names};
 use crate::topology::Topology;
 
@@ -57,11 +58,14 @@ pub(super) fn read(common: &Common, detail: bool) -> Result<Scanned, Stop> {
     if info.problems_left_out > 0 {
         problems.push(Problem { text: format!("and {} more problems", info.problems_left_out), loses: true });
     }
+    let host = dump::platform::sysfs_of(&input).map(|sysfs| dump::platform::host(&sysfs));
+    let known = |field: fn(&Host) -> &Option<String>| host.as_ref().and_then(|host| field(host).clone());
     let source = Source {
         kind: info.kind.word().to_owned(),
         path: info.path,
-        kernel: info.kernel,
-        cmdline: info.cmdline,
+        kernel: info.kernel.or_else(|| known(|host| &host.release)),
+        cmdline: info.cmdline.or_else(|| known(|host| &host.cmdline)),
+        host,
         problems,
     };
     let database = db::builtin().map_err(|error| Stop::Input(error.to_string()))?;
@@ -70,16 +74,21 @@ pub(super) fn read(common: &Common, detail: bool) -> Result<Scanned, Stop> {
 
 /// Keeps what the input and the names of devices take, and tells with `-v`.
 fn give_up_the_rest(common: &Common, input: &Input) {
-    let mut needs = Needs { read: names::files(common.ids.as_deref()), dump: true };
-    match input {
-        Input::Path(path) => needs.read.push(path.clone()),
-        Input::Stdin => {}
-        Input::Live { sysfs_root } => {
-            needs.dump = false;
-            needs.read.push(sysfs_root.clone());
-            needs.read.extend(["/proc/cmdline", "/proc/sys/kernel/osrelease"].map(PathBuf::from));
+    let mut read = names::files(common.ids.as_deref());
+    let (path, dump) = match input {
+        Input::Path(path) => (Some(path), true),
+        Input::Stdin => (None, true),
+        Input::Live { sysfs_root } => (Some(sysfs_root), false),
+    };
+    if let Some(path) = path {
+        read.push(path.clone());
+        // What the machine says of itself stands beside its sysfs.
+        let real = path.canonicalize().unwrap_or_default();
+        if let (true, Some(parent)) = (real.ends_with("sys"), real.parent()) {
+            read.extend(["proc/cmdline", "proc/sys/kernel/osrelease"].map(|file| parent.join(file)));
         }
     }
+    let needs = Needs { read, dump };
     for line in confine::confine(&needs) {
         if common.verbose > 0 {
             eprintln!("acsscan: {line}");

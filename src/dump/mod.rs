@@ -23,6 +23,7 @@ mod lines;
 mod map;
 mod name;
 mod on_demand;
+pub mod platform;
 mod sysfs;
 mod text;
 mod tree;
@@ -276,7 +277,17 @@ pub fn read<K: Sink>(input: &Input, options: &Options, sink: &mut K) -> Result<S
     Ok(delivery.info(kind, path, host))
 }
 
-/// Reads a stream as [`Input::Stdin`] is read, and says `name` where it speaks of it.
+/// Reads a stream, or bytes in memory, as [`Input::Stdin`] is read: text, or one binary configuration
+/// space together with [`Options::at`]. Says `name` where it speaks of it.
+///
+/// ```
+/// use acsscan::{dump, function::Inventory};
+/// let text = b"00:1c.0 Class 0604: 8086:a294\n00: 86 80 94 a2 07 05 10 00 f0 00 04 06 10 00 81 00\n";
+/// let mut inventory = Inventory::new();
+/// dump::read_stream(text.as_slice(), "bug report", &dump::Options::default(), &mut inventory)?;
+/// assert_eq!(inventory.finish().functions()[0].device_id, 0xa294);
+/// # Ok::<(), dump::Error>(())
+/// ```
 ///
 /// # Errors
 ///

@@ -13,6 +13,8 @@ pub mod words;
 
 use std::borrow::Cow;
 
+use crate::kernel::Host;
+
 /// Where the functions came from, as reports say it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Source {
@@ -24,6 +26,8 @@ pub struct Source {
     pub kernel: Option<String>,
     /// Kernel command line of the machine, where known.
     pub cmdline: Option<String>,
+    /// What the host says of itself, where that is known.
+    pub host: Option<Host>,
     /// What the reader could not do.
     pub problems: Vec<Problem>,
 }

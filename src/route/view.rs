@@ -1,6 +1,8 @@
 //! What Linux derives of a function before it judges, and what the device database is asked with:
 //! type, multi-function flag, subject; what is known of a database entry's conditions.
 
+use alloc::vec::Vec;
+
 use crate::anomaly::Presence;
 use crate::cap::pcie::DevicePortType;
 use crate::db::{ConditionKind, Subject};
@@ -20,6 +22,16 @@ pub struct View {
     /// The kernel's multi-function flag (`pdev->multifunction`): bit 7 of this function's Header Type,
     /// set for every function but the first of its device, clear for virtual functions.
     pub multi_function: bool,
+}
+
+/// The views of all functions. Bridges have lower addresses than what is below them.
+pub(in crate::route) fn views(topology: &Topology) -> Vec<View> {
+    let count = topology.functions().len();
+    let mut views: Vec<View> = Vec::with_capacity(count);
+    for index in 0..count {
+        views.push(view(topology, index, |above| views.get(above).copied()));
+    }
+    views
 }
 
 /// The view of one function. `above` has the views of functions with lower indices.

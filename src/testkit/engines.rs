@@ -35,7 +35,7 @@ fn closure(fabric: &Fabric<'_>, assumptions: &Assumptions) -> Vec<usize> {
 }
 
 /// All assumptions under which domains can be asked for.
-fn all_assumptions() -> impl Iterator<Item = Assumptions> {
+pub fn all_assumptions() -> impl Iterator<Item = Assumptions> {
     (0..8).map(|bits| Assumptions {
         hostile: true,
         root_complex: if bits & 1 != 0 { RootComplex::Unknown } else { RootComplex::Isolates },

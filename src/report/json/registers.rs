@@ -349,6 +349,10 @@ pub struct SriovRegisters {
     pub vf_stride: u16,
     /// VF Device ID.
     pub vf_device: String,
+    /// System Page Size; `null` if not captured.
+    pub system_page_size: Option<String>,
+    /// VF BAR0 to VF BAR5 as they read; `null` if not captured.
+    pub vf_bars: Option<Vec<String>>,
 }
 
 pub(super) fn sriov(sriov: Presence<SrIov>) -> StructureDocument<SriovRegisters> {
@@ -366,6 +370,8 @@ pub(super) fn sriov(sriov: Presence<SrIov>) -> StructureDocument<SriovRegisters>
             first_vf_offset: sriov.first_vf_offset,
             vf_stride: sriov.vf_stride,
             vf_device: word(sriov.vf_device_id),
+            system_page_size: sriov.system_page_size.map(|size| format!("{size:#010x}")),
+            vf_bars: sriov.vf_bars.map(|bars| bars.iter().map(|bar| format!("{bar:#010x}")).collect()),
         },
     )
 }

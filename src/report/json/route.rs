@@ -7,7 +7,8 @@ use super::EvidenceDocument;
 use crate::report::words::{self, address};
 use crate::route::compare::Difference;
 use crate::route::disagree::Disagreement;
-use crate::route::domains::{Domains, IsolationDomain, Merge};
+use crate::route::domains::{Domains, IsolationDomain, Merge, Unsettled};
+use crate::route::evidence::Evidence;
 use crate::route::fabric::Fabric;
 use crate::route::matrix::Matrix;
 use crate::route::p2pdma::Mapping;
@@ -129,6 +130,24 @@ pub struct CellDocument {
     pub disposition: &'static str,
     /// Code of the reason.
     pub reason: &'static str,
+    /// Whether the initiators may use the targets' requester IDs; `null` if that is not known. Such pairs
+    /// are not isolated, whatever becomes of transactions.
+    pub impersonation: Option<bool>,
+}
+
+/// Pairs that only an assumption keeps apart.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct UnsettledDocument {
+    /// Code of the reason: `root-complex`, `other-host-bridge`, `bridge-not-in-dump`.
+    pub reason: &'static str,
+    /// The reason in words.
+    pub message: String,
+    /// How many pairs of functions.
+    pub pairs: u64,
+    /// Root ports and functions on root buses that leave the way to the rest open.
+    pub open: Vec<String>,
+    /// The rest, towards which it is open.
+    pub others: Vec<String>,
 }
 
 /// One hop.
@@ -167,6 +186,8 @@ pub struct ImpersonationDocument {
     pub to_as_from: Option<bool>,
     /// Why, in words.
     pub message: String,
+    /// The ports on the way up that let other requester IDs through.
+    pub evidence: Vec<EvidenceDocument>,
 }
 
 /// What the kernel's p2pdma answers.
@@ -208,26 +229,32 @@ fn addresses(topology: &Topology, functions: impl IntoIterator<Item = FunctionIn
 /// All domains.
 #[must_use]
 pub fn domains(fabric: &Fabric<'_>, domains: &Domains) -> Vec<DomainDocument> {
-    let document = |(id, domain): (usize, IsolationDomain<'_>)| {
-        let remains = domain.remains();
-        let parts = remains.iter().map(|part| addresses(fabric.topology(), part.iter().copied()));
-        DomainDocument {
-            id,
-            functions: addresses(fabric.topology(), domain.functions()),
-            held_by: domain.held_by().map(|held_by| held_by.word()),
-            why: domain.why().map(|merge| MergeDocument::new(fabric, domains.assumptions(), merge)).collect(),
-            remains: if remains.len() > 1 { parts.collect() } else { Vec::new() },
-        }
-    };
-    domains.iter().enumerate().map(document).collect()
+    domains.iter().enumerate().map(|(id, one)| domain(fabric, domains, id, one)).collect()
+}
+
+/// One domain.
+#[must_use]
+pub fn domain(
+    fabric: &Fabric<'_>,
+    domains: &Domains,
+    id: usize,
+    domain: IsolationDomain<'_>,
+) -> DomainDocument {
+    let remains = domain.remains();
+    let parts = remains.iter().map(|part| addresses(fabric.topology(), part.iter().copied()));
+    DomainDocument {
+        id,
+        functions: addresses(fabric.topology(), domain.functions()),
+        held_by: domain.held_by().map(|held_by| held_by.word()),
+        why: domain.why().map(|merge| MergeDocument::new(fabric, domains.assumptions(), merge)).collect(),
+        remains: if remains.len() > 1 { parts.collect() } else { Vec::new() },
+    }
 }
 
 impl MergeDocument {
     /// Describes a merge, with the evidence of the hop that decided its first pair.
     #[must_use]
     pub fn new(fabric: &Fabric<'_>, assumptions: &Assumptions, merge: &Merge) -> Self {
-        let decisive = merge.class.map(|class| fabric.trace(merge.from, merge.to, class, assumptions));
-        let hop = decisive.as_ref().and_then(Route::decisive);
         let message = match (merge.class, merge.reason) {
             (_, Some(reason)) => reason.to_string(),
             (None, None) => {
@@ -242,17 +269,41 @@ impl MergeDocument {
             tlp: merge.class.map(TlpClass::word),
             reason: merge.reason.map(Reason::code),
             message,
-            evidence: hop
-                .map(|hop| hop.evidence.iter().map(EvidenceDocument::from).collect())
-                .unwrap_or_default(),
+            evidence: merge_evidence(fabric, assumptions, merge).iter().map(EvidenceDocument::from).collect(),
         }
     }
 }
 
+/// What a merge rests on: the hop that decided its first pair, or the ports that let other requester IDs
+/// through.
+#[must_use]
+pub fn merge_evidence(fabric: &Fabric<'_>, assumptions: &Assumptions, merge: &Merge) -> Vec<Evidence> {
+    match merge.class {
+        Some(class) => {
+            let route = fabric.trace(merge.from, merge.to, class, assumptions);
+            route.decisive().map(|hop| hop.evidence.clone()).unwrap_or_default()
+        }
+        None => fabric.forgery_evidence(merge.from),
+    }
+}
+
+/// What keeps pairs apart by assumption only.
+#[must_use]
+pub fn unsettled(topology: &Topology, found: &[Unsettled]) -> Vec<UnsettledDocument> {
+    let document = |found: &Unsettled| UnsettledDocument {
+        reason: found.reason.code(),
+        message: found.reason.to_string(),
+        pairs: found.pairs,
+        open: addresses(topology, found.open.iter().copied()),
+        others: addresses(topology, found.others.iter().copied()),
+    };
+    found.iter().map(document).collect()
+}
+
 impl MatrixDocument {
-    /// Describes a matrix.
+    /// Describes a matrix; `assumptions` in words.
     #[must_use]
-    pub fn new(topology: &Topology, matrix: &Matrix, assumptions: &Assumptions) -> Self {
+    pub fn new(topology: &Topology, matrix: &Matrix, assumptions: Vec<String>) -> Self {
         let classes = matrix.classes.iter().enumerate().map(|(id, class)| ClassDocument {
             id,
             label: class.label.word(),
@@ -265,12 +316,9 @@ impl MatrixDocument {
             tlp: cell.tlp.word(),
             disposition: cell.disposition.word(),
             reason: cell.reason.code(),
+            impersonation: cell.impersonation,
         });
-        Self {
-            assumptions: words::assumptions(assumptions),
-            classes: classes.collect(),
-            cells: cells.collect(),
-        }
+        Self { assumptions, classes: classes.collect(), cells: cells.collect() }
     }
 }
 

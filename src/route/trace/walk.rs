@@ -68,6 +68,13 @@ impl<S: Sink> Walk<'_, '_, S> {
         if !s.initiates() {
             return self.by_port(from, s, to, t);
         }
+        // What does not answer may be the very bridge that leads to an orphan.
+        if s.emits == Emits::Unseen
+            && top_bus(self.fabric, t) != top_bus(self.fabric, s)
+            && self.fabric.bus_kind(top_bus(self.fabric, t)) == BusKind::Orphan
+        {
+            return self.stop(from, Rule::HostBridges, Decision::Undetermined(Reason::BridgeNotInDump));
+        }
         if let Some(reason) = self.not_emitted(from, s) {
             return self.stop(from, Rule::Emission, Decision::Block(reason));
         }
@@ -77,8 +84,7 @@ impl<S: Sink> Walk<'_, '_, S> {
             Reason::SourceValidation | Reason::TranslationBlocking | Reason::IoRequestBlocking,
         ) = outcome
         {
-            // An orphan may be below the port that blocks, so that the way does not lead there. What does
-            // not answer may be the very bridge that leads to it, which the same covers.
+            // An orphan may be below the port that blocks, so that the way does not lead there.
             if self.fabric.way_is_unknown(s, t) {
                 return self.stop(from, Rule::HostBridges, Decision::Undetermined(Reason::BridgeNotInDump));
             }
@@ -111,7 +117,7 @@ impl<S: Sink> Walk<'_, '_, S> {
         if self.class == TlpClass::MemoryTranslated {
             match function.ats {
                 crate::anomaly::Presence::Present(ats) if ats.enabled() => {}
-                crate::anomaly::Presence::NotCaptured => self.doubt = Some(Reason::AcsNotCaptured),
+                crate::anomaly::Presence::NotCaptured => self.doubt = Some(Reason::AtsNotCaptured),
                 _ => return Some(Reason::AtsOff),
             }
         }
@@ -228,7 +234,10 @@ impl<S: Sink> Walk<'_, '_, S> {
             return None;
         }
         if on.is_none() {
-            self.doubt = Some(Reason::AcsNotCaptured);
+            self.doubt = Some(match at.acs {
+                Acs::Unknown(reason) => reason,
+                Acs::Absent | Acs::Present(_) => Reason::AcsNotCaptured,
+            });
             return None;
         }
         Some(self.stop(x, Rule::Entering, Decision::Block(Reason::SourceValidation)))
@@ -452,7 +461,7 @@ impl<S: Sink> Walk<'_, '_, S> {
                     );
                 }
                 _ => {
-                    let decision = Decision::Undetermined(Reason::UpstreamForwardingOff);
+                    let decision = Decision::Undetermined(Reason::UpstreamForwardingNotImplemented);
                     return self.stop(index, Rule::Forwarding, decision);
                 }
             }

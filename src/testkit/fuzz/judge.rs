@@ -9,7 +9,7 @@ use crate::finding;
 use crate::report::json::{self, Body, Document, FunctionDocument, SourceDocument};
 use crate::report::names::Names;
 use crate::report::text::{self, Reach, View};
-use crate::report::{Source, is_unsafe};
+use crate::report::{Source, is_unsafe, words};
 use crate::route::disagree::disagreements;
 use crate::route::domains::Domains;
 use crate::route::fabric::Fabric;
@@ -52,9 +52,17 @@ pub(super) fn judge(topology: &Topology, database: &Database, kind: &str) {
     finding::sort(&mut findings);
     let source = Source { kind: String::from(kind), path: String::from("-"), ..Source::default() };
     let names = Names::numeric();
-    let reach = Reach { fabric: &fabric, domains: &domains };
-    let (linux, grouping, findings) = (&linux, &grouping, findings.as_slice());
-    let view = View { source: &source, linux, grouping, reach, findings, names: &names, width: Some(100) };
+    let unsettled = fabric.unsettled(&Assumptions::default());
+    let reach = Reach { fabric: &fabric, domains: &&domains, unsettled: &&unsettled };
+    let view = View {
+        source: &source,
+        linux: &linux,
+        grouping: &&grouping,
+        reach,
+        findings: &&findings,
+        names: &names,
+        width: Some(100),
+    };
     written(&view);
     as_json(&view);
 }
@@ -165,19 +173,22 @@ fn as_json(view: &View<'_>) {
     let topology = view.linux.topology();
     let few = 0..topology.functions().len().min(WRITTEN);
     let functions: Vec<_> = few.filter_map(|index| FunctionDocument::new(view.linux, index)).collect();
-    let domains = view.reach.domains;
+    let domains: &Domains = &view.reach.domains;
     let found = disagreements(topology, domains, &view.grouping.group_of);
     let scan = json::ScanDocument {
-        assumptions: Vec::new(),
+        host: None,
+        assumptions: words::assumptions(domains.assumptions(), &view.reach.unsettled),
+        unsettled: json::unsettled(topology, &view.reach.unsettled),
+        limits: words::limits(domains.assumptions()),
         domains: json::domains(view.reach.fabric, domains),
         disagreements: found
             .iter()
             .map(|one| json::DisagreementDocument::new(view.reach.fabric, domains.assumptions(), one))
             .collect(),
-        groups: json::groups(view.linux, view.grouping),
-        ungrouped: json::ungrouped(topology, view.grouping),
+        groups: json::groups(view.linux, &view.grouping),
+        ungrouped: json::ungrouped(topology, &view.grouping),
         kernel_groups: json::kernel_groups(topology),
-        differences: json::differences(topology, view.grouping),
+        differences: json::differences(view.linux, &view.grouping, None),
         functions: Some(functions),
     };
     let document = Document {

@@ -83,6 +83,7 @@
 //! | none | `no_std`, no allocation: layers 0 to 2 |
 //! | `alloc` | functions, the database's types, topology, the models, findings |
 //! | `std` | readers, reports, the built-in database and files of its form |
+//! | `archive` (default) | reading archives and compressed dumps |
 //! | `mmap` (default) | reading an ECAM image through a memory mapping, on request |
 //! | `serde` | JSON output and its schema |
 //! | `cli` (default) | the command `acsscan` |

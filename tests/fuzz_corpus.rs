@@ -1,6 +1,6 @@
 //! The bodies of the fuzz targets over the committed seeds, on a stable compiler, and over the corpus's
 //! dumps. `ACSSCAN_FUZZ_CORPUS` names another folder with a directory for each target.
-#![cfg(all(feature = "testkit", feature = "cli"))]
+#![cfg(all(feature = "archive", feature = "cli", feature = "testkit"))]
 
 mod support;
 

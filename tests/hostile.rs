@@ -1,6 +1,6 @@
 //! Dumps of strangers, and the command that reads them as root: what they may not write, what they may not
 //! cost, and what the process has given up before it looks at them.
-#![cfg(all(feature = "cli", feature = "testkit"))]
+#![cfg(all(feature = "archive", feature = "cli", feature = "testkit"))]
 
 use std::fmt::Write as _;
 use std::fs;

@@ -1,5 +1,5 @@
 //! Every function of the corpus, cut at every length, and some with every byte turned over.
-#![cfg(all(feature = "cli", feature = "testkit"))]
+#![cfg(all(feature = "archive", feature = "cli", feature = "testkit"))]
 
 mod support;
 

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::dump::Format;
+use crate::dump::{Format, Limit, Limits};
 use crate::finding::Severity;
 use crate::route::matrix::Label;
 
@@ -17,7 +17,8 @@ which register holds it together.
 
 Without a verb: the scan. SOURCE is a file or directory; its format is found out: output of lspci \
 -x, -xxx or -xxxx, config files or directories of them, a copy of sysfs or of /proc/bus/pci, an \
-ECAM image, or - for text on standard input. Without --dump: this host (root is needed for more \
+archive of these (tar; gzip, bzip2, xz, Zstandard), an sos report, an ECAM image, or - for standard \
+input. Without --dump: this host (root is needed for more \
 than the first 64 bytes of each function).";
 
 const EXAMPLES: &str = "\
@@ -88,7 +89,7 @@ pub(super) struct Common {
     /// What to read: a file, a directory, - for standard input; this host if left out
     #[arg(long, value_name = "SOURCE", num_args = 0..=1, global = true)]
     pub(super) dump: Option<Option<PathBuf>>,
-    /// What SOURCE is, if it is not recognised: sysfs, lspci-hex, config, ecam, tree
+    /// What SOURCE is, if it is not recognised: sysfs, lspci-hex, config, ecam, tree, archive
     #[arg(long, value_name = "FORMAT", global = true)]
     pub(super) input_format: Option<Format>,
     /// Address of a single config file whose name does not tell
@@ -107,6 +108,10 @@ pub(super) struct Common {
     /// Check every line of hex text, also those that no answer needs
     #[arg(long, global = true)]
     pub(super) strict: bool,
+    /// Take more (or less) from a dump than usual: entries, unpacked, ratio, kept, file, window,
+    /// functions; the error that a limit causes names it. K, M and G stand for powers of 1024
+    #[arg(long = "limit", value_name = "NAME=VALUE", global = true, value_parser = Limits::parse)]
+    pub(super) limits: Vec<(Limit, u64)>,
     /// Where the running host's sysfs is
     #[arg(long, value_name = "DIR", global = true, default_value = "/sys")]
     pub(super) sysfs_root: PathBuf,

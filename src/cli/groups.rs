@@ -151,7 +151,7 @@ fn of_linux(answers: &Answers<'_>) -> GroupsDocument {
         disagreements: None,
         kernel_groups: json::kernel_groups(topology),
         differences: json::differences(
-            &answers.linux,
+            answers.linux,
             &answers.grouping,
             answers.scanned.source.host.as_ref(),
         ),

@@ -7,9 +7,8 @@ use super::confine::{self, Needs};
 use super::{Stop, verbs};
 use crate::addr::Sbdf;
 use crate::db::{self, Database};
-use crate::dump::{self, Input, Options, ProblemKind};
+use crate::dump::{self, Input, Limits, Options, ProblemKind};
 use crate::function::Inventory;
-use crate::kernel::Host;
 use crate::report::{Problem, Source, names};
 use crate::topology::Topology;
 
@@ -23,6 +22,10 @@ pub(super) struct Scanned {
 
 /// Reads what the options name. `detail` keeps the capability lists of each function.
 pub(super) fn read(common: &Common, detail: bool) -> Result<Scanned, Stop> {
+    let mut limits = Limits::default();
+    for (limit, value) in &common.limits {
+        limits.set(*limit, *value);
+    }
     let options = Options {
         format: common.input_format,
         at: common.at.as_deref().map(address).transpose()?,
@@ -33,6 +36,7 @@ pub(super) fn read(common: &Common, detail: bool) -> Result<Scanned, Stop> {
         #[cfg(not(feature = "mmap"))]
         mmap: false,
         strict: common.strict,
+        limits,
     };
     let meant_for_a_dump =
         common.at.is_some() || common.segment != 0 || common.start_bus != 0 || options.mmap;
@@ -58,14 +62,13 @@ pub(super) fn read(common: &Common, detail: bool) -> Result<Scanned, Stop> {
     if info.problems_left_out > 0 {
         problems.push(Problem { text: format!("and {} more problems", info.problems_left_out), loses: true });
     }
-    let host = dump::platform::sysfs_of(&input).map(|sysfs| dump::platform::host(&sysfs));
-    let known = |field: fn(&Host) -> &Option<String>| host.as_ref().and_then(|host| field(host).clone());
     let source = Source {
         kind: info.kind.word().to_owned(),
         path: info.path,
-        kernel: info.kernel.or_else(|| known(|host| &host.release)),
-        cmdline: info.cmdline.or_else(|| known(|host| &host.cmdline)),
-        host,
+        part: info.part,
+        kernel: info.kernel,
+        cmdline: info.cmdline,
+        host: info.host,
         problems,
     };
     let database = db::builtin().map_err(|error| Stop::Input(error.to_string()))?;

@@ -7,23 +7,27 @@
 //!
 //! Nothing here writes, follows a link out of the directory it was given, or trusts a byte.
 
+#[cfg(feature = "archive")]
+mod archive;
 mod config_file;
 mod detect;
 mod ecam;
 mod error;
+mod files;
 mod hex;
+mod host;
 #[allow(
     clippy::arithmetic_side_effects,
     clippy::indexing_slicing,
     reason = "the table of digits is made at compile time"
 )]
 mod lazy;
+mod limits;
 mod lines;
 #[cfg(feature = "mmap")]
 mod map;
 mod name;
 mod on_demand;
-pub mod platform;
 mod sysfs;
 mod text;
 mod tree;
@@ -35,6 +39,7 @@ mod tree;
 mod uniform;
 
 pub use error::{Error, Unsupported};
+pub use limits::{Limit, Limits};
 
 use core::fmt;
 use core::str::FromStr;
@@ -46,6 +51,7 @@ use std::vec::Vec;
 use crate::addr::Sbdf;
 use crate::config::{ConfigSpace, Source};
 use crate::function::{Attributes, HostBridge, Record, Sink};
+use crate::kernel::Host;
 
 /// Where to read from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -80,6 +86,8 @@ pub struct Options {
     /// records that are laid out as lspci lays them out: damage there stays unnoticed, and changes no
     /// answer but how many bytes are said to be captured.
     pub strict: bool,
+    /// How much is taken from one input.
+    pub limits: Limits,
 }
 
 /// What an input can be.
@@ -98,7 +106,7 @@ pub enum Format {
     Ecam,
     /// A directory with `config` files.
     Tree,
-    /// A packed directory. Recognised, not read.
+    /// A packed directory: tar, plain or compressed. Needs the feature `archive`.
     Archive,
     /// A dump of rdma_topo: JSON with packed configuration space. Recognised, not read.
     RdmaTopo,
@@ -161,10 +169,14 @@ pub struct SourceInfo {
     pub kind: Format,
     /// Where it was read from; control characters are escaped.
     pub path: String,
+    /// What of a tree or an archive was read, if not all: the path within.
+    pub part: Option<String>,
     /// Kernel release of the machine, if the input says so.
     pub kernel: Option<String>,
     /// Kernel command line of the machine, if the input says so.
     pub cmdline: Option<String>,
+    /// What the machine says of itself, if the input is a tree of one.
+    pub host: Option<Host>,
     /// How many records were delivered; an address that the input repeats counts each time.
     pub records: usize,
     /// What degraded single functions or files, in the order in which it was met. Bounded:
@@ -263,18 +275,18 @@ impl ProblemKind {
 /// expected, and what to try. Functions may have been delivered before an error.
 pub fn read<K: Sink>(input: &Input, options: &Options, sink: &mut K) -> Result<SourceInfo, Error> {
     let mut delivery = Delivery::new(sink).reading(options);
-    let (kind, host, path) = match input {
+    let (kind, path) = match input {
         Input::Live { sysfs_root } => {
-            let host = sysfs::read_live(sysfs_root, &mut delivery)?;
-            (Format::Sysfs, host, error::shown(sysfs_root))
+            sysfs::read_live(sysfs_root, &mut delivery)?;
+            (Format::Sysfs, error::shown(sysfs_root))
         }
         Input::Stdin => return read_stream(std::io::stdin().lock(), "-", options, sink),
         Input::Path(path) => {
             let kind = detect::read_path(path, options, &mut delivery)?;
-            (kind, Host::default(), error::shown(path))
+            (kind, error::shown(path))
         }
     };
-    Ok(delivery.info(kind, path, host))
+    Ok(delivery.info(kind, path))
 }
 
 /// Reads a stream, or bytes in memory, as [`Input::Stdin`] is read: text, or one binary configuration
@@ -300,14 +312,7 @@ pub fn read_stream<R: std::io::Read, K: Sink>(
 ) -> Result<SourceInfo, Error> {
     let mut delivery = Delivery::new(sink).reading(options);
     let kind = detect::read_stream(input, Path::new(name), options, &mut delivery)?;
-    Ok(delivery.info(kind, error::shown(Path::new(name)), Host::default()))
-}
-
-/// What a live host says about itself.
-#[derive(Debug, Default)]
-struct Host {
-    kernel: Option<String>,
-    cmdline: Option<String>,
+    Ok(delivery.info(kind, error::shown(Path::new(name))))
 }
 
 /// Problems that are kept; a hostile input could have one a line.
@@ -321,29 +326,70 @@ struct Delivery<'a, K> {
     records: usize,
     problems: Vec<Problem>,
     problems_left_out: usize,
+    limits: Limits,
+    /// What the input says about the machine.
+    host: Option<Host>,
+    /// What of a tree is used.
+    part: Option<String>,
+    /// Whether functions have been left out.
+    full: bool,
 }
 
 impl<'a, K: Sink> Delivery<'a, K> {
     fn new(sink: &'a mut K) -> Self {
         let unchecked = sink.takes_unchecked();
-        Self { sink, unchecked, records: 0, problems: Vec::new(), problems_left_out: 0 }
+        Self {
+            sink,
+            unchecked,
+            records: 0,
+            problems: Vec::new(),
+            problems_left_out: 0,
+            limits: Limits::default(),
+            host: None,
+            part: None,
+            full: false,
+        }
+    }
+
+    /// Says what of a tree is used, if it is not the whole.
+    fn part(&mut self, path: &Path) {
+        if path != Path::new("") {
+            self.part = Some(error::shown(path));
+        }
+    }
+
+    /// Whether as many functions were delivered as are to be taken; says so once.
+    fn is_full(&mut self) -> bool {
+        let full = self.records as u64 >= self.limits.functions;
+        if full && !core::mem::replace(&mut self.full, true) {
+            let (limit, name) = (self.limits.functions, Limit::Functions.word());
+            let text =
+                format!("more than {limit} functions: the others are left out; see --limit {name}=VALUE");
+            self.problem(ProblemKind::LeftOut, None, text);
+        }
+        full
     }
 
     fn record<S: Source>(&mut self, address: Sbdf, source: S, attributes: Attributes) {
+        if self.is_full() {
+            return;
+        }
         self.records = self.records.saturating_add(1);
         self.sink.record(Record { address, config: &ConfigSpace::new(source), attributes });
     }
 
     fn reading(self, options: &Options) -> Self {
-        Self { unchecked: self.unchecked && !options.strict, ..self }
+        Self { unchecked: self.unchecked && !options.strict, limits: options.limits.clone(), ..self }
     }
 
-    fn info(self, kind: Format, path: String, host: Host) -> SourceInfo {
+    fn info(self, kind: Format, path: String) -> SourceInfo {
         SourceInfo {
             kind,
             path,
-            kernel: host.kernel,
-            cmdline: host.cmdline,
+            part: self.part,
+            kernel: self.host.as_ref().and_then(|host| host.release.clone()),
+            cmdline: self.host.as_ref().and_then(|host| host.cmdline.clone()),
+            host: self.host,
             records: self.records,
             problems: self.problems,
             problems_left_out: self.problems_left_out,
@@ -353,6 +399,9 @@ impl<'a, K: Sink> Delivery<'a, K> {
     /// Delivers bytes that were not checked; whether they were as assumed. If not, they count for
     /// nothing, and the function is still to be delivered.
     fn record_unchecked<S: Source>(&mut self, address: Sbdf, source: S, attributes: Attributes) -> bool {
+        if self.is_full() {
+            return true;
+        }
         let config = &ConfigSpace::new(source);
         self.sink.record(Record { address, config, attributes });
         let good = !config.is_spoilt();

@@ -16,7 +16,7 @@ pub(super) trait ReadAt {
     /// Reads once, from `offset` on.
     fn read_once_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize>;
 
-    /// How long it says it is.
+    /// How long it says it is; some of sysfs's passers-on say 0.
     fn size(&self) -> io::Result<u64>;
 }
 
@@ -45,7 +45,7 @@ pub(super) fn read_full_at<F: ReadAt>(file: &F, buffer: &mut [u8], offset: u64) 
 }
 
 /// An open `config` file; the header is kept, the rest is read when it is asked for.
-pub(super) struct Config<F = File> {
+pub(super) struct Config<F> {
     file: F,
     header: [u8; HEADER as usize],
     extent: u16,
@@ -77,7 +77,6 @@ impl fmt::Display for Lost {
 impl<F: ReadAt> Config<F> {
     pub(super) fn open(file: F) -> io::Result<Self> {
         let size = match file.size()? {
-            // Some file systems that pass sysfs on do not know the size.
             0 => SIZE,
             size => u16::try_from(size).unwrap_or(SIZE).min(SIZE),
         };

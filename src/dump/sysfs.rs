@@ -6,20 +6,19 @@
 //!
 //! Source: Linux, Documentation/PCI/sysfs-pci.rst and Documentation/ABI/testing/sysfs-bus-pci.
 
-use std::collections::BTreeSet;
-use std::ffi::OsStr;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::{OsStr, OsString};
 use std::format;
-use std::fs::{self, File};
-use std::io::{self, Read};
+use std::io;
 use std::path::{Path, PathBuf};
-use std::string::{String, ToString};
+use std::string::ToString;
 use std::vec::Vec;
 
 use super::error::{Error, shown};
+use super::files::{Files, Kind, Lost, Opened};
 use super::name;
 use super::on_demand::Config;
-use super::tree::open_regular;
-use super::{Delivery, Host, NOTHING, ProblemKind};
+use super::{Delivery, NOTHING, ProblemKind, host};
 use crate::addr::{Sbdf, Segment};
 use crate::config::{CONVENTIONAL_SIZE, Source};
 use crate::function::{Attributes, HostBridge, Sink};
@@ -28,131 +27,233 @@ use crate::function::{Attributes, HostBridge, Sink};
 const DEVICES: &str = "bus/pci/devices";
 
 /// Reads the running host through the sysfs at `root`.
-pub(super) fn read_live<K: Sink>(root: &Path, delivery: &mut Delivery<'_, K>) -> Result<Host, Error> {
-    Reader::read(root, delivery)?;
-    // With another root, /proc may be another machine's, or another container's.
-    if root != Path::new("/sys") {
-        return Ok(Host::default());
+pub(super) fn read_live<K: Sink>(root: &Path, delivery: &mut Delivery<'_, K>) -> Result<(), Error> {
+    let files = Files::directory(root).map_err(|error| no_pci(&root.join(DEVICES), error))?;
+    Reader::read(&files, Path::new(""), delivery)?;
+    // Where it is not called `sys`, the /proc beside may be another machine's.
+    match machine(root).map(Files::directory) {
+        Some(Ok(files)) => host::read(&files, Path::new(""), delivery),
+        _ => host::read_sysfs(&files, Path::new(""), delivery),
     }
-    Ok(Host { kernel: first_line("/proc/sys/kernel/osrelease"), cmdline: first_line("/proc/cmdline") })
+    Ok(())
 }
 
-/// Reads a copy of sysfs at `root`.
-pub(super) fn read_copy<K: Sink>(root: &Path, delivery: &mut Delivery<'_, K>) -> Result<(), Error> {
-    Reader::read(root, delivery).map_err(|error| match error {
-        Error::NoPci { .. } => Error::NoConfigs { path: root.to_path_buf() },
+/// Reads a copy of sysfs at `root` of a tree.
+pub(super) fn read_copy<K: Sink>(
+    files: &Files,
+    root: &Path,
+    delivery: &mut Delivery<'_, K>,
+) -> Result<(), Error> {
+    match machine(root) {
+        Some(machine) => host::read(files, machine, delivery),
+        None => host::read_sysfs(files, root, delivery),
+    }
+    delivery.part(root);
+    Reader::read(files, root, delivery).map_err(|error| match error {
+        Error::NoPci { .. } => Error::NoConfigs { path: files.full(root) },
         error => error,
     })
 }
 
 /// The sysfs that a directory is, or has as `sys`; not one that a link puts there from outside.
-pub(super) fn find(directory: &Path) -> Option<PathBuf> {
+pub(super) fn find(files: &Files, directory: &Path) -> Option<PathBuf> {
     let inside = |root: &PathBuf| {
-        let devices = fs::canonicalize(root.join(DEVICES)).ok()?;
-        let real = fs::canonicalize(directory).ok()?;
-        (devices.is_dir() && devices.starts_with(real)).then_some(())
+        let devices = files.real(&root.join(DEVICES)).ok()?;
+        let real = files.real(directory).ok()?;
+        let is_there = files.kind(&devices).ok()? == Kind::Directory && devices.starts_with(real);
+        is_there.then_some(())
     };
     [directory.to_path_buf(), directory.join("sys")].into_iter().find(|root| inside(root).is_some())
 }
 
-/// The first line of a small file.
-fn first_line(path: &str) -> Option<String> {
-    let mut text = Vec::new();
-    File::open(path).ok()?.take(64 * 1024).read_to_end(&mut text).ok()?;
-    let text = String::from_utf8_lossy(&text);
-    text.lines().next().map(str::trim).filter(|line| !line.is_empty()).map(ToString::to_string)
+/// The sysfs that a path leads into, if it names its list of devices: its links lead to the rest.
+pub(super) fn root_above(path: &Path) -> Option<&Path> {
+    path.ends_with(DEVICES).then(|| path.ancestors().nth(3)).flatten()
+}
+
+/// Whether the sysfs at `root` lists any function.
+pub(super) fn has_functions(files: &Files, root: &Path) -> bool {
+    list(files, root).is_ok_and(|functions| !functions.is_empty())
+}
+
+/// Whether there are bytes of any function of the sysfs at `root`.
+pub(super) fn has_bytes(files: &Files, root: &Path) -> bool {
+    let procfs = procfs(files, root);
+    list(files, root).unwrap_or_default().into_iter().any(|(address, name)| {
+        let config = root.join(DEVICES).join(name).join("config");
+        let procfs = procfs.as_ref().map(|procfs| procfs_file(procfs, address));
+        [Some(config), procfs]
+            .into_iter()
+            .flatten()
+            .any(|path| files.start_of(&path, 1).is_some_and(|b| !b.is_empty()))
+    })
+}
+
+/// The machine that a sysfs is of: the directory that has it as `sys`.
+fn machine(root: &Path) -> Option<&Path> {
+    root.ends_with("sys").then(|| root.parent()).flatten()
+}
+
+/// The machine's `/proc/bus/pci`, if the tree has it.
+fn procfs(files: &Files, root: &Path) -> Option<PathBuf> {
+    let path = machine(root)?.join("proc/bus/pci");
+    (files.kind(&path).ok()? == Kind::Directory).then_some(path)
+}
+
+/// A function's file in `/proc/bus/pci`, which names segment 0 only if there are others.
+///
+/// Source: Linux 7.2.13, `drivers/pci/proc.c`, `pci_proc_attach_device`.
+fn procfs_file(procfs: &Path, address: Sbdf) -> PathBuf {
+    let (bus, devfn) = (address.bus(), address.bdf.devfn());
+    let directory = match address.segment.0 {
+        0 => format!("{bus:02x}"),
+        segment => format!("{segment:04x}:{bus:02x}"),
+    };
+    procfs.join(directory).join(format!("{:02x}.{:x}", devfn >> 3, devfn & 7))
+}
+
+/// The functions that a sysfs lists, sorted.
+fn list(files: &Files, root: &Path) -> io::Result<Vec<(Sbdf, OsString)>> {
+    let (names, _) = files.names(&files.real(&root.join(DEVICES)).map_err(as_io)?, u64::MAX)?;
+    let mut functions: Vec<_> = names.into_iter().filter_map(|name| Some((address(&name)?, name))).collect();
+    functions.sort_unstable();
+    Ok(functions)
+}
+
+fn as_io(lost: Lost) -> io::Error {
+    match lost {
+        Lost::Outside => io::ErrorKind::NotFound.into(),
+        Lost::Failed(error) => error,
+    }
+}
+
+fn no_pci(devices: &Path, error: io::Error) -> Error {
+    match error.kind() {
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => {
+            Error::NoPci { path: devices.to_path_buf() }
+        }
+        _ => Error::io(devices, error),
+    }
 }
 
 struct Reader<'a, 'b, K> {
+    files: &'a Files,
     delivery: &'a mut Delivery<'b, K>,
-    /// The root without links: nothing outside is read.
-    root: PathBuf,
+    /// Where sysfs is in the tree: nothing outside is read.
+    root: &'a Path,
+    procfs: Option<PathBuf>,
     host_bridges: BTreeSet<HostBridge>,
+    /// Functions on the way to others, with their directories.
+    above: BTreeMap<Sbdf, PathBuf>,
     /// Functions of which the kernel gave the first bytes only.
     limited: usize,
+    /// Functions without a file, and the first of them.
+    missing: usize,
+    first_missing: Option<Sbdf>,
 }
 
 impl<'a, 'b, K: Sink> Reader<'a, 'b, K> {
-    fn read(root: &Path, delivery: &'a mut Delivery<'b, K>) -> Result<(), Error> {
+    fn read(files: &'a Files, root: &'a Path, delivery: &'a mut Delivery<'b, K>) -> Result<(), Error> {
         let devices = root.join(DEVICES);
-        let failed = |error: io::Error| match error.kind() {
-            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => Error::NoPci { path: devices.clone() },
-            _ => Error::io(&devices, error),
+        let functions = list(files, root).map_err(|error| no_pci(&files.full(&devices), error))?;
+        if functions.is_empty() {
+            return Err(Error::NoPci { path: files.full(&devices) });
+        }
+        let mut reader = Self {
+            files,
+            delivery,
+            root,
+            procfs: procfs(files, root),
+            host_bridges: BTreeSet::new(),
+            above: BTreeMap::new(),
+            limited: 0,
+            missing: 0,
+            first_missing: None,
         };
-        let real = fs::canonicalize(root).map_err(failed)?;
-        let mut addresses = Vec::new();
-        for entry in fs::read_dir(&devices).map_err(failed)? {
-            let name = entry.map_err(failed)?.file_name();
-            if let Some(address) = address(&name) {
-                addresses.push((address, name));
+        for (address, name) in &functions {
+            reader.function(*address, &devices.join(name));
+        }
+        // Some copies have bridges as directories on the way only, without their links.
+        for (address, directory) in core::mem::take(&mut reader.above) {
+            if functions.binary_search_by_key(&address, |(known, _)| *known).is_err() {
+                reader.function(address, &directory);
             }
         }
-        if addresses.is_empty() {
-            return Err(Error::NoPci { path: devices });
-        }
-        addresses.sort_unstable();
-        let mut reader = Self { delivery, root: real, host_bridges: BTreeSet::new(), limited: 0 };
-        for (address, name) in addresses {
-            reader.function(address, &devices.join(name));
-        }
         reader.say_limited();
+        reader.say_missing();
         Ok(())
     }
 
     /// Delivers one function: what cannot be read is missing, the function is not.
     fn function(&mut self, address: Sbdf, link: &Path) {
-        let directory = match fs::canonicalize(link) {
-            Ok(directory) if directory.starts_with(&self.root) => directory,
-            Ok(_) => {
-                let text = format!("{}: a link out of the directory: not followed", shown(link));
+        let directory = match self.files.real(link) {
+            Ok(directory) if directory.starts_with(self.root) => directory,
+            Ok(_) | Err(Lost::Outside) => {
+                let text =
+                    format!("{}: a link out of the directory: not followed", shown(&self.files.full(link)));
                 self.delivery.problem(ProblemKind::LeadsOut, Some(address), text);
                 return self.delivery.record(address, NOTHING, Attributes::default());
             }
-            Err(error) => {
-                self.delivery.file_problem(Some(address), link, &error);
+            Err(Lost::Failed(error)) => {
+                self.delivery.file_problem(Some(address), &self.files.full(link), &error);
                 return self.delivery.record(address, NOTHING, Attributes::default());
             }
         };
-        self.name_host_bridges(&directory);
-        let mut attributes = attributes(&directory);
+        self.name_those_above(&directory);
+        let mut attributes = attributes(self.files, &directory);
         let path = directory.join("config");
-        match open_regular(&path).and_then(|file| file.map(Config::open).transpose()) {
+        let full = self.files.full(&path);
+        let opened = self.open(&path, address);
+        match opened.and_then(|file| file.map(Config::open).transpose()) {
             Ok(Some(config)) => {
                 let source = &config;
                 let extent = source.extent();
                 if extent == 0 {
-                    let text = format!("{}: gives no bytes: the function may be gone", shown(&path));
+                    let text = format!("{}: gives no bytes: the function may be gone", shown(&full));
                     self.delivery.problem(ProblemKind::Unreadable, Some(address), text);
                 }
                 self.limited = self.limited.saturating_add(usize::from(config.is_limited()));
                 attributes.conventional_size = extent == CONVENTIONAL_SIZE && !config.is_limited();
                 self.delivery.record(address, source, attributes);
                 if let Some(lost) = config.lost() {
-                    let text = format!("{}: {lost}: not captured", shown(&path));
+                    let text = format!("{}: {lost}: not captured", shown(&full));
                     self.delivery.problem(ProblemKind::Unreadable, Some(address), text);
                 }
                 return;
             }
             Ok(None) => {
-                let text = format!("{}: no regular file: not read", shown(&path));
+                let text = format!("{}: no regular file: not read", shown(&full));
                 self.delivery.problem(ProblemKind::Unreadable, Some(address), text);
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                let text = format!("{}: missing: nothing is known of this function", shown(&path));
-                self.delivery.problem(ProblemKind::NoConfig, Some(address), text);
+                self.missing = self.missing.saturating_add(1);
+                self.first_missing.get_or_insert(address);
             }
-            Err(error) => self.delivery.file_problem(Some(address), &path, &error),
+            Err(error) => self.delivery.file_problem(Some(address), &full, &error),
         }
         self.delivery.record(address, NOTHING, attributes);
     }
 
+    /// The function's bytes: from its own directory, else from the copy of `/proc/bus/pci` beside.
+    fn open(&self, config: &Path, address: Sbdf) -> io::Result<Option<Opened<'a>>> {
+        let opened = self.files.open(config);
+        let has_bytes =
+            matches!(&opened, Ok(Some(opened)) if opened.read_at(&mut [0], 0).is_ok_and(|n| n > 0));
+        let Some(procfs) = self.procfs.as_ref().filter(|_| !has_bytes) else { return opened };
+        match self.files.open(&procfs_file(procfs, address)) {
+            Ok(Some(other)) => Ok(Some(other)),
+            _ => opened,
+        }
+    }
+
     /// Host bridges are directories `pciDDDD:BB` on the way to the function. One below a function is
     /// made by that function's driver (VMD), and everything below uses that function's requester ID.
-    fn name_host_bridges(&mut self, directory: &Path) {
-        let Ok(path) = directory.strip_prefix(&self.root) else { return };
-        let mut above = None;
+    fn name_those_above(&mut self, directory: &Path) {
+        let Ok(path) = directory.strip_prefix(self.root) else { return };
+        let (mut at, mut above) = (self.root.to_path_buf(), None);
         for component in path.components() {
             let name = component.as_os_str();
+            at.push(name);
             if let Some((segment, bus)) = name.to_str().and_then(name::host_bridge) {
                 let host_bridge = HostBridge { segment: Segment(segment), bus, requester: above };
                 if self.host_bridges.insert(host_bridge) {
@@ -160,6 +261,22 @@ impl<'a, 'b, K: Sink> Reader<'a, 'b, K> {
                 }
             }
             above = address(name);
+            if let Some(above) = above.filter(|_| at != directory) {
+                self.above.entry(above).or_insert_with(|| at.clone());
+            }
+        }
+    }
+
+    /// One line, however many there are: some copies have the links only.
+    fn say_missing(&mut self) {
+        if self.missing > 0 {
+            let text = match self.missing {
+                1 => "has no config file: nothing is known of this function".to_string(),
+                n => {
+                    format!("and {} more have no config file: nothing is known of them", n.saturating_sub(1))
+                }
+            };
+            self.delivery.problem(ProblemKind::NoConfig, self.first_missing, text);
         }
     }
 
@@ -182,8 +299,8 @@ fn address(name: &OsStr) -> Option<Sbdf> {
 }
 
 /// What the links in a function's directory say. They are read, never followed.
-fn attributes(directory: &Path) -> Attributes {
-    let target = |name: &str| fs::read_link(directory.join(name)).ok()?.file_name().map(OsStr::to_os_string);
+fn attributes(files: &Files, directory: &Path) -> Attributes {
+    let target = |name: &str| files.link(&directory.join(name)).ok()?.file_name().map(OsStr::to_os_string);
     let driver = target("driver").and_then(|name| name.into_string().ok());
     let group = target("iommu_group").and_then(|name| name.to_str()?.parse().ok());
     let physical_function = target("physfn").and_then(|name| address(&name));
@@ -195,6 +312,7 @@ mod tests {
     use super::super::Problem;
     use super::*;
     use crate::function::Inventory;
+    use std::fs::{self, File};
     use std::os::unix::fs::{PermissionsExt, symlink};
     use std::vec;
 
@@ -220,7 +338,7 @@ mod tests {
         symlink("../0000:00:0e.0", plain.join("physfn")).expect("made");
     }
 
-    fn read_root(root: &Path) -> (Result<Host, Error>, Inventory, Vec<Problem>) {
+    fn read_root(root: &Path) -> (Result<(), Error>, Inventory, Vec<Problem>) {
         let mut inventory = Inventory::new();
         let mut delivery = Delivery::new(&mut inventory);
         let result = read_live(root, &mut delivery);
@@ -233,7 +351,7 @@ mod tests {
         let root = tempfile::tempdir().expect("a directory");
         copy(root.path());
         let (result, inventory, problems) = read_root(root.path());
-        assert!(result.expect("read").kernel.is_none(), "not this host's");
+        result.expect("read");
         assert!(problems.is_empty(), "{problems:?}");
         assert_eq!(inventory.functions().len(), 3);
         assert!(
@@ -270,7 +388,7 @@ mod tests {
         let captured: Vec<_> = inventory.functions().iter().map(|function| function.captured).collect();
         assert_eq!(captured, [0, 0, 0, 256, 256]);
         let kinds: Vec<_> = problems.iter().map(|problem| problem.kind).collect();
-        assert_eq!(kinds, [ProblemKind::NoConfig, ProblemKind::Vanished, ProblemKind::LeadsOut]);
+        assert_eq!(kinds, [ProblemKind::Vanished, ProblemKind::LeadsOut, ProblemKind::NoConfig]);
         assert_eq!(inventory.attributes(0).and_then(|known| known.kernel_group), Some(17), "still known");
     }
 

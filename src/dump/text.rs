@@ -304,6 +304,11 @@ fn header(line: &[u8]) -> Option<(Sbdf, bool)> {
     Some((address, slot.is_some() || looks_listed(rest)))
 }
 
+/// Whether a line begins the record of a function, surely one of lspci's.
+pub(super) fn is_listed(line: &[u8]) -> bool {
+    header(unquoted(line)).is_some_and(|(_, listed)| listed)
+}
+
 /// Whether what follows the address is what lspci writes: a class that begins with a capital letter or
 /// a digit and ends with a colon, or fields in quotes.
 fn looks_listed(rest: &[u8]) -> bool {

@@ -107,7 +107,7 @@ pub fn lint(line: &str, version: Option<Version>, topology: Option<&Topology>) -
     if let Some(topology) = topology {
         lints.both(&options, topology);
     }
-    lints.found.sort_by(|a, b| (a.at, a.kind).cmp(&(b.at, b.kind)));
+    lints.found.sort_by_key(|lint| (lint.at, lint.kind));
     lints.found
 }
 
@@ -260,7 +260,7 @@ fn misreads_config_acs(version: Version) -> bool {
 /// Whether some kernel has this option of `pci=`.
 fn is_known(option: &str) -> bool {
     let with_value = |name: &&str| option.strip_prefix(*name).is_some_and(|rest| rest.starts_with('='));
-    OPTIONS.contains(&option) || OPTIONS_WITH_VALUE.iter().any(|name| with_value(&name))
+    OPTIONS.contains(&option) || OPTIONS_WITH_VALUE.iter().any(with_value)
 }
 
 /// Options of `pci=` without a value: of all machines, then of x86, s390, Arm and others.

@@ -11,7 +11,7 @@
 
 pub mod engines;
 pub mod fabric;
-#[cfg(feature = "cli")]
+#[cfg(all(feature = "archive", feature = "cli"))]
 pub mod fuzz;
 pub mod generate;
 #[cfg(feature = "std")]

@@ -33,7 +33,7 @@ pub(super) fn run(bytes: &[u8]) {
 }
 
 /// What entries are often about: a root port, a multi-function device, a switch.
-fn machine() -> Machine {
+pub(super) fn machine() -> Machine {
     let mut machine = Machine::new()
         .with("00:00.0", Config::conventional().class(0x0600))
         .with("00:01.0", Config::root_port(1, 1).ids(0x8086, 0x1901))

@@ -5,11 +5,13 @@
 //! committed seeds of `corpus/fuzz` on a stable compiler. To add a target: a file here, a line in
 //! [`TARGETS`], a file in `fuzz/fuzz_targets` with its `[[bin]]`, seeds in `corpus/fuzz`.
 
+mod archive;
 mod config_space;
 mod database;
 mod ecam;
 mod hierarchy;
 mod judge;
+mod kernel_cmdline;
 mod lspci_text;
 mod scratch;
 mod topology;
@@ -22,11 +24,13 @@ pub use judge::harmless;
 pub type Body = fn(&[u8]);
 
 /// The targets by name.
-pub const TARGETS: [(&str, Body); 7] = [
+pub const TARGETS: [(&str, Body); 9] = [
+    ("archive", archive::run),
     ("config_space", config_space::run),
     ("database", database::run),
     ("ecam", ecam::run),
     ("hierarchy", hierarchy::run),
+    ("kernel_cmdline", kernel_cmdline::run),
     ("lspci_text", lspci_text::run),
     ("topology", topology::run),
     ("tree", tree::run),

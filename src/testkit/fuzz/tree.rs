@@ -20,7 +20,7 @@ use crate::function::Inventory;
 use crate::topology::Topology;
 
 /// What occurs in such trees, and where links may lead.
-const NAMES: [&str; 24] = [
+pub(super) const NAMES: [&str; 24] = [
     "sys",
     "bus",
     "pci",

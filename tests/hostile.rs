@@ -255,3 +255,32 @@ fn thousands_of_segments_and_crowded_lists_are_answered_in_little_memory() {
     assert!(matches!(output.status.code(), Some(0 | 3)), "{:?}", output.status);
     assert!(started.elapsed() < Duration::from_secs(20), "{:?}", started.elapsed());
 }
+
+#[test]
+fn everything_is_opened_for_reading_and_nothing_is_written_but_the_answer() {
+    const CALLS: &str = "trace=open,openat,openat2,creat,truncate,ftruncate,pwrite64,unlink,unlinkat,rename,\
+                         renameat2,mkdir,mkdirat,link,linkat,symlink,symlinkat,connect,bind";
+    let copy = concat!(env!("CARGO_MANIFEST_DIR"), "/corpus/sysfs-tree/sys");
+    for source in [&["--sysfs-root", copy][..], &["--dump", copy], &["show", "--dump", copy]] {
+        let strace = Command::new("strace")
+            .args(["-f", "-qq", "-e", CALLS, env!("CARGO_BIN_EXE_acsscan")])
+            .args(source)
+            .output();
+        let Ok(output) = strace else {
+            println!("skipped: strace is not installed");
+            return;
+        };
+        let told = String::from_utf8_lossy(&output.stderr);
+        let calls: Vec<&str> = told.lines().filter(|line| line.contains('(')).collect();
+        if calls.is_empty() {
+            println!("skipped: strace may not trace here: {told}");
+            return;
+        }
+        for call in &calls {
+            let opens = call.contains("open(") || call.contains("openat(");
+            let writes = ["O_WRONLY", "O_RDWR", "O_CREAT", "O_TRUNC"].iter().any(|flag| call.contains(flag));
+            assert!(opens && !writes, "{source:?}: {call}");
+        }
+        assert!(calls.iter().any(|call| call.contains("/config\"") && call.contains("O_RDONLY")), "{told}");
+    }
+}

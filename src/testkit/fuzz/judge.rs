@@ -173,22 +173,22 @@ fn as_json(view: &View<'_>) {
     let topology = view.linux.topology();
     let few = 0..topology.functions().len().min(WRITTEN);
     let functions: Vec<_> = few.filter_map(|index| FunctionDocument::new(view.linux, index)).collect();
-    let domains: &Domains = &view.reach.domains;
+    let domains: &Domains = view.reach.domains;
     let found = disagreements(topology, domains, &view.grouping.group_of);
     let scan = json::ScanDocument {
         host: None,
-        assumptions: words::assumptions(domains.assumptions(), &view.reach.unsettled),
-        unsettled: json::unsettled(topology, &view.reach.unsettled),
+        assumptions: words::assumptions(domains.assumptions(), view.reach.unsettled),
+        unsettled: json::unsettled(topology, view.reach.unsettled),
         limits: words::limits(domains.assumptions()),
         domains: json::domains(view.reach.fabric, domains),
         disagreements: found
             .iter()
             .map(|one| json::DisagreementDocument::new(view.reach.fabric, domains.assumptions(), one))
             .collect(),
-        groups: json::groups(view.linux, &view.grouping),
-        ungrouped: json::ungrouped(topology, &view.grouping),
+        groups: json::groups(view.linux, view.grouping),
+        ungrouped: json::ungrouped(topology, view.grouping),
         kernel_groups: json::kernel_groups(topology),
-        differences: json::differences(view.linux, &view.grouping, None),
+        differences: json::differences(view.linux, view.grouping, None),
         functions: Some(functions),
     };
     let document = Document {

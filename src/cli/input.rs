@@ -20,8 +20,8 @@ pub(super) struct Scanned {
     pub(super) database: Database,
 }
 
-/// Reads what the options name. `detail` keeps the capability lists of each function.
-pub(super) fn read(common: &Common, detail: bool) -> Result<Scanned, Stop> {
+/// What the options name, and how to read it.
+pub(super) fn options(common: &Common) -> Result<(Input, Options), Stop> {
     let mut limits = Limits::default();
     for (limit, value) in &common.limits {
         limits.set(*limit, *value);
@@ -37,6 +37,7 @@ pub(super) fn read(common: &Common, detail: bool) -> Result<Scanned, Stop> {
         mmap: false,
         strict: common.strict,
         limits,
+        whole: false,
     };
     let meant_for_a_dump =
         common.at.is_some() || common.segment != 0 || common.start_bus != 0 || options.mmap;
@@ -49,6 +50,12 @@ pub(super) fn read(common: &Common, detail: bool) -> Result<Scanned, Stop> {
         Some(path) if path.as_os_str() == "-" => Input::Stdin,
         Some(path) => Input::Path(path),
     };
+    Ok((input, options))
+}
+
+/// Reads what the options name. `detail` keeps the capability lists of each function.
+pub(super) fn read(common: &Common, detail: bool) -> Result<Scanned, Stop> {
+    let (input, options) = options(common)?;
     give_up_the_rest(common, &input);
     let mut inventory = if detail { Inventory::with_detail() } else { Inventory::new() };
     let info = dump::read(&input, &options, &mut inventory)

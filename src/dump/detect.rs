@@ -4,12 +4,12 @@ use std::fs::{self, File};
 use std::io::Read;
 use std::path::Path;
 
-#[cfg(feature = "archive")]
-use super::archive;
 use super::error::{Error, Unsupported};
 use super::files::Files;
 use super::lines::Window;
 use super::{Delivery, Format, Options, config_file, ecam, sysfs, text, tree};
+#[cfg(feature = "archive")]
+use super::{archive, rdma_topo};
 use crate::function::Sink;
 
 /// How much of a stream is looked at.
@@ -119,11 +119,16 @@ pub(super) fn read_window<R: Read, K: Sink>(
             return Err(Error::WrongFormat { path: path.to_path_buf(), wanted, found: "no archive" });
         }
         (Some(Format::Archive), Content::Archive(what)) => return unsupported(what),
-        (Some(Format::LspciText), _) => return unsupported(Unsupported::LspciText),
+        #[cfg(feature = "archive")]
+        (None, Content::Other(Unsupported::RdmaTopo)) | (Some(Format::RdmaTopo), _) => {
+            rdma_topo::read(window, path, delivery)?;
+            return Ok(Format::RdmaTopo);
+        }
+        #[cfg(not(feature = "archive"))]
         (Some(Format::RdmaTopo), _) => return unsupported(Unsupported::RdmaTopo),
         (Some(Format::Ecam), _) => return unsupported(Unsupported::EcamStream),
         _ if empty => return Err(Error::Empty { path: path.to_path_buf() }),
-        (Some(Format::LspciHex), _) => {}
+        (Some(Format::LspciHex | Format::LspciText), _) => {}
         (Some(Format::Config), _) => return read_config(window, path, options, delivery),
         (None, Content::Archive(what) | Content::Other(what)) => return unsupported(what),
         (None, Content::Binary) => {
@@ -139,8 +144,7 @@ pub(super) fn read_window<R: Read, K: Sink>(
         }
         (None, Content::Text) => {}
     }
-    text::read(window, path, delivery)?;
-    Ok(Format::LspciHex)
+    text::read(window, path, delivery)
 }
 
 fn read_config<R: Read, K: Sink>(
@@ -249,6 +253,7 @@ mod tests {
             (b"\x1f\x8b\x08", Unsupported::Gzip, "gzip"),
             (&b"PK\x03\x04"[..], Unsupported::Zip, "zip"),
             (b"\xff\xfe0\x000\0", Unsupported::Utf16, "UTF-16"),
+            #[cfg(not(feature = "archive"))]
             (b"{\"0000:00:00.0\": {\"config\": \"eJw\"}}", Unsupported::RdmaTopo, "rdma_topo"),
         ] {
             let error = stream(bytes, &Options::default()).expect_err("not read");
@@ -310,13 +315,7 @@ mod tests {
             Err(Error::EcamEmpty { .. }) | Ok(_)
         ));
         assert!(matches!(in_file("x", b"text", &forced(Format::Archive)), Err(Error::WrongFormat { .. })));
-        let unsupported = [Format::LspciText, Format::RdmaTopo];
-        for format in unsupported {
-            assert!(
-                matches!(in_file("x", b"text", &forced(format)), Err(Error::Unsupported { .. })),
-                "{format}"
-            );
-        }
+        assert!(in_file("x", b"text", &forced(Format::RdmaTopo)).is_err());
     }
 
     #[test]

@@ -135,6 +135,18 @@ pub enum Error {
         /// Its value.
         value: u64,
     },
+    /// JSON that is no dump of rdma_topo.
+    #[error(
+        "{}: no dump of rdma_topo: {reason}; expected a list of objects with realpath and config, as rdma_topo dump \
+         writes it",
+        shown(.path)
+    )]
+    RdmaTopo {
+        /// The file.
+        path: PathBuf,
+        /// What was found instead, on one line.
+        reason: String,
+    },
     /// Compressed data or an archive that cannot be unpacked.
     #[error("{}: cannot be unpacked: {source}; is the file whole? try to unpack it with other tools", shown(.path))]
     Unpack {
@@ -251,7 +263,9 @@ pub enum Unsupported {
     #[error("compressed more than twice: unpack it first and name the file or directory")]
     Nested,
     /// lspci without hex.
-    #[error("lspci text without hex: take the dump with lspci -xxxx as root")]
+    #[error(
+        "lspci text without hex and without registers: take the dump with lspci -xxxx as root, or the text with -nnvv"
+    )]
     LspciText,
     /// rdma_topo.
     #[error("rdma_topo dump: not read; take the dump with lspci -xxxx as root on that machine")]
@@ -274,7 +288,7 @@ pub(super) fn shown(path: &Path) -> String {
 }
 
 /// Text with its control characters, and those that reorder a line, escaped.
-fn escaped(text: &str) -> String {
+pub(super) fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for letter in text.chars() {
         let steers =

@@ -17,7 +17,7 @@ pub struct Limits {
     pub ratio: u64,
     /// Bytes that are kept of an archive: names, links, configuration space.
     pub kept: u64,
-    /// Bytes of one text file in an archive or a directory.
+    /// Bytes of one text file in an archive or a directory, or of JSON.
     pub file: u64,
     /// Bytes that a decompressor may need as its window.
     pub window: u64,
@@ -86,7 +86,7 @@ impl Limit {
             Self::Unpacked => "bytes when unpacked",
             Self::Ratio => "times its packed size when unpacked",
             Self::Kept => "bytes of names, links and configuration space to keep of the archive",
-            Self::File => "bytes in one text file of the tree or archive",
+            Self::File => "bytes in one text file",
             Self::Window => "bytes of window that the decompressor would need",
             Self::Functions => "functions",
         }

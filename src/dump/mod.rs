@@ -9,7 +9,11 @@
 
 #[cfg(feature = "archive")]
 mod archive;
+#[cfg(all(feature = "archive", feature = "serde"))]
+pub mod capture;
 mod config_file;
+#[allow(clippy::arithmetic_side_effects, reason = "shifts of fields by constants")]
+mod decoded;
 mod detect;
 mod ecam;
 mod error;
@@ -28,6 +32,8 @@ mod lines;
 mod map;
 mod name;
 mod on_demand;
+#[cfg(feature = "archive")]
+mod rdma_topo;
 mod sysfs;
 mod text;
 mod tree;
@@ -88,6 +94,9 @@ pub struct Options {
     pub strict: bool,
     /// How much is taken from one input.
     pub limits: Limits,
+    /// Read each function of a sysfs whole, in one go, instead of what decoding asks for: what is meant
+    /// to be kept.
+    pub whole: bool,
 }
 
 /// What an input can be.
@@ -98,7 +107,7 @@ pub enum Format {
     Sysfs,
     /// Output of `lspci -x`, `-xxx` or `-xxxx`, whatever else is printed or written between.
     LspciHex,
-    /// Output of lspci without hex. Recognised, not read.
+    /// Output of `lspci -vv` or `-vvv` without hex: registers as far as it prints them.
     LspciText,
     /// The bytes of one function.
     Config,
@@ -108,7 +117,7 @@ pub enum Format {
     Tree,
     /// A packed directory: tar, plain or compressed. Needs the feature `archive`.
     Archive,
-    /// A dump of rdma_topo: JSON with packed configuration space. Recognised, not read.
+    /// A dump of rdma_topo: JSON with packed configuration space. Needs the feature `archive`.
     RdmaTopo,
 }
 
@@ -221,6 +230,8 @@ pub enum ProblemKind {
     Unreadable,
     /// The function has no configuration space in the input.
     NoConfig,
+    /// Functions whose IDs the text does not tell.
+    NoIds,
     /// Lines of hex text were damaged.
     DamagedLines,
     /// Hex text without a line that says whose it is.
@@ -247,6 +258,7 @@ impl ProblemKind {
             Self::Vanished => "vanished",
             Self::Unreadable => "unreadable",
             Self::NoConfig => "no-config",
+            Self::NoIds => "no-ids",
             Self::DamagedLines => "damaged-lines",
             Self::HeaderLost => "header-lost",
             Self::TooLarge => "too-large",
@@ -327,6 +339,7 @@ struct Delivery<'a, K> {
     problems: Vec<Problem>,
     problems_left_out: usize,
     limits: Limits,
+    whole: bool,
     /// What the input says about the machine.
     host: Option<Host>,
     /// What of a tree is used.
@@ -345,6 +358,7 @@ impl<'a, K: Sink> Delivery<'a, K> {
             problems: Vec::new(),
             problems_left_out: 0,
             limits: Limits::default(),
+            whole: false,
             host: None,
             part: None,
             full: false,
@@ -379,7 +393,8 @@ impl<'a, K: Sink> Delivery<'a, K> {
     }
 
     fn reading(self, options: &Options) -> Self {
-        Self { unchecked: self.unchecked && !options.strict, limits: options.limits.clone(), ..self }
+        let unchecked = self.unchecked && !options.strict;
+        Self { unchecked, whole: options.whole, limits: options.limits.clone(), ..self }
     }
 
     fn info(self, kind: Format, path: String) -> SourceInfo {

@@ -8,6 +8,8 @@ use core::fmt;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
+use std::vec;
+use std::vec::Vec;
 
 use crate::config::{SIZE, Source};
 
@@ -44,10 +46,11 @@ pub(super) fn read_full_at<F: ReadAt>(file: &F, buffer: &mut [u8], offset: u64) 
     Ok(done)
 }
 
-/// An open `config` file; the header is kept, the rest is read when it is asked for.
+/// An open `config` file; the start is kept, the rest is read when it is asked for.
 pub(super) struct Config<F> {
     file: F,
-    header: [u8; HEADER as usize],
+    /// The first bytes, which were read when it was opened.
+    start: Vec<u8>,
     extent: u16,
     limited: bool,
     lost: Cell<Option<Lost>>,
@@ -75,15 +78,17 @@ impl fmt::Display for Lost {
 }
 
 impl<F: ReadAt> Config<F> {
-    pub(super) fn open(file: F) -> io::Result<Self> {
+    /// Reads the header, or where the `whole` file is wanted, all of it.
+    pub(super) fn open(file: F, whole: bool) -> io::Result<Self> {
         let size = match file.size()? {
             0 => SIZE,
             size => u16::try_from(size).unwrap_or(SIZE).min(SIZE),
         };
-        let mut header = [0; HEADER as usize];
-        let length = read_full_at(&file, &mut header, 0)?;
-        let mut extent = u16::try_from(length).unwrap_or(HEADER);
-        if extent == HEADER {
+        let mut start = vec![0; usize::from(if whole { size } else { HEADER })];
+        let length = read_full_at(&file, &mut start, 0)?;
+        start.truncate(length);
+        let mut extent = u16::try_from(length).unwrap_or(SIZE);
+        if extent == HEADER && !whole {
             // The largest size whose last byte can be read: that of the file, else what the kernel
             // limits it to.
             let sizes = [size, 256, 128];
@@ -91,7 +96,7 @@ impl<F: ReadAt> Config<F> {
             extent = sizes.into_iter().filter(|end| *end <= size).find(readable).unwrap_or(HEADER);
         }
         let limited = extent < size && extent > 0;
-        Ok(Self { file, header, extent, limited, lost: Cell::new(None) })
+        Ok(Self { file, start, extent, limited, lost: Cell::new(None) })
     }
 
     /// Whether the file gave less than its size from the beginning.
@@ -121,8 +126,8 @@ impl<F: ReadAt> Source for &Config<F> {
         if end > usize::from(self.extent) {
             return None;
         }
-        if end <= self.header.len() {
-            return self.header.get(usize::from(offset)..)?.first_chunk().copied();
+        if end <= self.start.len() {
+            return self.start.get(usize::from(offset)..)?.first_chunk().copied();
         }
         // What has gone away once is not asked again.
         if self.lost.get().is_some() {
@@ -147,8 +152,6 @@ mod tests {
     use crate::testkit::Config as Bytes;
     use std::fs;
     use std::string::ToString;
-    use std::vec;
-    use std::vec::Vec;
 
     /// A file of which not everything can be read, or not always.
     struct Fake {
@@ -208,7 +211,7 @@ mod tests {
     }
 
     fn read(fake: Fake) -> (Decoded, Option<Lost>, Fake) {
-        let config = Config::open(fake).expect("opened");
+        let config = Config::open(fake, false).expect("opened");
         let decoded = decode("00:01.0".parse().expect("valid"), &ConfigSpace::new(&config));
         (decoded, config.lost(), config.file)
     }
@@ -277,11 +280,11 @@ mod tests {
     fn reads_stop_where_the_file_does() {
         let root = tempfile::tempdir().expect("a directory");
         let path = root.path().join("config");
-        for (length, extent) in
-            [(0, 0), (10, 10), (64, 64), (100, 100), (256, 256), (4096, 4096), (5000, 4096)]
-        {
+        let lengths = [(0, 0), (10, 10), (64, 64), (100, 100), (256, 256), (4096, 4096), (5000, 4096)];
+        let cases = lengths.into_iter().flat_map(|case| [(case, false), (case, true)]);
+        for ((length, extent), whole) in cases {
             fs::write(&path, vec![7; length]).expect("written");
-            let config = Config::open(File::open(&path).expect("there")).expect("read");
+            let config = Config::open(File::open(&path).expect("there"), whole).expect("read");
             let source = &config;
             assert_eq!(source.extent(), extent);
             assert!(!config.is_limited());

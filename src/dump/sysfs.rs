@@ -204,7 +204,8 @@ impl<'a, 'b, K: Sink> Reader<'a, 'b, K> {
         let path = directory.join("config");
         let full = self.files.full(&path);
         let opened = self.open(&path, address);
-        match opened.and_then(|file| file.map(Config::open).transpose()) {
+        let whole = self.delivery.whole;
+        match opened.and_then(|file| file.map(|file| Config::open(file, whole)).transpose()) {
             Ok(Some(config)) => {
                 let source = &config;
                 let extent = source.extent();
@@ -237,9 +238,10 @@ impl<'a, 'b, K: Sink> Reader<'a, 'b, K> {
     /// The function's bytes: from its own directory, else from the copy of `/proc/bus/pci` beside.
     fn open(&self, config: &Path, address: Sbdf) -> io::Result<Option<Opened<'a>>> {
         let opened = self.files.open(config);
+        // Not read if there is no other place to look at: each byte may have to be read once only.
         let has_bytes =
-            matches!(&opened, Ok(Some(opened)) if opened.read_at(&mut [0], 0).is_ok_and(|n| n > 0));
-        let Some(procfs) = self.procfs.as_ref().filter(|_| !has_bytes) else { return opened };
+            || matches!(&opened, Ok(Some(opened)) if opened.read_at(&mut [0], 0).is_ok_and(|n| n > 0));
+        let Some(procfs) = self.procfs.as_ref().filter(|_| !has_bytes()) else { return opened };
         match self.files.open(&procfs_file(procfs, address)) {
             Ok(Some(other)) => Ok(Some(other)),
             _ => opened,

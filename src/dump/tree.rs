@@ -54,8 +54,7 @@ fn read_text<K: Sink>(files: &Files, path: &Path, delivery: &mut Delivery<'_, K>
     if opened.size().is_ok_and(|size| size > limit) {
         return Err(Error::Limit { path: full, limit: Limit::File, value: limit });
     }
-    text::read(Window::new(Sequential { opened, at: 0 }), &full, delivery)?;
-    Ok(Format::LspciHex)
+    text::read(Window::new(Sequential { opened, at: 0 }), &full, delivery)
 }
 
 struct Walk<'a> {

@@ -11,6 +11,7 @@ use crate::config::{ConfigSpace, Source};
 
 /// What a dump may say about a function beside its configuration space.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Attributes {
     /// Driver that is bound to it.
     pub driver: Option<String>,
@@ -23,6 +24,9 @@ pub struct Attributes {
     /// The kernel's own `config` file of the function had 256 bytes: the kernel reads no more of it,
     /// whatever the function has.
     pub conventional_size: bool,
+    /// From which offset on the registers were decoded by lspci and come from its text, not from
+    /// bytes; `None` if all are bytes.
+    pub text_from: Option<u16>,
 }
 
 impl Attributes {
@@ -88,6 +92,7 @@ pub trait Sink {
 
 /// An address that the dump holds more than once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Repeat {
     /// The address.
     pub address: Sbdf,

@@ -48,7 +48,8 @@ pub struct StepDocument {
 pub struct OtherDocument {
     /// The second function.
     pub function: String,
-    /// `isolated`, `not isolated`, `not proved isolated`.
+    /// `isolated`, `isolated as assumed` (only an assumption keeps them apart), `not proved isolated`,
+    /// `not isolated`.
     pub verdict: &'static str,
     /// Who may use whose requester ID.
     pub impersonation: Vec<String>,
@@ -167,12 +168,15 @@ impl OtherDocument {
     ) -> Self {
         let topology = fabric.topology();
         let mut worst = Disposition::Blocked;
+        // Whether more than an assumption would have to hold.
+        let mut merges = false;
         let mut routes = Vec::new();
         let mut impersonation = Vec::new();
         for (from, to) in [(function, other), (other, function)] {
             if fabric.may_impersonate(from, to, assumptions) {
                 let unproven = fabric.scope(from).unproven;
                 worst = worst.min(if unproven { Disposition::Undetermined } else { Disposition::Direct });
+                merges = true;
                 impersonation.push(format!(
                     "{} may use the requester ID of {}",
                     address(topology, from),
@@ -182,6 +186,7 @@ impl OtherDocument {
             for class in assumptions.counted() {
                 let (disposition, reason) = fabric.disposition(from, to, class, assumptions);
                 worst = worst.min(disposition);
+                merges |= assumptions.merges(disposition, reason);
                 if !disposition.isolates() {
                     reasons.insert(reason);
                 }
@@ -197,7 +202,8 @@ impl OtherDocument {
         }
         let verdict = match worst {
             Disposition::Direct => "not isolated",
-            Disposition::Undetermined => "not proved isolated",
+            Disposition::Undetermined if merges => "not proved isolated",
+            Disposition::Undetermined => "isolated as assumed",
             Disposition::Redirected | Disposition::Blocked => "isolated",
         };
         Self { function: address(topology, other), verdict, impersonation, routes }

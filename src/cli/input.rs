@@ -5,10 +5,12 @@ use std::path::Path;
 use super::args::Common;
 use super::{Stop, verbs};
 use crate::addr::Sbdf;
-use crate::db::{self, Database};
+use crate::db::{self, Database, Date, Layer, Loaded, Places, Refused, RefusedBy};
 use crate::dump::{self, Input, Options, ProblemKind};
+use crate::finding::Code;
 use crate::function::Inventory;
 use crate::report::{Problem, Source};
+use crate::route::accept::Acceptances;
 use crate::topology::Topology;
 
 /// What was read.
@@ -17,6 +19,19 @@ pub(super) struct Scanned {
     pub(super) source: Source,
     pub(super) topology: Topology,
     pub(super) database: Database,
+    /// Database files that could not be used.
+    pub(super) refused: Vec<Refused>,
+    /// The day for which acceptances count.
+    pub(super) today: Date,
+    /// Whether it is this host.
+    pub(super) live: bool,
+}
+
+impl Scanned {
+    /// The acceptances, brought together with the functions.
+    pub(super) fn acceptances(&self) -> Acceptances<'_> {
+        Acceptances::new(&self.topology, &self.database, self.today, self.live)
+    }
 }
 
 /// Reads what the options name. `detail` keeps the capability lists of each function.
@@ -61,8 +76,50 @@ pub(super) fn read(common: &Common, detail: bool) -> Result<Scanned, Stop> {
         cmdline: info.cmdline,
         problems,
     };
-    let database = db::builtin().map_err(|error| Stop::Input(error.to_string()))?;
-    Ok(Scanned { source, topology: Topology::new(inventory.finish()), database })
+    let Loaded { database, refused, .. } = database(common)?;
+    let live = matches!(input, Input::Live { .. });
+    let topology = Topology::new(inventory.finish());
+    Ok(Scanned { source, topology, database, refused, today: today(common), live })
+}
+
+/// The database: all layers that the options leave in.
+pub(super) fn database(common: &Common) -> Result<Loaded, Stop> {
+    let loaded = db::load(&places(common));
+    let missing =
+        |refused: &&Refused| refused.layer == Layer::CommandLine && refused.error == RefusedBy::Missing;
+    if let Some(missing) = loaded.refused.iter().find(missing) {
+        return Err(Stop::Input(format!("--db {missing}")));
+    }
+    for refused in &loaded.refused {
+        for line in refused.to_string().lines().take(5) {
+            let code = Code::DatabaseFileRefused.as_str();
+            eprintln!("acsscan: {code}: {}", crate::report::clean(line));
+        }
+    }
+    Ok(loaded)
+}
+
+/// Where the database files are.
+pub(super) fn places(common: &Common) -> Places {
+    Places {
+        root: (!common.no_default_db).then(|| common.db_root.clone()),
+        named: common.db.clone(),
+        limit: usize::try_from(common.db_limit).unwrap_or(usize::MAX),
+    }
+}
+
+/// Today, in Coordinated Universal Time: the only place that asks the clock.
+pub(super) fn today(common: &Common) -> Date {
+    let clock = || {
+        let date = jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).date();
+        let part = |part: i8| u8::try_from(part).unwrap_or(1);
+        Date {
+            year: u16::try_from(date.year()).unwrap_or(0),
+            month: part(date.month()),
+            day: part(date.day()),
+        }
+    };
+    common.today.unwrap_or_else(clock)
 }
 
 fn address(text: &str) -> Result<Sbdf, Stop> {

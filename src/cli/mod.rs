@@ -4,6 +4,8 @@
 
 mod address;
 mod args;
+mod check;
+mod db;
 mod groups;
 mod input;
 mod output;
@@ -97,6 +99,8 @@ fn run(cli: &Cli) -> Result<Exit, Stop> {
         Some(Verb::Groups(groups)) => groups::run(&cli.common, groups),
         Some(Verb::P2p(p2p)) => reach::p2p(&cli.common, p2p),
         Some(Verb::Explain(explain)) => reach::explain(&cli.common, explain),
+        Some(Verb::Check(check)) => check::run(&cli.common, check),
+        Some(Verb::Db { verb }) => db::run(&cli.common, verb),
         Some(Verb::Schema) => output::schema(),
     }
 }

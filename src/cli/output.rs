@@ -10,11 +10,12 @@ use super::{Exit, Stop};
 use crate::addr::Sbdf;
 use crate::dump::Format;
 use crate::finding::{self, Code, Finding};
-use crate::report::Source;
 use crate::report::json::{self, Body, Document, FindingDocument, SourceDocument};
 use crate::report::names::Names;
-use crate::report::text::{Reach, View};
+use crate::report::text::View;
+use crate::report::{Reach, Source};
 use crate::route::Assumptions;
+use crate::route::accept::Acceptances;
 use crate::route::compare;
 use crate::route::domains::Domains;
 use crate::route::fabric::Fabric;
@@ -28,6 +29,7 @@ pub(super) struct Answers<'a> {
     pub(super) grouping: Grouping,
     pub(super) fabric: &'a Fabric<'a>,
     pub(super) domains: Domains,
+    pub(super) accepted: Acceptances<'a>,
     pub(super) findings: Vec<Finding>,
 }
 
@@ -41,8 +43,17 @@ impl<'a> Answers<'a> {
         findings.extend(kernel_differs(scanned, &grouping));
         findings.extend(lost(&scanned.source));
         findings.extend(no_kernel_groups(scanned));
+        let accepted = scanned.acceptances();
+        findings.extend(finding::acceptance_findings(&scanned.topology, &accepted));
+        findings.extend(refused(scanned));
         finding::sort(&mut findings);
-        Self { scanned, linux, grouping, fabric, domains: fabric.domains(assumptions), findings }
+        let domains = fabric.domains(assumptions);
+        Self { scanned, linux, grouping, fabric, domains, accepted, findings }
+    }
+
+    /// What reports about reachability are made of.
+    pub(super) const fn reach(&self) -> Reach<'_> {
+        Reach { fabric: self.fabric, domains: &self.domains, accepted: &self.accepted }
     }
 
     /// Only the findings about these functions (sorted), and those about the input as a whole.
@@ -72,11 +83,15 @@ impl<'a> Answers<'a> {
         functions || self.findings.iter().any(|finding| finding.code.is_missing_part())
     }
 
+    /// Whether there is a finding that the options ask to fail on.
+    pub(super) fn is_severe(&self, common: &Common) -> bool {
+        let fail_on = common.fail_on.map(crate::finding::Severity::from);
+        fail_on.is_some_and(|limit| self.findings.iter().any(|f| f.code.severity() >= limit))
+    }
+
     /// The exit code, once the answer is written.
     pub(super) fn exit(&self, common: &Common, selected: Option<&[FunctionIndex]>) -> Exit {
-        let fail_on = common.fail_on.map(crate::finding::Severity::from);
-        let severe = fail_on.is_some_and(|limit| self.findings.iter().any(|f| f.code.severity() >= limit));
-        if severe {
+        if self.is_severe(common) {
             return Exit::Negative;
         }
         if self.is_inconclusive(selected) { Exit::Inconclusive } else { Exit::Done }
@@ -90,35 +105,45 @@ impl<'a> Answers<'a> {
         text: impl FnOnce(&mut dyn Write, &View<'_>) -> io::Result<()>,
     ) -> Result<(), Stop> {
         if common.format == OutputFormat::Json {
-            let document = Document {
-                schema: json::SCHEMA,
-                source: SourceDocument::new(&self.scanned.source, &self.scanned.topology),
-                body: body(self),
-                findings: self.findings.iter().map(FindingDocument::from).collect(),
-            };
-            let mut out = BufWriter::new(io::stdout().lock());
-            json::write(&mut out, &document)?;
-            return Ok(out.flush()?);
+            let source = SourceDocument::new(&self.scanned.source, &self.scanned.topology);
+            return write_json(source, body(self), &self.findings);
         }
         let names = names(common)?;
         let view = View {
             source: &self.scanned.source,
             linux: &self.linux,
             grouping: &self.grouping,
-            reach: Reach { fabric: self.fabric, domains: &self.domains },
+            reach: self.reach(),
             findings: &self.findings,
             names: &names,
             width: width(),
         };
-        let choice = match common.color {
-            Color::Auto => AutoStream::choice(&io::stdout()),
-            Color::Always => ColorChoice::Always,
-            Color::Never => ColorChoice::Never,
-        };
-        let mut out = BufWriter::new(AutoStream::new(io::stdout().lock(), choice));
-        text(&mut out, &view)?;
-        Ok(out.flush()?)
+        write_text(common, |out| text(out, &view))
     }
+}
+
+/// Writes a document to standard output.
+pub(super) fn write_json(source: SourceDocument, body: Body, findings: &[Finding]) -> Result<(), Stop> {
+    let findings = findings.iter().map(FindingDocument::from).collect();
+    let document = Document { schema: json::SCHEMA, source, body, findings };
+    let mut out = BufWriter::new(io::stdout().lock());
+    json::write(&mut out, &document)?;
+    Ok(out.flush()?)
+}
+
+/// Writes text to standard output, in colour or not.
+pub(super) fn write_text(
+    common: &Common,
+    text: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+) -> Result<(), Stop> {
+    let choice = match common.color {
+        Color::Auto => AutoStream::choice(&io::stdout()),
+        Color::Always => ColorChoice::Always,
+        Color::Never => ColorChoice::Never,
+    };
+    let mut out = BufWriter::new(AutoStream::new(io::stdout().lock(), choice));
+    text(&mut out)?;
+    Ok(out.flush()?)
 }
 
 /// sysfs links each function to its group, if there are any.
@@ -127,6 +152,20 @@ fn no_kernel_groups(scanned: &Scanned) -> Option<Finding> {
     let sysfs = scanned.source.kind == Format::Sysfs.word();
     let text = "sysfs links no function to an IOMMU group: the kernel has formed none";
     (sysfs && none).then(|| Finding::new(Code::NoKernelGroups, Vec::new(), String::from(text)))
+}
+
+/// A finding for each database file that could not be used.
+fn refused(scanned: &Scanned) -> impl Iterator<Item = Finding> + '_ {
+    scanned.refused.iter().map(|refused| {
+        let text = refused.to_string();
+        let mut lines = text.lines();
+        let first = lines.next().unwrap_or_default().to_owned();
+        let message = match lines.count() {
+            0 => first,
+            more => format!("{first} (and {} more)", finding::count(more, "line")),
+        };
+        Finding::new(Code::DatabaseFileRefused, Vec::new(), message)
+    })
 }
 
 /// A finding for each thing that the reader lost; those after the first few in one.
@@ -173,7 +212,7 @@ fn names(common: &Common) -> Result<Names, Stop> {
 }
 
 /// Columns to wrap to; `None` where standard output is no terminal.
-fn width() -> Option<usize> {
+pub(super) fn width() -> Option<usize> {
     if !io::stdout().is_terminal() {
         return None;
     }

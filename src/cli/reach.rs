@@ -3,8 +3,10 @@
 use super::args::{Common, Explain, P2p, RootComplexArg};
 use super::output::Answers;
 use super::{Exit, Stop, address, input};
+use crate::report::Reach;
 use crate::report::json::{
-    Body, ExplainDocument, ImpersonationDocument, MatrixDocument, P2pDocument, P2pdmaDocument, RouteDocument,
+    AcceptedDocument, Body, ExplainDocument, ImpersonationDocument, MatrixDocument, P2pDocument,
+    P2pdmaDocument, RouteDocument,
 };
 use crate::report::text;
 use crate::report::words;
@@ -49,7 +51,7 @@ pub(super) fn p2p(common: &Common, options: &P2p) -> Result<Exit, Stop> {
     let mut answers = Answers::new(&scanned, &fabric, &assumptions(common));
     answers.keep_findings_about(&sorted(pair));
     let assumed = Assumptions { hostile: !options.as_configured, ..assumptions(common) };
-    let document = p2p_document(&fabric, &assumed, pair);
+    let document = p2p_document(&answers.reach(), &assumed, pair);
     answers.write(
         common,
         |_| Body::P2p(document.clone()),
@@ -76,7 +78,7 @@ fn matrix(common: &Common, options: &P2p) -> Result<Exit, Stop> {
     let answers = Answers::new(&scanned, &fabric, &assumed);
     answers.write(
         common,
-        |_| Body::Matrix(MatrixDocument::new(&scanned.topology, &matrix, &assumed)),
+        |answers| Body::Matrix(MatrixDocument::new(&answers.reach(), &matrix)),
         |mut out, view| text::matrix(&mut out, view, &matrix),
     )?;
     Ok(answers.exit(common, None))
@@ -94,7 +96,7 @@ pub(super) fn explain(common: &Common, options: &Explain) -> Result<Exit, Stop> 
     let mut answers = Answers::new(&scanned, &fabric, &assumptions(common));
     let named = sorted((function, other.unwrap_or(function)));
     answers.keep_findings_about(&named);
-    let document = ExplainDocument::new(&fabric, &answers.domains, function, other);
+    let document = ExplainDocument::new(&answers.reach(), function, other);
     answers.write(
         common,
         |_| Body::Explain(document.clone()),
@@ -104,11 +106,11 @@ pub(super) fn explain(common: &Common, options: &Explain) -> Result<Exit, Stop> 
 }
 
 fn p2p_document(
-    fabric: &Fabric<'_>,
+    reach: &Reach<'_>,
     assumed: &Assumptions,
     (from, to): (FunctionIndex, FunctionIndex),
 ) -> P2pDocument {
-    let topology = fabric.topology();
+    let (fabric, topology) = (reach.fabric, reach.topology());
     let routes = TlpClass::ALL.iter().map(|class| fabric.trace(from, to, *class, assumed));
     let (from_as_to, to_as_from) =
         (fabric.may_impersonate(from, to, assumed), fabric.may_impersonate(to, from, assumed));
@@ -119,11 +121,17 @@ fn p2p_document(
         to: words::address(topology, to),
         model: String::from("spec"),
         assumptions: words::assumptions(assumed),
-        routes: routes.map(|route| RouteDocument::new(topology, &route)).collect(),
+        routes: routes.map(|route| RouteDocument::new(reach, &route)).collect(),
         impersonation: ImpersonationDocument {
             from_as_to: Some(from_as_to).filter(|can| !can || !fabric.scope(from).unproven),
             to_as_from: Some(to_as_from).filter(|can| !can || !fabric.scope(to).unproven),
             message,
+            accepted: [(from_as_to, from, to), (to_as_from, to, from)]
+                .into_iter()
+                .find_map(|(can, from, to)| {
+                    can.then(|| reach.accepted.of_impersonation(fabric, from, to)).flatten()
+                })
+                .map(AcceptedDocument::from),
         },
         p2pdma: P2pdmaDocument::new(topology, &mapping),
     }

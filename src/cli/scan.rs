@@ -41,7 +41,7 @@ fn document(answers: &Answers<'_>, selected: Option<&[usize]>) -> ScanDocument {
         let address = |index: &usize| topology.function(*index).map(|f| f.address.to_string());
         ungrouped = outside.iter().filter_map(address).collect();
     }
-    let mut domains = json::domains(answers.fabric, &answers.domains);
+    let mut domains = json::domains(&answers.reach());
     let mut disagreements = disagreements(topology, &answers.domains, &grouping.group_of);
     if let Some(selected) = selected {
         let ids: BTreeSet<usize> =
@@ -49,7 +49,7 @@ fn document(answers: &Answers<'_>, selected: Option<&[usize]>) -> ScanDocument {
         domains.retain(|domain| ids.contains(&domain.id));
         disagreements.retain(|found| selected.iter().any(|index| found.functions.contains(index)));
     }
-    let document = |found| DisagreementDocument::new(answers.fabric, answers.domains.assumptions(), found);
+    let document = |found| DisagreementDocument::new(&answers.reach(), found);
     ScanDocument {
         assumptions: words::assumptions(answers.domains.assumptions()),
         domains,

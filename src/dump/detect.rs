@@ -71,7 +71,7 @@ fn read_directory<K: Sink>(
 ) -> Result<Format, Error> {
     match options.format {
         Some(Format::Sysfs) => {
-            sysfs::read_copy(path, delivery)?;
+            sysfs::read_copy(path, None, delivery)?;
             Ok(Format::Sysfs)
         }
         None | Some(Format::Tree | Format::Config) => tree::read(path, delivery),

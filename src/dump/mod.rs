@@ -12,6 +12,7 @@ mod detect;
 mod ecam;
 mod error;
 mod hex;
+mod host_use;
 mod lines;
 #[cfg(feature = "mmap")]
 mod map;
@@ -38,7 +39,7 @@ use std::vec::Vec;
 
 use crate::addr::Sbdf;
 use crate::config::{ConfigSpace, Source};
-use crate::function::{Attributes, HostBridge, Record, Sink};
+use crate::function::{Attributes, HostBridge, Record, ReservedRegion, Sink};
 
 /// Where to read from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -307,6 +308,10 @@ impl<'a, K: Sink> Delivery<'a, K> {
 
     fn host_bridge(&mut self, host_bridge: HostBridge) {
         self.sink.host_bridge(host_bridge);
+    }
+
+    fn reserved_region(&mut self, group: u32, region: ReservedRegion) {
+        self.sink.reserved_region(group, region);
     }
 
     fn problem(&mut self, kind: ProblemKind, address: Option<Sbdf>, text: impl ToString) {

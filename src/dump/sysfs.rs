@@ -6,7 +6,7 @@
 //!
 //! Source: Linux, Documentation/PCI/sysfs-pci.rst and Documentation/ABI/testing/sysfs-bus-pci.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 use std::format;
 use std::fs::{self, File};
@@ -17,29 +17,38 @@ use std::vec::Vec;
 
 use super::detect::read_full_at;
 use super::error::{Error, shown};
+use super::host_use::host_uses;
 use super::name;
 use super::tree::open_regular;
 use super::{Delivery, Host, NOTHING, ProblemKind};
 use crate::addr::{Sbdf, Segment};
 use crate::config::{CONVENTIONAL_SIZE, SIZE, Source};
-use crate::function::{Attributes, HostBridge, Sink};
+use crate::function::{Attributes, HostBridge, HostUse, RegionKind, ReservedRegion, Sink};
+
+/// Reserved regions that are kept of one group.
+const REGIONS: usize = 256;
 
 /// Where sysfs lists PCI functions.
 const DEVICES: &str = "bus/pci/devices";
 
 /// Reads the running host through the sysfs at `root`.
 pub(super) fn read_live<K: Sink>(root: &Path, delivery: &mut Delivery<'_, K>) -> Result<Host, Error> {
-    Reader::read(root, delivery)?;
+    let own = root == Path::new("/sys");
+    Reader::read(root, own.then_some(Path::new("/proc")), delivery)?;
     // With another root, /proc may be another machine's, or another container's.
-    if root != Path::new("/sys") {
+    if !own {
         return Ok(Host::default());
     }
-    Ok(Host { kernel: first_line("/proc/sys/kernel/osrelease"), cmdline: first_line("/proc/cmdline") })
+    Ok(Host { kernel: first_line("sys/kernel/osrelease"), cmdline: first_line("cmdline") })
 }
 
-/// Reads a copy of sysfs at `root`.
-pub(super) fn read_copy<K: Sink>(root: &Path, delivery: &mut Delivery<'_, K>) -> Result<(), Error> {
-    Reader::read(root, delivery).map_err(|error| match error {
+/// Reads a copy of sysfs at `root`, with a copy of `/proc` if there is one.
+pub(super) fn read_copy<K: Sink>(
+    root: &Path,
+    proc: Option<&Path>,
+    delivery: &mut Delivery<'_, K>,
+) -> Result<(), Error> {
+    Reader::read(root, proc, delivery).map_err(|error| match error {
         Error::NoPci { .. } => Error::NoConfigs { path: root.to_path_buf() },
         error => error,
     })
@@ -55,11 +64,27 @@ pub(super) fn find(directory: &Path) -> Option<PathBuf> {
     [directory.to_path_buf(), directory.join("sys")].into_iter().find(|root| inside(root).is_some())
 }
 
-/// The first line of a small file.
-fn first_line(path: &str) -> Option<String> {
+/// The copy of `/proc` beside that of sysfs, in the directory that was named.
+pub(super) fn tables_beside(directory: &Path, copy: &Path) -> Option<PathBuf> {
+    let proc = fs::canonicalize(directory.join("proc")).ok().filter(|_| copy != directory)?;
+    proc.starts_with(fs::canonicalize(directory).ok()?).then_some(proc)
+}
+
+/// The first megabyte of a table of the kernel below `root`, which has no links in its path; nothing if
+/// it cannot be read.
+pub(super) fn text_file(root: &Path, path: &str) -> String {
     let mut text = Vec::new();
-    File::open(path).ok()?.take(64 * 1024).read_to_end(&mut text).ok()?;
-    let text = String::from_utf8_lossy(&text);
+    let real = fs::canonicalize(root.join(path)).ok().filter(|path| path.starts_with(root));
+    if let Some(file) = real.and_then(|path| open_regular(&path).ok().flatten()) {
+        // What was read before an error is the beginning of the table all the same.
+        let _ = file.take(1 << 20).read_to_end(&mut text);
+    }
+    String::from_utf8_lossy(&text).into_owned()
+}
+
+/// The first line of a file of `/proc`.
+fn first_line(path: &str) -> Option<String> {
+    let text = text_file(Path::new("/proc"), path);
     text.lines().next().map(str::trim).filter(|line| !line.is_empty()).map(ToString::to_string)
 }
 
@@ -68,12 +93,16 @@ struct Reader<'a, 'b, K> {
     /// The root without links: nothing outside is read.
     root: PathBuf,
     host_bridges: BTreeSet<HostBridge>,
+    /// What the host uses functions for.
+    uses: BTreeMap<Sbdf, Vec<HostUse>>,
+    /// Groups whose reserved regions have been read.
+    groups: BTreeSet<u32>,
     /// Functions of which the kernel gave the first bytes only.
     limited: usize,
 }
 
 impl<'a, 'b, K: Sink> Reader<'a, 'b, K> {
-    fn read(root: &Path, delivery: &'a mut Delivery<'b, K>) -> Result<(), Error> {
+    fn read(root: &Path, proc: Option<&Path>, delivery: &'a mut Delivery<'b, K>) -> Result<(), Error> {
         let devices = root.join(DEVICES);
         let failed = |error: io::Error| match error.kind() {
             io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => Error::NoPci { path: devices.clone() },
@@ -91,7 +120,15 @@ impl<'a, 'b, K: Sink> Reader<'a, 'b, K> {
             return Err(Error::NoPci { path: devices });
         }
         addresses.sort_unstable();
-        let mut reader = Self { delivery, root: real, host_bridges: BTreeSet::new(), limited: 0 };
+        let uses = proc.map(|proc| host_uses(&real, proc)).unwrap_or_default();
+        let mut reader = Self {
+            delivery,
+            root: real,
+            host_bridges: BTreeSet::new(),
+            uses,
+            groups: BTreeSet::new(),
+            limited: 0,
+        };
         for (address, name) in addresses {
             reader.function(address, &devices.join(name));
         }
@@ -115,6 +152,8 @@ impl<'a, 'b, K: Sink> Reader<'a, 'b, K> {
         };
         self.name_host_bridges(&directory);
         let mut attributes = attributes(&directory);
+        attributes.host_uses = self.uses.remove(&address).unwrap_or_default();
+        attributes.kernel_group.into_iter().for_each(|group| self.reserved_regions(group));
         let path = directory.join("config");
         match open_regular(&path).and_then(|file| file.map(Config::open).transpose()) {
             Ok(Some(config)) => {
@@ -154,6 +193,27 @@ impl<'a, 'b, K: Sink> Reader<'a, 'b, K> {
                 }
             }
             above = address(name);
+        }
+    }
+
+    /// Tells the reserved regions of a group that has not come before. Source: Linux,
+    /// Documentation/ABI/testing/sysfs-kernel-iommu_groups.
+    fn reserved_regions(&mut self, group: u32) {
+        if !self.groups.insert(group) {
+            return;
+        }
+        let text = text_file(&self.root, &format!("kernel/iommu_groups/{group}/reserved_regions"));
+        let number = |text: &str| u64::from_str_radix(text.strip_prefix("0x")?, 16).ok();
+        for line in text.lines().take(REGIONS) {
+            let mut parts = line.split(' ');
+            let (Some(first), Some(last), Some(kind)) = (
+                parts.next().and_then(number),
+                parts.next().and_then(number),
+                parts.next().and_then(RegionKind::from_word),
+            ) else {
+                continue;
+            };
+            self.delivery.reserved_region(group, ReservedRegion { first, last, kind });
         }
     }
 

@@ -27,7 +27,7 @@ const MAX_ENTRIES: usize = 1 << 20;
 /// Reads every configuration file below `root`, in the order of their names.
 pub(super) fn read<K: Sink>(root: &Path, delivery: &mut Delivery<'_, K>) -> Result<Format, Error> {
     if let Some(copy) = sysfs::find(root) {
-        sysfs::read_copy(&copy, delivery)?;
+        sysfs::read_copy(&copy, sysfs::tables_beside(root, &copy).as_deref(), delivery)?;
         return Ok(Format::Sysfs);
     }
     let real = fs::canonicalize(root).map_err(|error| Error::io(root, error))?;
@@ -98,7 +98,7 @@ impl Walk<'_> {
         if let Some(first) = self.copy.take() {
             return Err(Error::SeveralTrees { path: self.given.to_path_buf(), first, second: copy });
         }
-        match sysfs::read_copy(&copy, delivery) {
+        match sysfs::read_copy(&copy, sysfs::tables_beside(path, &copy).as_deref(), delivery) {
             Ok(()) => self.configs = self.configs.saturating_add(1),
             Err(Error::NoPci { .. }) => return Ok(()),
             Err(error) => return Err(error),

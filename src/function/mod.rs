@@ -9,7 +9,9 @@ mod inventory;
 
 pub use decode::{Decoded, Extras, decode};
 pub use detail::{Detail, Listed, ListedId};
-pub use inventory::{Attributes, HostBridge, Inventory, Record, Repeat, Sink};
+pub use inventory::{
+    Attributes, HostBridge, HostUse, Inventory, Record, RegionKind, Repeat, ReservedRegion, Sink,
+};
 
 use crate::addr::{BusRange, Sbdf};
 use crate::anomaly::Presence;

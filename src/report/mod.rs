@@ -12,6 +12,13 @@ pub mod text;
 pub mod words;
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use crate::db::Entry;
+use crate::route::accept::Acceptances;
+use crate::route::domains::Domains;
+use crate::route::fabric::Fabric;
+use crate::topology::{FunctionIndex, Topology};
 
 /// Where the functions came from, as reports say it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -42,6 +49,41 @@ impl Source {
     #[must_use]
     pub fn has_losses(&self) -> bool {
         self.problems.iter().any(|problem| problem.loses)
+    }
+}
+
+/// The hierarchy as transactions see it, what it is divided into, and what somebody has accepted.
+#[derive(Clone, Copy, Debug)]
+pub struct Reach<'a> {
+    /// For pairs.
+    pub fabric: &'a Fabric<'a>,
+    /// The isolation domains.
+    pub domains: &'a Domains,
+    /// Who accepted what.
+    pub accepted: &'a Acceptances<'a>,
+}
+
+impl Reach<'_> {
+    /// The topology.
+    #[must_use]
+    pub const fn topology(&self) -> &Topology {
+        self.fabric.topology()
+    }
+
+    /// The database entries that the answers about these functions rest on, each with those functions.
+    #[must_use]
+    pub fn entries(
+        &self,
+        functions: impl Iterator<Item = FunctionIndex>,
+    ) -> Vec<(&Entry, Vec<FunctionIndex>)> {
+        let mut used: BTreeMap<usize, Vec<FunctionIndex>> = BTreeMap::new();
+        for function in functions {
+            if let Some(entry) = self.fabric.claim(function) {
+                used.entry(entry).or_default().push(function);
+            }
+        }
+        let entries = self.fabric.database().entries();
+        used.into_iter().filter_map(|(entry, functions)| Some((entries.get(entry)?, functions))).collect()
     }
 }
 

@@ -30,9 +30,12 @@ pub fn p2p(
     for class in TlpClass::ALL {
         view.route(out, &view.reach.fabric.trace(from, to, class, assumptions))?;
     }
-    let ImpersonationDocument { message, .. } = &answer.impersonation;
+    let ImpersonationDocument { message, accepted, .. } = &answer.impersonation;
     writeln!(out, "\n{BOLD}impersonation{BOLD:#}")?;
     view.paragraph(out, 4, message)?;
+    if let Some(accepted) = accepted {
+        view.paragraph(out, 4, &clean(&accepted.to_string()))?;
+    }
     let P2pdmaDocument { map_type, distance, message, guessed, .. } = &answer.p2pdma;
     writeln!(out, "{BOLD}kernel's p2pdma{BOLD:#} {map_type}, distance {distance}")?;
     let guessed = if *guessed { " (as far as the dump tells)" } else { "" };
@@ -48,6 +51,9 @@ impl View<'_> {
         };
         let (class, disposition) = (words::tlp(route.class), route.disposition);
         writeln!(out, "\n{BOLD}{class}{BOLD:#}: {style}{disposition}{style:#}, {}", route.reason)?;
+        if let Some(accepted) = self.reach.accepted.of_route(route) {
+            self.paragraph(out, 4, &clean(&accepted.to_string()))?;
+        }
         for hop in &route.hops {
             let evidence: Vec<String> = hop.evidence.iter().map(ToString::to_string).collect();
             let evidence =

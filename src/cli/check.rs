@@ -1,0 +1,134 @@
+//! `check`: may these functions be assigned together?
+
+use super::args::{Check, Common, PolicyArg, UnknownArg};
+use super::output::Answers;
+use super::reach::assumptions;
+use super::selector::{Id, Slot};
+use super::{Exit, Stop, input, show};
+use crate::finding::{Code, Finding};
+use crate::function::RegionKind;
+use crate::report::json::{Body, CheckDocument, PolicyDocument};
+use crate::report::text;
+use crate::route::check::{Assignment, Judgement, Policy, Unknown, Verdict};
+use crate::route::fabric::Fabric;
+use crate::topology::{FunctionIndex, Topology};
+
+impl From<PolicyArg> for Policy {
+    fn from(policy: PolicyArg) -> Self {
+        match policy {
+            PolicyArg::Spec => Self::Spec,
+            PolicyArg::Linux => Self::Linux,
+            PolicyArg::Libvirt => Self::Libvirt,
+            PolicyArg::Relaxed => Self::Relaxed,
+        }
+    }
+}
+
+impl From<UnknownArg> for Unknown {
+    fn from(unknown: UnknownArg) -> Self {
+        match unknown {
+            UnknownArg::Fail => Self::Fail,
+            UnknownArg::Warn => Self::Warn,
+            UnknownArg::Pass => Self::Pass,
+        }
+    }
+}
+
+pub(super) fn run(common: &Common, check: &Check) -> Result<Exit, Stop> {
+    let slot = check.slot.as_deref().map(Slot::parse).transpose().map_err(Stop::Usage)?;
+    let id = check.device.as_deref().map(Id::parse).transpose().map_err(Stop::Usage)?;
+    if check.addresses.is_empty() && slot.is_none() && id.is_none() {
+        let text = "check what? Name the functions that one guest is to have: acsscan check 01:00.0 01:00.1, \
+                    or select them with -s or -d";
+        return Err(Stop::Usage(String::from(text)));
+    }
+    let scanned = input::read(common, false)?;
+    let functions = show::select(&scanned.topology, &check.addresses, slot, id)?;
+    if functions.is_empty() {
+        return Err(Stop::Input(String::from(
+            "nothing to check: no function is selected; show -t lists them",
+        )));
+    }
+    let fabric = Fabric::new(&scanned.topology, &scanned.database);
+    let mut answers = Answers::new(&scanned, &fabric, &assumptions(common));
+    let assignment = Assignment::new(&fabric, &answers.domains, &answers.accepted, &functions);
+    let unknown = Unknown::from(check.unknown);
+    let missing = missing(&answers, &functions);
+    let judge = |policy| {
+        let demands = |function| demands_direct_mapping(&scanned.topology, function);
+        assignment.judge(policy, &answers.linux, &answers.grouping, demands)
+    };
+    let judgements = Policy::ALL.map(judge);
+    let verdict = |judgement: &Judgement| judgement.verdict(&assignment, !missing.is_empty(), unknown);
+    let chosen = judge(check.policy.into());
+    let verdicts = judgements.each_ref().map(verdict);
+    let decides = verdict(&chosen);
+    let mut about = chosen.unit.clone();
+    about.extend(functions.iter().flat_map(|function| scanned.topology.bridges_above(*function)));
+    about.sort_unstable();
+    about.dedup();
+    answers.findings.extend(in_use(&scanned.topology, &chosen.unit));
+    crate::finding::sort(&mut answers.findings);
+    answers.keep_findings_about(&about);
+    let document = {
+        let reach = answers.reach();
+        let policies = judgements.iter().zip(verdicts);
+        let policies = policies
+            .map(|(judgement, verdict)| PolicyDocument::new(&reach, &assignment, judgement, verdict.word()));
+        let policies = policies.collect();
+        CheckDocument::new(&reach, &assignment, &chosen, unknown.word(), missing, policies)
+    };
+    answers.write(
+        common,
+        |_| Body::Check(document.clone()),
+        |mut out, view| text::check(&mut out, view, &document),
+    )?;
+    Ok(match (decides, answers.is_severe(common)) {
+        (Verdict::NotAssignable, _) | (_, true) => Exit::Negative,
+        (Verdict::Inconclusive, false) => Exit::Inconclusive,
+        (Verdict::Assignable | Verdict::Accepted, false) => Exit::Done,
+    })
+}
+
+/// What is missing in the dump that could change the answer: bytes of the functions and of the bridges
+/// above them, and parts of the hierarchy about them.
+fn missing(answers: &Answers<'_>, functions: &[FunctionIndex]) -> Vec<String> {
+    let topology = &answers.scanned.topology;
+    let mut concerned: Vec<FunctionIndex> = functions.to_vec();
+    concerned.extend(functions.iter().flat_map(|function| topology.bridges_above(*function)));
+    concerned.sort_unstable();
+    concerned.dedup();
+    let mut missing: Vec<String> = concerned
+        .iter()
+        .filter_map(|index| topology.function(*index))
+        .filter(|function| !function.is_complete())
+        .map(|function| format!("{}: not all of its configuration space was captured", function.address))
+        .collect();
+    let about = |finding: &&Finding| {
+        let is_concerned =
+            |address| topology.index_of(address).is_some_and(|index| concerned.binary_search(&index).is_ok());
+        finding.functions.is_empty() || finding.functions.iter().any(|address| is_concerned(*address))
+    };
+    let parts = answers.findings.iter().filter(|finding| finding.code.is_missing_part()).filter(about);
+    missing.extend(parts.map(|finding| format!("{}: {}", finding.code.as_str(), finding.message)));
+    missing
+}
+
+/// Whether the kernel knows of a region that firmware demands to be mapped to itself.
+fn demands_direct_mapping(topology: &Topology, function: FunctionIndex) -> bool {
+    let inventory = topology.inventory();
+    let group = inventory.attributes(function).and_then(|known| known.kernel_group);
+    let regions = group.map_or(&[][..], |group| inventory.reserved_regions(group));
+    regions.iter().any(|region| region.kind == RegionKind::Direct)
+}
+
+/// A finding for each member that the host needs.
+fn in_use<'t>(topology: &'t Topology, unit: &'t [FunctionIndex]) -> impl Iterator<Item = Finding> + 't {
+    unit.iter().filter_map(|index| {
+        let uses = &topology.inventory().attributes(*index)?.host_uses;
+        let uses: Vec<String> = uses.iter().map(ToString::to_string).collect();
+        let text = uses.join(", ");
+        (!uses.is_empty())
+            .then(|| Finding::new(Code::InUseByHost, topology.address(*index).into_iter().collect(), text))
+    })
+}

@@ -10,7 +10,7 @@ use core::fmt;
 ///
 /// *Not captured* is not *absent*: absence is proved by a list that was walked to its end, never
 /// assumed because the dump is short or a list is broken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Presence<T> {
     /// It is there, and this is it.
     Present(T),
@@ -94,7 +94,7 @@ impl<T> From<Option<T>> for Presence<T> {
 }
 
 /// Bytes that contradict the specification. Offsets are byte offsets in configuration space.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Anomaly {
     /// Every captured byte of the header reads FFh: the function is gone, asleep (D3cold), or not

@@ -63,6 +63,7 @@
 //! | 3 | `function`, `db` | alloc | one decoded function, compact and owned; the device database |
 //! | 4 | `topology` | alloc | buses, parents, virtual functions, orphans |
 //! | 5 | [`route`] | core, alloc | the models of reachability: `route::{port, trace, domains}` follow the specification, `route::linux` is the kernel's grouping, `route::{libvirt, p2pdma}` those checks; `route::check` asks what may be assigned, `route::accept` what somebody accepts |
+//! | 5 | `kernel` | alloc | kernel releases, the command line, what it does to ACS |
 //! | 6 | `finding` | alloc | coded, located judgements, lifted from all below |
 //! | 7 | `dump`, `report` | std | readers and writers; neither imports the other |
 //! | 8 | `cli`, `main`, `capi` | std | the command line, the C interface |
@@ -169,6 +170,8 @@ extern crate alloc;
 pub mod addr;
 pub mod anomaly;
 pub mod cap;
+#[cfg(feature = "capi")]
+pub mod capi;
 #[cfg(feature = "cli")]
 pub mod cli;
 pub mod config;
@@ -180,6 +183,8 @@ pub mod dump;
 pub mod finding;
 #[cfg(feature = "alloc")]
 pub mod function;
+#[cfg(feature = "alloc")]
+pub mod kernel;
 #[cfg(feature = "std")]
 pub mod report;
 pub mod route;

@@ -15,7 +15,7 @@ use std::path::Path;
 use proc_macro2::{Delimiter, Spacing, Span, TokenStream, TokenTree};
 
 /// Layer of each module at the crate's root. A new one has to be put here.
-const LAYERS: [(&str, u8); 15] = [
+const LAYERS: [(&str, u8); 16] = [
     ("addr", 0),
     ("anomaly", 0),
     ("config", 1),
@@ -24,6 +24,7 @@ const LAYERS: [(&str, u8); 15] = [
     ("db", 3),
     ("topology", 4),
     ("route", 5),
+    ("kernel", 5),
     ("finding", 6),
     ("dump", 7),
     ("report", 7),

@@ -55,7 +55,7 @@ fn of_acsscan(path: &Path) -> Option<Structures> {
             capability.map(|(t, bit)| format!("{t}{}", sign(acs.capability.contains(*bit)))).collect();
         let control: Vec<String> =
             control.map(|(t, bit)| format!("{t}{}", sign(acs.control.contains(*bit)))).collect();
-        Some((function.address, (acs.offset, capability.join(" "), control.join(" "))))
+        Some((function.address, (acs.offset.get(), capability.join(" "), control.join(" "))))
     });
     Some(structures.collect())
 }

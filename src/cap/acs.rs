@@ -22,12 +22,12 @@
 use bitflags::bitflags;
 
 use crate::anomaly::{Anomaly, Presence};
-use crate::config::{ConfigSpace, Source};
+use crate::config::{ConfigSpace, Offset, Source};
 
 bitflags! {
     /// ACS Capability register (+04h), bits 7:0. Bits 15:8, the vector size, are kept as unknown
     /// bits: see [`vector_bits`](AcsCapability::vector_bits).
-    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
     pub struct AcsCapability: u16 {
         /// ACS Source Validation.
         const SOURCE_VALIDATION = 1 << 0;
@@ -51,7 +51,7 @@ bitflags! {
 
 bitflags! {
     /// ACS Control register (+06h). Bit 7 is not the same thing as bit 7 of the capability register.
-    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
     pub struct AcsControl: u16 {
         /// ACS Source Validation Enable: a request must carry a requester ID of the port's buses.
         const SOURCE_VALIDATION = 1 << 0;
@@ -186,10 +186,10 @@ impl AcsControl {
 
 /// The ACS structure: both registers, as the specification lays them out. Devices that lay them out
 /// differently are known to the device database ([`crate::db`]), not here.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Acs {
     /// Offset of the structure in configuration space.
-    pub offset: u16,
+    pub offset: Offset,
     /// ACS Capability register, +04h.
     pub capability: AcsCapability,
     /// ACS Control register, +06h.
@@ -211,7 +211,8 @@ impl Acs {
     /// ```
     #[must_use]
     pub fn read<S: Source>(config: &ConfigSpace<S>, offset: u16) -> Option<Self> {
-        let registers = config.u32(offset.checked_add(reg::CAPABILITY)?)?;
+        let offset = Offset::new(offset)?;
+        let registers = config.u32(offset.of_register(reg::CAPABILITY))?;
         Some(Self {
             offset,
             capability: AcsCapability::from_bits_retain(registers as u16),
@@ -222,13 +223,13 @@ impl Acs {
     /// Offset of the ACS Capability register.
     #[must_use]
     pub const fn capability_offset(&self) -> u16 {
-        self.offset.saturating_add(reg::CAPABILITY)
+        self.offset.of_register(reg::CAPABILITY)
     }
 
     /// Offset of the ACS Control register.
     #[must_use]
     pub const fn control_offset(&self) -> u16 {
-        self.offset.saturating_add(reg::CONTROL)
+        self.offset.of_register(reg::CONTROL)
     }
 
     /// What contradicts the specification in the two registers.
@@ -247,7 +248,7 @@ impl Acs {
     pub fn egress_vector<'c, S: Source>(&self, config: &'c ConfigSpace<S>) -> Option<EgressVector<'c, S>> {
         match self.capability.vector_bits() {
             0 => None,
-            bits => Some(EgressVector { config, offset: self.offset.saturating_add(reg::VECTOR), bits }),
+            bits => Some(EgressVector { config, offset: self.offset.of_register(reg::VECTOR), bits }),
         }
     }
 }

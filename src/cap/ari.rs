@@ -8,13 +8,13 @@
 //! | +04h | ARI Capability | 0 MFVC Function Groups, 1 ACS Function Groups, 15:8 Next Function Number |
 //! | +06h | ARI Control | 0 MFVC and 1 ACS Function Groups Enable, 6:4 Function Group |
 
-use crate::config::{ConfigSpace, Source};
+use crate::config::{ConfigSpace, Offset, Source};
 
 /// The ARI structure: both registers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Ari {
     /// Offset of the structure in configuration space.
-    pub offset: u16,
+    pub offset: Offset,
     capability: u16,
     control: u16,
 }
@@ -23,7 +23,8 @@ impl Ari {
     /// Reads the structure at `offset`; `None` if +04h to +07h were not captured.
     #[must_use]
     pub fn read<S: Source>(config: &ConfigSpace<S>, offset: u16) -> Option<Self> {
-        let registers = config.u32(offset.checked_add(reg::CAPABILITY)?)?;
+        let offset = Offset::new(offset)?;
+        let registers = config.u32(offset.of_register(reg::CAPABILITY))?;
         Some(Self { offset, capability: registers as u16, control: (registers >> 16) as u16 })
     }
 

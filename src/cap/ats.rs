@@ -7,13 +7,13 @@
 //! | +04h | ATS Capability | 4:0 Invalidate Queue Depth, 5 Page Aligned Request |
 //! | +06h | ATS Control | 4:0 Smallest Translation Unit, 15 Enable |
 
-use crate::config::{ConfigSpace, Source};
+use crate::config::{ConfigSpace, Offset, Source};
 
 /// The ATS structure: both registers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Ats {
     /// Offset of the structure in configuration space.
-    pub offset: u16,
+    pub offset: Offset,
     capability: u16,
     control: u16,
 }
@@ -22,7 +22,8 @@ impl Ats {
     /// Reads the structure at `offset`; `None` if +04h to +07h were not captured.
     #[must_use]
     pub fn read<S: Source>(config: &ConfigSpace<S>, offset: u16) -> Option<Self> {
-        let registers = config.u32(offset.checked_add(reg::CAPABILITY)?)?;
+        let offset = Offset::new(offset)?;
+        let registers = config.u32(offset.of_register(reg::CAPABILITY))?;
         Some(Self { offset, capability: registers as u16, control: (registers >> 16) as u16 })
     }
 

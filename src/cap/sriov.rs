@@ -10,13 +10,14 @@
 //! | +10h | NumVFs, Function Dependency Link (+12h) | |
 //! | +14h | First VF Offset, VF Stride (+16h) | |
 //! | +1Ah | VF Device ID | |
+//! | +20h | System Page Size | one bit, n: pages of 2^(n+12) bytes |
 //! | +24h | VF BAR0 to VF BAR5 | |
 
 use crate::addr::Bdf;
 use crate::config::{ConfigSpace, Source};
 
-/// The SR-IOV structure of a physical function, without its BARs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+/// The SR-IOV structure of a physical function.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SrIov {
     /// Offset of the structure in configuration space.
     pub offset: u16,
@@ -38,6 +39,11 @@ pub struct SrIov {
     pub vf_stride: u16,
     /// VF Device ID: what the virtual functions' own registers do not tell.
     pub vf_device_id: u16,
+    /// System Page Size, as the register has it; `None` if not captured.
+    pub system_page_size: Option<u32>,
+    /// VF BAR0 to VF BAR5 as they read: where the first virtual function's memory is, with the others'
+    /// behind it. `None` if not captured.
+    pub vf_bars: Option<[u32; 6]>,
 }
 
 impl SrIov {
@@ -58,7 +64,53 @@ impl SrIov {
             first_vf_offset: placing as u16,
             vf_stride: (placing >> 16) as u16,
             vf_device_id: (dword(reg::VF_DEVICE_ID)? >> 16) as u16,
+            system_page_size: dword(reg::SYSTEM_PAGE_SIZE),
+            vf_bars: Self::read_bars(config, offset),
         })
+    }
+
+    fn read_bars<S: Source>(config: &ConfigSpace<S>, offset: u16) -> Option<[u32; 6]> {
+        let mut bars = [0; 6];
+        for (bar, register) in bars.iter_mut().zip((reg::VF_BAR0..).step_by(4)) {
+            *bar = config.u32(offset.checked_add(register)?)?;
+        }
+        Some(bars)
+    }
+
+    /// The smallest memory that a virtual function can have behind one BAR, in bytes: one page. 4 KiB where
+    /// the register was not captured, or has no or several bits set.
+    #[must_use]
+    pub fn page_size(&self) -> u64 {
+        let size = self.system_page_size.filter(|size| size.is_power_of_two()).unwrap_or(1);
+        u64::from(size) << 12
+    }
+
+    /// Where the memory behind the VF BARs can begin for virtual function `n`, counted from 0: lowest and
+    /// highest address, BAR by BAR. The registers do not tell how large one function's share is: at least a
+    /// page, and no more than the base is aligned to. BARs that read 0 are not set, or not there. `None` if
+    /// the BARs were not captured.
+    pub fn vf_memory(&self, n: u16) -> Option<impl Iterator<Item = (u64, u64)> + use<>> {
+        let mut rest = self.vf_bars?.into_iter();
+        let page = self.page_size();
+        let bases = core::iter::from_fn(move || {
+            let low = rest.next()?;
+            let upper = if low & 7 == 4 { u64::from(rest.next().unwrap_or(0)) << 32 } else { 0 };
+            Some(u64::from(low & !0xf) | upper)
+        });
+        Some(bases.filter(|base| *base != 0).map(move |base| {
+            let share = |size: u64| base.saturating_add(size.saturating_mul(u64::from(n)));
+            (share(page), share((base & base.wrapping_neg()).max(page)))
+        }))
+    }
+
+    /// Which virtual function of the physical one at `physical` is at an address, counted from 0.
+    #[must_use]
+    pub fn vf_number(&self, physical: Bdf, at: Bdf) -> Option<u16> {
+        let distance = at.to_bits().checked_sub(physical.to_bits())?.checked_sub(self.first_vf_offset)?;
+        match distance {
+            0 => Some(0),
+            distance => distance.checked_div(self.vf_stride),
+        }
     }
 
     /// VF Enable, control bit 0.
@@ -107,11 +159,14 @@ mod reg {
     pub(super) const NUM_VFS: u16 = 0x10;
     pub(super) const FIRST_VF_OFFSET: u16 = 0x14;
     pub(super) const VF_DEVICE_ID: u16 = 0x18;
+    pub(super) const SYSTEM_PAGE_SIZE: u16 = 0x20;
+    pub(super) const VF_BAR0: u16 = 0x24;
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    extern crate std;
 
     fn structure(first_vf_offset: u16, vf_stride: u16, num_vfs: u16) -> SrIov {
         let mut bytes = [0_u8; 0x140];
@@ -132,6 +187,21 @@ mod tests {
         assert_eq!(sriov.vf_address(physical, 64), Bdf::new(2, 0, 1));
         assert_eq!(sriov.vf_address(Bdf::from_bits(0xffff), 0), None);
         assert_eq!(sriov.vf_device_id, 0x10ca);
+    }
+
+    #[test]
+    fn memory_of_virtual_functions_lies_between_what_the_registers_allow() {
+        let mut sriov = structure(0x80, 2, 8);
+        sriov.system_page_size = Some(2);
+        sriov.vf_bars = Some([0xf000_4000, 0, 0xe000_000c, 0x12, 0, 0]);
+        let memory = |n| sriov.vf_memory(n).expect("captured").collect::<std::vec::Vec<_>>();
+        assert_eq!(memory(0), [(0xf000_4000, 0xf000_4000), (0x12_e000_0000, 0x12_e000_0000)]);
+        assert_eq!(memory(1), [(0xf000_6000, 0xf000_8000), (0x12_e000_2000, 0x13_0000_0000)]);
+        sriov.vf_bars = None;
+        assert!(sriov.vf_memory(0).is_none());
+        let physical = Bdf::from_bits(0x0100);
+        assert_eq!(sriov.vf_number(physical, Bdf::from_bits(0x0184)), Some(2));
+        assert_eq!(sriov.vf_number(physical, Bdf::from_bits(0x0100)), None);
     }
 
     #[test]

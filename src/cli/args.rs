@@ -157,6 +157,9 @@ pub(super) struct Common {
     #[cfg(feature = "mmap")]
     #[arg(long, global = true)]
     pub(super) mmap: bool,
+    /// Check every line of hex text, also those that no answer needs
+    #[arg(long, global = true)]
+    pub(super) strict: bool,
     /// Where the running host's sysfs is
     #[arg(long, value_name = "DIR", global = true, default_value = "/sys")]
     pub(super) sysfs_root: PathBuf,

@@ -1,7 +1,9 @@
 //! `check`: may these functions be assigned together?
 
+use std::cell::LazyCell;
+
 use super::args::{Check, Common, PolicyArg, UnknownArg};
-use super::output::Answers;
+use super::output::{Answers, keep_about};
 use super::reach::assumptions;
 use super::selector::{Id, Slot};
 use super::{Exit, Stop, input, show};
@@ -11,6 +13,7 @@ use crate::report::json::{Body, CheckDocument, PolicyDocument};
 use crate::report::text;
 use crate::route::check::{Assignment, Judgement, Policy, Unknown, Verdict};
 use crate::route::fabric::Fabric;
+use crate::route::linux::Linux;
 use crate::topology::{FunctionIndex, Topology};
 
 impl From<PolicyArg> for Policy {
@@ -49,14 +52,21 @@ pub(super) fn run(common: &Common, check: &Check) -> Result<Exit, Stop> {
             "nothing to check: no function is selected; show -t lists them",
         )));
     }
-    let fabric = Fabric::new(&scanned.topology, &scanned.database);
-    let mut answers = Answers::new(&scanned, &fabric, &assumptions(common));
+    let linux = Linux::new(&scanned.topology, &scanned.database);
+    let fabric = Fabric::seen_by(&linux);
+    let mut answers = Answers::new(&scanned, &linux, &fabric, &assumptions(common), None);
+    let mut findings = answers.findings.clone();
     let assignment = Assignment::new(&fabric, &answers.domains, &answers.accepted, &functions);
     let unknown = Unknown::from(check.unknown);
     let missing = missing(&answers, &functions);
+    let no_iommu = findings.iter().any(|f| matches!(f.code, Code::IommuAbsent | Code::IommuOff));
     let judge = |policy| {
         let demands = |function| demands_direct_mapping(&scanned.topology, function);
-        assignment.judge(policy, &answers.linux, &answers.grouping, demands)
+        let mut judgement = assignment.judge(policy, &linux, &answers.grouping, demands);
+        if no_iommu {
+            judgement.miss_iommu(assignment.functions());
+        }
+        judgement
     };
     let judgements = Policy::ALL.map(judge);
     let verdict = |judgement: &Judgement| judgement.verdict(&assignment, !missing.is_empty(), unknown);
@@ -67,9 +77,9 @@ pub(super) fn run(common: &Common, check: &Check) -> Result<Exit, Stop> {
     about.extend(functions.iter().flat_map(|function| scanned.topology.bridges_above(*function)));
     about.sort_unstable();
     about.dedup();
-    answers.findings.extend(in_use(&scanned.topology, &chosen.unit));
-    crate::finding::sort(&mut answers.findings);
-    answers.keep_findings_about(&about);
+    findings.extend(in_use(&scanned.topology, &chosen.unit));
+    crate::finding::sort(&mut findings);
+    keep_about(&mut findings, &scanned.topology, &about);
     let document = {
         let reach = answers.reach();
         let policies = judgements.iter().zip(verdicts);
@@ -78,6 +88,7 @@ pub(super) fn run(common: &Common, check: &Check) -> Result<Exit, Stop> {
         let policies = policies.collect();
         CheckDocument::new(&reach, &assignment, &chosen, unknown.word(), missing, policies)
     };
+    answers.findings = LazyCell::new(Box::new(move || findings));
     answers.write(
         common,
         |_| Body::Check(document.clone()),

@@ -15,6 +15,7 @@ use crate::route::compare;
 use crate::route::disagree::disagreements;
 use crate::route::fabric::Fabric;
 use crate::route::libvirt::{self, Verdict};
+use crate::route::linux::Linux;
 use crate::topology::FunctionIndex;
 
 pub(super) fn run(common: &Common, groups: &Groups) -> Result<Exit, Stop> {
@@ -30,8 +31,9 @@ pub(super) fn run(common: &Common, groups: &Groups) -> Result<Exit, Stop> {
         }
     };
     let scanned = input::read(common, false)?;
-    let fabric = Fabric::new(&scanned.topology, &scanned.database);
-    let answers = Answers::new(&scanned, &fabric, &assumptions(common));
+    let linux = Linux::new(&scanned.topology, &scanned.database);
+    let fabric = Fabric::seen_by(&linux);
+    let answers = Answers::new(&scanned, &linux, &fabric, &assumptions(common), None);
     answers.write(
         common,
         |answers| {
@@ -143,12 +145,16 @@ fn of_linux(answers: &Answers<'_>) -> GroupsDocument {
     let topology = answers.linux.topology();
     GroupsDocument {
         model: String::from("linux"),
-        groups: json::groups(&answers.linux, &answers.grouping),
+        groups: json::groups(answers.linux, &answers.grouping),
         ungrouped: json::ungrouped(topology, &answers.grouping),
         other: None,
         disagreements: None,
         kernel_groups: json::kernel_groups(topology),
-        differences: json::differences(topology, &answers.grouping),
+        differences: json::differences(
+            answers.linux,
+            &answers.grouping,
+            answers.scanned.source.host.as_ref(),
+        ),
     }
 }
 

@@ -9,6 +9,7 @@ use crate::db::{self, Database, Date, Layer, Loaded, Places, Refused, RefusedBy}
 use crate::dump::{self, Input, Options, ProblemKind};
 use crate::finding::Code;
 use crate::function::Inventory;
+use crate::kernel::Host;
 use crate::report::{Problem, Source};
 use crate::route::accept::Acceptances;
 use crate::topology::Topology;
@@ -45,6 +46,7 @@ pub(super) fn read(common: &Common, detail: bool) -> Result<Scanned, Stop> {
         mmap: common.mmap,
         #[cfg(not(feature = "mmap"))]
         mmap: false,
+        strict: common.strict,
     };
     let meant_for_a_dump =
         common.at.is_some() || common.segment != 0 || common.start_bus != 0 || options.mmap;
@@ -69,11 +71,14 @@ pub(super) fn read(common: &Common, detail: bool) -> Result<Scanned, Stop> {
     if info.problems_left_out > 0 {
         problems.push(Problem { text: format!("and {} more problems", info.problems_left_out), loses: true });
     }
+    let host = dump::platform::sysfs_of(&input).map(|sysfs| dump::platform::host(&sysfs));
+    let known = |field: fn(&Host) -> &Option<String>| host.as_ref().and_then(|host| field(host).clone());
     let source = Source {
         kind: info.kind.word().to_owned(),
         path: info.path,
-        kernel: info.kernel,
-        cmdline: info.cmdline,
+        kernel: info.kernel.or_else(|| known(|host| &host.release)),
+        cmdline: info.cmdline.or_else(|| known(|host| &host.cmdline)),
+        host,
         problems,
     };
     let Loaded { database, refused, .. } = database(common)?;

@@ -1,6 +1,8 @@
 //! Where answers go, and what the exit code says of them.
 
+use std::cell::LazyCell;
 use std::io::{self, BufWriter, IsTerminal, Write};
+use std::rc::Rc;
 
 use anstream::{AutoStream, ColorChoice};
 
@@ -13,58 +15,83 @@ use crate::finding::{self, Code, Finding};
 use crate::report::json::{self, Body, Document, FindingDocument, SourceDocument};
 use crate::report::names::Names;
 use crate::report::text::View;
-use crate::report::{Reach, Source};
+use crate::report::{Reach, Source, words};
 use crate::route::Assumptions;
 use crate::route::accept::Acceptances;
-use crate::route::compare;
-use crate::route::domains::Domains;
+use crate::route::domains::{Domains, Unsettled};
 use crate::route::fabric::Fabric;
 use crate::route::linux::{Grouping, Linux};
-use crate::topology::FunctionIndex;
+use crate::topology::{FunctionIndex, Topology};
 
-/// A scan's answers.
+/// What is worked out when it is first asked for.
+type Lazily<'a, T> = LazyCell<T, Box<dyn FnOnce() -> T + 'a>>;
+
+/// A scan's answers, each worked out only if something asks for it.
 pub(super) struct Answers<'a> {
     pub(super) scanned: &'a Scanned,
-    pub(super) linux: Linux<'a>,
-    pub(super) grouping: Grouping,
+    pub(super) linux: &'a Linux<'a>,
+    pub(super) grouping: Rc<Lazily<'a, Grouping>>,
     pub(super) fabric: &'a Fabric<'a>,
-    pub(super) domains: Domains,
-    pub(super) accepted: Acceptances<'a>,
-    pub(super) findings: Vec<Finding>,
+    pub(super) domains: Lazily<'a, Domains>,
+    pub(super) unsettled: Lazily<'a, Vec<Unsettled>>,
+    pub(super) accepted: Rc<Acceptances<'a>>,
+    pub(super) findings: Lazily<'a, Vec<Finding>>,
 }
 
 impl<'a> Answers<'a> {
-    /// Groups, and judges.
-    pub(super) fn new(scanned: &'a Scanned, fabric: &'a Fabric<'a>, assumptions: &Assumptions) -> Self {
-        let linux = Linux::new(&scanned.topology, &scanned.database);
-        let grouping = linux.group();
-        let mut findings = finding::findings(&scanned.topology);
-        findings.extend(finding::reach_findings(fabric));
-        findings.extend(kernel_differs(scanned, &grouping));
-        findings.extend(lost(&scanned.source));
-        findings.extend(no_kernel_groups(scanned));
-        let accepted = scanned.acceptances();
-        findings.extend(finding::acceptance_findings(&scanned.topology, &accepted));
-        findings.extend(refused(scanned));
-        finding::sort(&mut findings);
-        let domains = fabric.domains(assumptions);
-        Self { scanned, linux, grouping, fabric, domains, accepted, findings }
+    /// Groups and judges; of the findings only those about these functions (sorted), if some are selected,
+    /// and those about the input as a whole.
+    pub(super) fn new(
+        scanned: &'a Scanned,
+        linux: &'a Linux<'a>,
+        fabric: &'a Fabric<'a>,
+        assumptions: &Assumptions,
+        selected: Option<&[FunctionIndex]>,
+    ) -> Self {
+        let assumptions = *assumptions;
+        let grouping: Rc<Lazily<'a, Grouping>> = Rc::new(LazyCell::new(Box::new(|| linux.group())));
+        let (groups, selected) = (Rc::clone(&grouping), selected.map(<[FunctionIndex]>::to_vec));
+        let accepted = Rc::new(scanned.acceptances());
+        let judged = Rc::clone(&accepted);
+        let findings = move || {
+            let mut findings = finding::findings(&scanned.topology);
+            findings.extend(finding::reach_findings(fabric));
+            let sysfs = scanned.source.kind == Format::Sysfs.word();
+            findings.extend(finding::host_findings(linux, &groups, scanned.source.host.as_ref(), sysfs));
+            findings.extend(lost(&scanned.source));
+            findings.extend(finding::acceptance_findings(&scanned.topology, &judged));
+            findings.extend(refused(scanned));
+            finding::sort(&mut findings);
+            if let Some(selected) = selected {
+                keep_about(&mut findings, &scanned.topology, &selected);
+            }
+            findings
+        };
+        Self {
+            scanned,
+            linux,
+            grouping,
+            fabric,
+            domains: LazyCell::new(Box::new(move || fabric.domains(&assumptions))),
+            unsettled: LazyCell::new(Box::new(move || fabric.unsettled(&assumptions))),
+            accepted,
+            findings: LazyCell::new(Box::new(findings)),
+        }
     }
 
     /// What reports about reachability are made of.
-    pub(super) const fn reach(&self) -> Reach<'_> {
-        Reach { fabric: self.fabric, domains: &self.domains, accepted: &self.accepted }
+    pub(super) fn reach(&self) -> Reach<'_> {
+        Reach {
+            fabric: self.fabric,
+            domains: &self.domains,
+            unsettled: &self.unsettled,
+            accepted: &self.accepted,
+        }
     }
 
-    /// Only the findings about these functions (sorted), and those about the input as a whole.
-    pub(super) fn keep_findings_about(&mut self, selected: &[FunctionIndex]) {
-        let functions = self.scanned.topology.functions();
-        let is_selected = |address: &Sbdf| {
-            let index = functions.binary_search_by_key(address, |function| function.address);
-            index.is_ok_and(|index| selected.binary_search(&index).is_ok())
-        };
-        self.findings
-            .retain(|finding| finding.functions.is_empty() || finding.functions.iter().any(is_selected));
+    /// What was assumed, in words.
+    pub(super) fn assumptions(&self, assumptions: &Assumptions) -> Vec<String> {
+        words::assumptions(assumptions, &self.unsettled)
     }
 
     /// Whether something that the answer needed was not captured. Of all functions, or of these.
@@ -91,10 +118,15 @@ impl<'a> Answers<'a> {
 
     /// The exit code, once the answer is written.
     pub(super) fn exit(&self, common: &Common, selected: Option<&[FunctionIndex]>) -> Exit {
+        self.exit_if(common, || self.is_inconclusive(selected))
+    }
+
+    /// The exit code of an answer that may rest on what was not captured.
+    pub(super) fn exit_if(&self, common: &Common, inconclusive: impl FnOnce() -> bool) -> Exit {
         if self.is_severe(common) {
             return Exit::Negative;
         }
-        if self.is_inconclusive(selected) { Exit::Inconclusive } else { Exit::Done }
+        if inconclusive() { Exit::Inconclusive } else { Exit::Done }
     }
 
     /// Writes the answer in the form that the options ask for.
@@ -111,8 +143,8 @@ impl<'a> Answers<'a> {
         let names = names(common)?;
         let view = View {
             source: &self.scanned.source,
-            linux: &self.linux,
-            grouping: &self.grouping,
+            linux: self.linux,
+            grouping: &*self.grouping,
             reach: self.reach(),
             findings: &self.findings,
             names: &names,
@@ -146,12 +178,12 @@ pub(super) fn write_text(
     Ok(out.flush()?)
 }
 
-/// sysfs links each function to its group, if there are any.
-fn no_kernel_groups(scanned: &Scanned) -> Option<Finding> {
-    let none = compare::kernel_groups(&scanned.topology).iter().all(Option::is_none);
-    let sysfs = scanned.source.kind == Format::Sysfs.word();
-    let text = "sysfs links no function to an IOMMU group: the kernel has formed none";
-    (sysfs && none).then(|| Finding::new(Code::NoKernelGroups, Vec::new(), String::from(text)))
+/// Only the findings about these functions (sorted), and those about the input as a whole.
+pub(super) fn keep_about(findings: &mut Vec<Finding>, topology: &Topology, selected: &[FunctionIndex]) {
+    let is_selected = |address: &Sbdf| {
+        topology.index_of(*address).is_some_and(|index| selected.binary_search(&index).is_ok())
+    };
+    findings.retain(|finding| finding.functions.is_empty() || finding.functions.iter().any(is_selected));
 }
 
 /// A finding for each database file that could not be used.
@@ -179,27 +211,6 @@ fn lost(source: &Source) -> Vec<Finding> {
         found.push(finding(format!("and {} more", finding::count(more, "loss"))));
     }
     found
-}
-
-/// A finding for each place where the running kernel formed other groups.
-fn kernel_differs(scanned: &Scanned, grouping: &Grouping) -> Vec<Finding> {
-    let functions = scanned.topology.functions();
-    let kernel = compare::kernel_groups(&scanned.topology);
-    let finding = |difference: compare::Difference<usize, u32>| {
-        let addresses = difference
-            .functions
-            .iter()
-            .filter_map(|index| functions.get(*index))
-            .map(|f| f.address)
-            .collect();
-        let message = format!(
-            "the running kernel formed {} of them, the model {}",
-            finding::count(difference.second.len(), "group"),
-            difference.first.len()
-        );
-        Finding::new(Code::KernelGroupsDiffer, addresses, message)
-    };
-    compare::differences(&grouping.group_of, &kernel).into_iter().map(finding).collect()
 }
 
 fn names(common: &Common) -> Result<Names, Stop> {

@@ -3,19 +3,18 @@
 use super::args::{Common, Explain, P2p, RootComplexArg};
 use super::output::Answers;
 use super::{Exit, Stop, address, input};
-use crate::report::Reach;
 use crate::report::json::{
     AcceptedDocument, Body, ExplainDocument, ImpersonationDocument, MatrixDocument, P2pDocument,
     P2pdmaDocument, RouteDocument,
 };
 use crate::report::text;
 use crate::report::words;
-use crate::route::domains::Impersonated;
 use crate::route::fabric::Fabric;
-use crate::route::matrix::MAX_CLASSES;
+use crate::route::linux::Linux;
+use crate::route::matrix::{Cell, MAX_CLASSES};
 use crate::route::p2pdma;
 use crate::route::port::TlpClass;
-use crate::route::{Assumptions, Disposition, RootComplex};
+use crate::route::{Assumptions, Disposition, Reason, RootComplex};
 use crate::topology::{FunctionIndex, Topology};
 
 /// What the options assume, of hostile functions.
@@ -37,37 +36,42 @@ fn one(topology: &Topology, name: &str) -> Result<FunctionIndex, Stop> {
     found.first().copied().ok_or_else(|| Stop::Input(format!("{name}: no such function in the dump")))
 }
 
-/// The exit code of an answer about these functions.
-fn exit(answers: &Answers<'_>, common: &Common, functions: &[FunctionIndex], undetermined: bool) -> Exit {
-    let exit = answers.exit(common, Some(functions));
-    if exit == Exit::Done && undetermined { Exit::Inconclusive } else { exit }
-}
-
 pub(super) fn p2p(common: &Common, options: &P2p) -> Result<Exit, Stop> {
     let (Some(from), Some(to)) = (&options.from, &options.to) else { return matrix(common, options) };
     let scanned = input::read(common, false)?;
     let pair = (one(&scanned.topology, from)?, one(&scanned.topology, to)?);
-    let fabric = Fabric::new(&scanned.topology, &scanned.database);
-    let mut answers = Answers::new(&scanned, &fabric, &assumptions(common));
-    answers.keep_findings_about(&sorted(pair));
+    let linux = Linux::new(&scanned.topology, &scanned.database);
+    let fabric = Fabric::seen_by(&linux);
+    let answers = Answers::new(&scanned, &linux, &fabric, &assumptions(common), Some(&sorted(pair)));
     let assumed = Assumptions { hostile: !options.as_configured, ..assumptions(common) };
-    let document = p2p_document(&answers.reach(), &assumed, pair);
+    let document = p2p_document(&answers, &assumed, pair);
     answers.write(
         common,
         |_| Body::P2p(document.clone()),
         |mut out, view| text::p2p(&mut out, view, &assumed, pair, &document),
     )?;
-    let counted = |class| assumed.counted().any(|counted| counted == class);
-    let undetermined = TlpClass::ALL.into_iter().filter(|class| counted(*class)).any(|class| {
-        let (disposition, reason) = fabric.disposition(pair.0, pair.1, class, &assumed);
+    Ok(answers.exit_if(common, || rests_on_missing(&fabric, &assumed, pair)))
+}
+
+/// Whether the answer for a pair rests on something that was not captured: what becomes of a class that
+/// counts, or whether the one can use the other's requester ID.
+fn rests_on_missing(
+    fabric: &Fabric<'_>,
+    assumed: &Assumptions,
+    (from, to): (FunctionIndex, FunctionIndex),
+) -> bool {
+    let undetermined = assumed.counted().any(|class| {
+        let (disposition, reason) = fabric.disposition(from, to, class, assumed);
         disposition == Disposition::Undetermined && reason.is_not_captured()
     });
-    Ok(exit(&answers, common, &sorted(pair), undetermined))
+    let unproven = |a, b| fabric.may_impersonate(a, b, assumed) && fabric.scope(a).unproven;
+    undetermined || unproven(from, to) || unproven(to, from)
 }
 
 fn matrix(common: &Common, options: &P2p) -> Result<Exit, Stop> {
     let scanned = input::read(common, false)?;
-    let fabric = Fabric::new(&scanned.topology, &scanned.database);
+    let linux = Linux::new(&scanned.topology, &scanned.database);
+    let fabric = Fabric::seen_by(&linux);
     let assumed = assumptions(common);
     let matrix = fabric.matrix(&options.class, &assumed).map_err(|error| {
         Stop::Usage(format!(
@@ -75,13 +79,20 @@ fn matrix(common: &Common, options: &P2p) -> Result<Exit, Stop> {
             error.classes
         ))
     })?;
-    let answers = Answers::new(&scanned, &fabric, &assumed);
+    let answers = Answers::new(&scanned, &linux, &fabric, &assumed, None);
     answers.write(
         common,
-        |answers| Body::Matrix(MatrixDocument::new(&answers.reach(), &matrix)),
+        |answers| {
+            let assumptions = answers.assumptions(&assumed);
+            Body::Matrix(MatrixDocument::new(&answers.reach(), &matrix, assumptions))
+        },
         |mut out, view| text::matrix(&mut out, view, &matrix),
     )?;
-    Ok(answers.exit(common, None))
+    let rests = |cell: &Cell| {
+        let undetermined = cell.disposition == Disposition::Undetermined && cell.reason.is_not_captured();
+        undetermined || cell.impersonation.is_none()
+    };
+    Ok(answers.exit_if(common, || matrix.cells.iter().any(rests)))
 }
 
 fn sorted((a, b): (FunctionIndex, FunctionIndex)) -> [FunctionIndex; 2] {
@@ -92,40 +103,56 @@ pub(super) fn explain(common: &Common, options: &Explain) -> Result<Exit, Stop> 
     let scanned = input::read(common, false)?;
     let function = one(&scanned.topology, &options.function)?;
     let other = options.other.as_deref().map(|other| one(&scanned.topology, other)).transpose()?;
-    let fabric = Fabric::new(&scanned.topology, &scanned.database);
-    let mut answers = Answers::new(&scanned, &fabric, &assumptions(common));
+    let linux = Linux::new(&scanned.topology, &scanned.database);
+    let fabric = Fabric::seen_by(&linux);
     let named = sorted((function, other.unwrap_or(function)));
-    answers.keep_findings_about(&named);
+    let assumed = assumptions(common);
+    let answers = Answers::new(&scanned, &linux, &fabric, &assumed, Some(&named));
     let document = ExplainDocument::new(&answers.reach(), function, other);
     answers.write(
         common,
         |_| Body::Explain(document.clone()),
         |mut out, view| text::explain(&mut out, view, function, &document),
     )?;
-    Ok(exit(&answers, common, &named, false))
+    let inconclusive = || {
+        let domain = answers.domains.domain_of(function).and_then(|id| answers.domains.get(id));
+        let why = domain.into_iter().flat_map(|domain| domain.why());
+        why.filter_map(|merge| merge.reason).any(Reason::is_not_captured)
+            || document.misses_a_bridge()
+            || other.is_some_and(|other| {
+                rests_on_missing(&fabric, &assumed, (function, other))
+                    || rests_on_missing(&fabric, &assumed, (other, function))
+            })
+    };
+    Ok(answers.exit_if(common, inconclusive))
 }
 
 fn p2p_document(
-    reach: &Reach<'_>,
+    answers: &Answers<'_>,
     assumed: &Assumptions,
     (from, to): (FunctionIndex, FunctionIndex),
 ) -> P2pDocument {
+    let reach = answers.reach();
     let (fabric, topology) = (reach.fabric, reach.topology());
     let routes = TlpClass::ALL.iter().map(|class| fabric.trace(from, to, *class, assumed));
     let (from_as_to, to_as_from) =
         (fabric.may_impersonate(from, to, assumed), fabric.may_impersonate(to, from, assumed));
-    let message = format!("{}; {}", scope(fabric, from, from_as_to), scope(fabric, to, to_as_from));
+    let message =
+        format!("{}; {}", words::scope(fabric, from, from_as_to), words::scope(fabric, to, to_as_from));
+    let forgers = [(from, from_as_to), (to, to_as_from)].into_iter().filter(|(_, can)| *can);
+    let evidence = forgers.flat_map(|(forger, _)| fabric.forgery_evidence(forger));
     let mapping = p2pdma::mapping(topology, fabric.database(), to, from);
     P2pDocument {
         from: words::address(topology, from),
         to: words::address(topology, to),
         model: String::from("spec"),
-        assumptions: words::assumptions(assumed),
-        routes: routes.map(|route| RouteDocument::new(reach, &route)).collect(),
+        assumptions: answers.assumptions(assumed),
+        routes: routes.map(|route| RouteDocument::new(&reach, &route)).collect(),
         impersonation: ImpersonationDocument {
             from_as_to: Some(from_as_to).filter(|can| !can || !fabric.scope(from).unproven),
             to_as_from: Some(to_as_from).filter(|can| !can || !fabric.scope(to).unproven),
             message,
+            evidence: evidence.map(|evidence| (&evidence).into()).collect(),
             accepted: [(from_as_to, from, to), (to_as_from, to, from)]
                 .into_iter()
                 .find_map(|(can, from, to)| {
@@ -135,28 +162,4 @@ fn p2p_document(
         },
         p2pdma: P2pdmaDocument::new(topology, &mapping),
     }
-}
-
-/// Whose requester IDs a function can use, in words.
-fn scope(fabric: &Fabric<'_>, index: FunctionIndex, covers_the_other: bool) -> String {
-    let topology = fabric.topology();
-    let scope = fabric.scope(index);
-    let reach = match scope.impersonated {
-        Impersonated::Nobody => {
-            String::from("can use no requester ID but its device's: it stands on a root bus")
-        }
-        Impersonated::BusesOf(port) => {
-            format!(
-                "can use requester IDs of the buses below {}, which validates them",
-                words::address(topology, port)
-            )
-        }
-        Impersonated::AnyRequesterId(port) => format!(
-            "can use any requester ID of the segment: no port up to {} validates them",
-            words::address(topology, port)
-        ),
-    };
-    let unproven = if scope.unproven { ", as far as the dump tells" } else { "" };
-    let other = if covers_the_other { "the other's among them" } else { "not the other's" };
-    format!("{} {reach}{unproven}, {other}", words::address(topology, index))
 }

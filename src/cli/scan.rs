@@ -6,20 +6,19 @@ use super::args::Common;
 use super::output::Answers;
 use super::reach::assumptions;
 use super::{Exit, Stop, address, input};
-use crate::report::json::{self, Body, DisagreementDocument, FunctionDocument, ScanDocument};
+use crate::report::json::{self, Body, DisagreementDocument, FunctionDocument, HostDocument, ScanDocument};
 use crate::report::{text, words};
 use crate::route::disagree::disagreements;
 use crate::route::fabric::Fabric;
+use crate::route::linux::{Grouping, Linux};
 
 pub(super) fn run(common: &Common, names: &[String]) -> Result<Exit, Stop> {
     let scanned = input::read(common, !names.is_empty())?;
     let selected = address::resolve(&scanned.topology, names)?;
     let selected = (!names.is_empty()).then_some(selected);
-    let fabric = Fabric::new(&scanned.topology, &scanned.database);
-    let mut answers = Answers::new(&scanned, &fabric, &assumptions(common));
-    if let Some(selected) = &selected {
-        answers.keep_findings_about(selected);
-    }
+    let linux = Linux::new(&scanned.topology, &scanned.database);
+    let fabric = Fabric::seen_by(&linux);
+    let answers = Answers::new(&scanned, &linux, &fabric, &assumptions(common), selected.as_deref());
     answers.write(
         common,
         |answers| Body::Scan(document(answers, selected.as_deref())),
@@ -29,7 +28,7 @@ pub(super) fn run(common: &Common, names: &[String]) -> Result<Exit, Stop> {
 }
 
 fn document(answers: &Answers<'_>, selected: Option<&[usize]>) -> ScanDocument {
-    let (linux, grouping) = (&answers.linux, &answers.grouping);
+    let (linux, grouping): (_, &Grouping) = (answers.linux, &answers.grouping);
     let topology = linux.topology();
     let mut groups = json::groups(linux, grouping);
     let mut ungrouped = json::ungrouped(topology, grouping);
@@ -50,14 +49,18 @@ fn document(answers: &Answers<'_>, selected: Option<&[usize]>) -> ScanDocument {
         disagreements.retain(|found| selected.iter().any(|index| found.functions.contains(index)));
     }
     let document = |found| DisagreementDocument::new(&answers.reach(), found);
+    let host = answers.scanned.source.host.as_ref();
     ScanDocument {
-        assumptions: words::assumptions(answers.domains.assumptions()),
+        host: host.map(|host| HostDocument::new(host, topology)),
+        assumptions: answers.assumptions(answers.domains.assumptions()),
+        unsettled: json::unsettled(topology, &answers.unsettled),
+        limits: words::limits(answers.domains.assumptions()),
         domains,
         disagreements: disagreements.iter().map(document).collect(),
         groups,
         ungrouped,
         kernel_groups: json::kernel_groups(topology),
-        differences: json::differences(topology, grouping),
+        differences: json::differences(linux, grouping, answers.scanned.source.host.as_ref()),
         functions: selected.map(|selected| {
             selected.iter().filter_map(|index| FunctionDocument::new(linux, *index)).collect()
         }),

@@ -8,6 +8,7 @@ use super::{Exit, Stop, address, input};
 use crate::report::json::{Body, FunctionDocument, ShowDocument};
 use crate::report::text;
 use crate::route::fabric::Fabric;
+use crate::route::linux::Linux;
 use crate::topology::{FunctionIndex, Topology};
 
 pub(super) fn run(common: &Common, show: &Show) -> Result<Exit, Stop> {
@@ -18,20 +19,26 @@ pub(super) fn run(common: &Common, show: &Show) -> Result<Exit, Stop> {
     }
     let scanned = input::read(common, !show.tree)?;
     let selected = select(&scanned.topology, &show.addresses, slot, id)?;
-    let fabric = Fabric::new(&scanned.topology, &scanned.database);
-    let mut answers = Answers::new(&scanned, &fabric, &assumptions(common));
-    answers.keep_findings_about(&selected);
+    let linux = Linux::new(&scanned.topology, &scanned.database);
+    let fabric = Fabric::seen_by(&linux);
+    let answers = Answers::new(&scanned, &linux, &fabric, &assumptions(common), Some(&selected));
     answers.write(
         common,
         |answers| {
-            let functions = selected.iter().filter_map(|index| FunctionDocument::new(&answers.linux, *index));
+            let functions = selected.iter().filter_map(|index| FunctionDocument::new(answers.linux, *index));
             Body::Show(ShowDocument { functions: functions.collect() })
         },
         |mut out, view| {
             if show.tree { text::tree(&mut out, view) } else { text::show(&mut out, view, &selected) }
         },
     )?;
-    Ok(answers.exit(common, Some(&selected)))
+    if show.tree {
+        return Ok(answers.exit(common, Some(&selected)));
+    }
+    // Registers are shown as they are: no answer rests on more than the functions themselves.
+    let functions = scanned.topology.functions();
+    let incomplete = |index: &FunctionIndex| functions.get(*index).is_some_and(|f| !f.is_complete());
+    Ok(answers.exit_if(common, || selected.iter().any(incomplete)))
 }
 
 /// The functions that the options select; all if they select none.

@@ -119,7 +119,7 @@ impl ClassCode {
 }
 
 /// Header Type register.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct HeaderType(pub u8);
 
 impl HeaderType {

@@ -8,8 +8,10 @@
 //! "PCI and PCIe Capabilities Required by the Base Spec".
 
 mod header;
+mod offset;
 
 pub use header::{ClassCode, CommonHeader, HeaderLayout, HeaderType, Type0Header, Type1Header, Type2Header};
+pub use offset::Offset;
 
 /// Size of a PCIe function's configuration space in bytes.
 pub const SIZE: u16 = 4096;
@@ -29,6 +31,12 @@ pub trait Source {
 
     /// The `N` bytes from `offset` on, if every one of them was captured.
     fn array<const N: usize>(&self, offset: u16) -> Option<[u8; N]>;
+
+    /// Whether a read found what holds the bytes to be other than was assumed, so that no answer of
+    /// this source counts.
+    fn is_spoilt(&self) -> bool {
+        false
+    }
 }
 
 impl Source for &[u8] {
@@ -106,6 +114,12 @@ impl<S: Source> ConfigSpace<S> {
     #[must_use]
     pub fn u32(&self, offset: u16) -> Option<u32> {
         self.source.array::<4>(offset).map(u32::from_le_bytes)
+    }
+
+    /// Whether no answer of the source counts: see [`Source::is_spoilt`].
+    #[must_use]
+    pub fn is_spoilt(&self) -> bool {
+        self.source.is_spoilt()
     }
 
     /// The first 16 bytes, which all header layouts share.

@@ -13,10 +13,17 @@ mod ecam;
 mod error;
 mod hex;
 mod host_use;
+#[allow(
+    clippy::arithmetic_side_effects,
+    clippy::indexing_slicing,
+    reason = "the table of digits is made at compile time"
+)]
+mod lazy;
 mod lines;
 #[cfg(feature = "mmap")]
 mod map;
 mod name;
+pub mod platform;
 mod sysfs;
 mod text;
 mod tree;
@@ -31,7 +38,6 @@ pub use error::{Error, Unsupported};
 
 use core::fmt;
 use core::str::FromStr;
-use std::borrow::ToOwned;
 use std::format;
 use std::path::{Path, PathBuf};
 use std::string::{String, ToString};
@@ -70,6 +76,10 @@ pub struct Options {
     /// Map an ECAM image instead of reading it. Needs the feature `mmap`, and is ignored without. A
     /// process that mapped a file dies if somebody shortens the file meanwhile.
     pub mmap: bool,
+    /// Check every line of hex text. Otherwise those that decoding does not ask for are passed over in
+    /// records that are laid out as lspci lays them out: damage there stays unnoticed, and changes no
+    /// answer but how many bytes are said to be captured.
+    pub strict: bool,
 }
 
 /// What an input can be.
@@ -252,30 +262,45 @@ impl ProblemKind {
 /// If nothing useful can be read; the message is one line that says what was found, what was
 /// expected, and what to try. Functions may have been delivered before an error.
 pub fn read<K: Sink>(input: &Input, options: &Options, sink: &mut K) -> Result<SourceInfo, Error> {
-    let mut delivery = Delivery::new(sink);
+    let mut delivery = Delivery::new(sink).reading(options);
     let (kind, host, path) = match input {
         Input::Live { sysfs_root } => {
             let host = sysfs::read_live(sysfs_root, &mut delivery)?;
             (Format::Sysfs, host, error::shown(sysfs_root))
         }
-        Input::Stdin => {
-            let kind = detect::read_stream(std::io::stdin().lock(), Path::new("-"), options, &mut delivery)?;
-            (kind, Host::default(), "-".to_owned())
-        }
+        Input::Stdin => return read_stream(std::io::stdin().lock(), "-", options, sink),
         Input::Path(path) => {
             let kind = detect::read_path(path, options, &mut delivery)?;
             (kind, Host::default(), error::shown(path))
         }
     };
-    Ok(SourceInfo {
-        kind,
-        path,
-        kernel: host.kernel,
-        cmdline: host.cmdline,
-        records: delivery.records,
-        problems: delivery.problems,
-        problems_left_out: delivery.problems_left_out,
-    })
+    Ok(delivery.info(kind, path, host))
+}
+
+/// Reads a stream, or bytes in memory, as [`Input::Stdin`] is read: text, or one binary configuration
+/// space together with [`Options::at`]. Says `name` where it speaks of it.
+///
+/// ```
+/// use acsscan::{dump, function::Inventory};
+/// let text = b"00:1c.0 Class 0604: 8086:a294\n00: 86 80 94 a2 07 05 10 00 f0 00 04 06 10 00 81 00\n";
+/// let mut inventory = Inventory::new();
+/// dump::read_stream(text.as_slice(), "bug report", &dump::Options::default(), &mut inventory)?;
+/// assert_eq!(inventory.finish().functions()[0].device_id, 0xa294);
+/// # Ok::<(), dump::Error>(())
+/// ```
+///
+/// # Errors
+///
+/// As [`read`].
+pub fn read_stream<R: std::io::Read, K: Sink>(
+    input: R,
+    name: &str,
+    options: &Options,
+    sink: &mut K,
+) -> Result<SourceInfo, Error> {
+    let mut delivery = Delivery::new(sink).reading(options);
+    let kind = detect::read_stream(input, Path::new(name), options, &mut delivery)?;
+    Ok(delivery.info(kind, error::shown(Path::new(name)), Host::default()))
 }
 
 /// What a live host says about itself.
@@ -291,6 +316,8 @@ const MAX_PROBLEMS: usize = 1000;
 /// Where readers put what they find.
 struct Delivery<'a, K> {
     sink: &'a mut K,
+    /// Whether bytes may be delivered that are checked only where they are read.
+    unchecked: bool,
     records: usize,
     problems: Vec<Problem>,
     problems_left_out: usize,
@@ -298,12 +325,39 @@ struct Delivery<'a, K> {
 
 impl<'a, K: Sink> Delivery<'a, K> {
     fn new(sink: &'a mut K) -> Self {
-        Self { sink, records: 0, problems: Vec::new(), problems_left_out: 0 }
+        let unchecked = sink.takes_unchecked();
+        Self { sink, unchecked, records: 0, problems: Vec::new(), problems_left_out: 0 }
     }
 
     fn record<S: Source>(&mut self, address: Sbdf, source: S, attributes: Attributes) {
         self.records = self.records.saturating_add(1);
         self.sink.record(Record { address, config: &ConfigSpace::new(source), attributes });
+    }
+
+    fn reading(self, options: &Options) -> Self {
+        Self { unchecked: self.unchecked && !options.strict, ..self }
+    }
+
+    fn info(self, kind: Format, path: String, host: Host) -> SourceInfo {
+        SourceInfo {
+            kind,
+            path,
+            kernel: host.kernel,
+            cmdline: host.cmdline,
+            records: self.records,
+            problems: self.problems,
+            problems_left_out: self.problems_left_out,
+        }
+    }
+
+    /// Delivers bytes that were not checked; whether they were as assumed. If not, they count for
+    /// nothing, and the function is still to be delivered.
+    fn record_unchecked<S: Source>(&mut self, address: Sbdf, source: S, attributes: Attributes) -> bool {
+        let config = &ConfigSpace::new(source);
+        self.sink.record(Record { address, config, attributes });
+        let good = !config.is_spoilt();
+        self.records = self.records.saturating_add(usize::from(good));
+        good
     }
 
     fn host_bridge(&mut self, host_bridge: HostBridge) {

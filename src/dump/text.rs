@@ -13,7 +13,7 @@ use std::vec::Vec;
 use super::error::{Error, Unsupported};
 use super::hex::{Body, HexLine, HexRecord, hex_line};
 use super::lines::Window;
-use super::{Delivery, NOTHING, ProblemKind, uniform};
+use super::{Delivery, NOTHING, ProblemKind, lazy, uniform};
 use crate::addr::Sbdf;
 use crate::config::Source;
 use crate::function::{Attributes, Sink};
@@ -39,10 +39,8 @@ pub(super) fn read<R: Read, K: Sink>(
     loop {
         if reader.awaits_hex() && window.ahead().starts_with(b"00: ") {
             window.look_ahead(uniform::MAX).map_err(failed)?;
-            if let Some((record, length)) = uniform::record(window.ahead(), window.is_last()) {
-                reader.deliver_whole(record, delivery);
-                window.consume(length);
-            }
+            let length = reader.whole_record(window.ahead(), window.is_last(), delivery);
+            window.consume(length);
         }
         match window.line().map_err(failed)? {
             Some(line) => reader.line(line, delivery),
@@ -188,12 +186,25 @@ impl Reader {
         }
     }
 
-    /// Delivers a record that is whole and undamaged.
-    fn deliver_whole<K: Sink>(&mut self, record: HexRecord<'_>, delivery: &mut Delivery<'_, K>) {
-        if let State::Record { address, .. } = self.state {
-            self.deliver(address, record, delivery);
-            self.state = State::Delivered { address };
+    /// Delivers the record that the text starts with, if it is laid out as lspci does; its length, 0
+    /// if it is not.
+    fn whole_record<K: Sink>(&mut self, text: &[u8], is_last: bool, delivery: &mut Delivery<'_, K>) -> usize {
+        let State::Record { address, .. } = self.state else { return 0 };
+        // The first hex of a text decides what its functions without hex are: it is looked at closely.
+        if delivery.unchecked && self.waiting.is_empty() && self.attributes.damaged_lines == 0 {
+            if let Some((record, length)) = lazy::record(text, is_last) {
+                if delivery.record_unchecked(address, record, self.attributes.clone()) {
+                    self.hex_records = self.hex_records.saturating_add(1);
+                    self.attributes = Attributes::default();
+                    self.state = State::Delivered { address };
+                    return length;
+                }
+            }
         }
+        let Some((record, length)) = uniform::record(text, is_last) else { return 0 };
+        self.deliver(address, record, delivery);
+        self.state = State::Delivered { address };
+        length
     }
 
     fn finish_record<K: Sink>(&mut self, delivery: &mut Delivery<'_, K>) {

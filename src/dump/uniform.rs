@@ -8,15 +8,22 @@ use super::hex::{HexRecord, LINES, PAIRS, WIDTH};
 /// Most bytes that a [`record`] can have, with what ends it.
 pub(super) const MAX: usize = 16 * 53 + 240 * 54 + 2;
 
-/// Where the pairs of a line begin in uniform text whose line ends have `line_end` bytes.
-pub(super) const fn pairs_at(number: usize, line_end: usize) -> usize {
-    const SHORT: usize = 4;
-    const LONG: usize = 5;
-    if number < 16 {
-        number * (SHORT + PAIRS + line_end) + SHORT
+/// Letters before the pairs of a line: two digits of offset, from line 16 on three, and `: `.
+const SHORT: usize = 4;
+const LONG: usize = 5;
+
+/// Where a line begins in uniform text whose line ends have `line_end` bytes.
+pub(super) const fn line_at(number: usize, line_end: usize) -> usize {
+    if number <= 16 {
+        number * (SHORT + PAIRS + line_end)
     } else {
-        16 * (SHORT + PAIRS + line_end) + (number - 16) * (LONG + PAIRS + line_end) + LONG
+        16 * (SHORT + PAIRS + line_end) + (number - 16) * (LONG + PAIRS + line_end)
     }
+}
+
+/// Where the pairs of a line begin.
+pub(super) const fn pairs_at(number: usize, line_end: usize) -> usize {
+    line_at(number, line_end) + if number < 16 { SHORT } else { LONG }
 }
 
 /// A record at the start of `text` exactly as lspci writes it: 64, 128, 256 or 4096 bytes, no line
@@ -129,14 +136,14 @@ impl Ranges {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::config::Source;
     use std::format;
     use std::string::String;
     use std::vec::Vec;
 
-    fn dump(bytes: &[u8], end: &str) -> String {
+    pub(in crate::dump) fn dump(bytes: &[u8], end: &str) -> String {
         let mut text = String::new();
         for (number, line) in bytes.chunks(16).enumerate() {
             text += &format!("{:02x}:", number * 16);
@@ -148,7 +155,7 @@ mod tests {
         text
     }
 
-    fn counting(length: usize) -> Vec<u8> {
+    pub(in crate::dump) fn counting(length: usize) -> Vec<u8> {
         (0..length).map(|at| (at * 7 + at / 256) as u8).collect()
     }
 

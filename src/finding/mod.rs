@@ -4,9 +4,11 @@
 //! one table of them.
 
 mod accept;
+mod host;
 mod reach;
 
 pub use accept::acceptance_findings;
+pub use host::host_findings;
 pub use reach::reach_findings;
 
 use alloc::format;
@@ -220,6 +222,10 @@ codes! {
     /// Redirected traffic may be turned back.
     UpstreamForwardingOff = "upstream-forwarding-off", Warning,
         "what ports below redirect may be turned back here: turn it on";
+    /// Nothing on the way up blocks a function's translated requests.
+    TranslatedNotBlocked = "translated-not-blocked", Note,
+        "isolated for certain only with Translation Blocking on at a port above, or ATS kept off in the IOMMU, \
+         while the function is in other hands";
     /// Multicast is there.
     Multicast = "multicast", Note, "";
     /// A function without a driver may master the bus.
@@ -263,6 +269,40 @@ codes! {
     /// An acceptance names an address below a bridge.
     AcceptanceByAddress = "acceptance-by-address", Note,
         "addresses change when buses are renumbered: name the way down from the root bus, as acsscan db accept prints it";
+    /// The host has no IOMMU, or none that shows.
+    IommuAbsent = "iommu-absent", Error,
+        "nothing can be assigned safely: turn the IOMMU on in firmware (VT-d, AMD-Vi, SMMU), or take another machine";
+    /// The host has an IOMMU, and the kernel does not use it.
+    IommuOff = "iommu-off", Error,
+        "nothing can be assigned safely until it is on: intel_iommu=on on Intel's, no iommu=off, a kernel with its driver";
+    /// The host's own traffic passes the IOMMU untranslated.
+    IommuPassThrough = "iommu-pass-through", Note, "";
+    /// The command line has an option that no kernel knows.
+    CmdlineUnknownOption = "cmdline-unknown-option", Warning,
+        "remove it; ACS is set with pci=config_acs= and pci=disable_acs_redir=";
+    /// The command line has a parameter that takes an unofficial patch.
+    CmdlineNeedsPatch = "cmdline-needs-patch", Warning,
+        "remove it: whom it seems to isolate still reach each other; look at the domains";
+    /// The command line has an option that this kernel is too old for.
+    CmdlineNotInKernel = "cmdline-not-in-kernel", Warning,
+        "it does nothing on this kernel: take a newer one, or setpci";
+    /// The command line has an option that this kernel gets wrong.
+    CmdlineMisread = "cmdline-misread-by-kernel", Warning,
+        "look at the registers, not at the option; take a newer kernel";
+    /// The command line has an entry that cannot be read.
+    CmdlineMalformed = "cmdline-malformed", Warning,
+        "BITS@DEVICE, entries separated by ';', the whole in quotation marks for the boot loader";
+    /// The command line repeats an option.
+    CmdlineOverwritten = "cmdline-overwritten", Warning, "put all entries into the last one";
+    /// The command line has an entry that changes nothing.
+    CmdlineWithoutEffect = "cmdline-without-effect", Note,
+        "bus numbers may have changed: an address with a way down, or IDs, are more stable";
+    /// The command line has two options for one function.
+    CmdlineConflict = "cmdline-conflict", Warning,
+        "say all in config_acs, which has the last word";
+    /// The command line takes back controls that the kernel turns on.
+    CmdlineTakesBack = "cmdline-takes-back", Note,
+        "config_acs says exactly which bits are to be on and off";
 }
 
 impl Code {

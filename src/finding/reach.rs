@@ -12,6 +12,7 @@ use crate::cap::pcie::DevicePortType;
 use crate::function::Function;
 use crate::route::evidence::{Evidence, control_tokens};
 use crate::route::fabric::Fabric;
+use crate::route::port::TlpClass;
 use crate::topology::{FunctionIndex, Parent, Topology};
 
 /// Pieces of evidence that one finding shows at most; it names all its functions.
@@ -24,13 +25,25 @@ pub fn reach_findings(fabric: &Fabric<'_>) -> Vec<Finding> {
     let mut found = Found::default();
     let drivers_known = (0..topology.functions().len())
         .any(|index| topology.inventory().attributes(index).is_some_and(|known| known.driver.is_some()));
-    let with_ats = ports_with_ats_below(topology);
+    let below = below(topology);
     for (index, function) in topology.functions().iter().enumerate() {
         if !function.answers {
             continue;
         }
-        port(fabric, index, function, with_ats.get(index).copied().unwrap_or(false), &mut found);
+        port(fabric, index, function, below.get(index).copied().unwrap_or_default(), &mut found);
         device(fabric, index, function, &mut found);
+        if let Presence::Present(ats) = function.ats {
+            if fabric.initiates(index) && fabric.sends_up(index, TlpClass::MemoryTranslated) {
+                let evidence = Evidence::Register {
+                    function: function.address,
+                    register: "ATS Control",
+                    offset: ats.offset.of_register(6),
+                    bits: String::from(if ats.enabled() { "Enable+" } else { "Enable-" }),
+                    value: u32::from(ats.control()),
+                };
+                found.note(Code::TranslatedNotBlocked, function, Some(evidence));
+            }
+        }
         if topology.inventory().extras(index).is_some_and(|extras| extras.multicast) {
             found.note(Code::Multicast, function, None);
         }
@@ -110,7 +123,13 @@ const fn meaning(code: Code) -> &'static str {
         Code::MultiFunctionWithoutAcs => "part of a multi-function device without ACS",
         Code::EmptyAcs => "ACS capability that offers nothing: the device declares no internal peer traffic",
         Code::EnhancedControlsDirect => "port with enhanced ACS that leaves access to port BARs direct",
-        Code::UpstreamForwardingOff => "port with Upstream Forwarding off above ports that redirect",
+        Code::UpstreamForwardingOff => {
+            "port with Upstream Forwarding off above ports or functions that redirect"
+        }
+        Code::TranslatedNotBlocked => {
+            "with ATS, and no Translation Blocking on the way up: what an IOMMU that allows it ATS takes as \
+             translated passes unchecked"
+        }
         Code::Multicast => {
             "has Multicast, which is not modelled: of the ACS controls only Source Validation acts on it"
         }
@@ -120,7 +139,7 @@ const fn meaning(code: Code) -> &'static str {
 }
 
 /// Findings about one downstream-facing port.
-fn port(fabric: &Fabric<'_>, index: FunctionIndex, function: &Function, ats_below: bool, found: &mut Found) {
+fn port(fabric: &Fabric<'_>, index: FunctionIndex, function: &Function, below: Below, found: &mut Found) {
     let Some(port_type) = function.port_type().filter(|port_type| port_type.is_downstream_facing()) else {
         return;
     };
@@ -164,10 +183,10 @@ fn port(fabric: &Fabric<'_>, index: FunctionIndex, function: &Function, ats_belo
     if off(AcsControl::SOURCE_VALIDATION) {
         note(Code::SourceValidationOff, AcsControl::SOURCE_VALIDATION);
     }
-    if on(AcsControl::DIRECT_TRANSLATED) && !on(AcsControl::TRANSLATION_BLOCKING) && ats_below {
+    if on(AcsControl::DIRECT_TRANSLATED) && !on(AcsControl::TRANSLATION_BLOCKING) && below.ats {
         note(Code::DirectTranslatedWithAts, AcsControl::TRANSLATION_BLOCKING);
     }
-    let hot_plug = function.pcie.present().and_then(|pcie| pcie.hot_plug_capable) == Some(true);
+    let hot_plug = function.pcie.present().and_then(|pcie| pcie.hot_plug_capable()) == Some(true);
     if hot_plug && off(AcsControl::TRANSLATION_BLOCKING) {
         note(Code::TranslationBlockingOff, AcsControl::TRANSLATION_BLOCKING);
     }
@@ -183,7 +202,7 @@ fn port(fabric: &Fabric<'_>, index: FunctionIndex, function: &Function, ats_belo
     if acs.capability.contains(AcsCapability::ENHANCED) && (dsp || usp) {
         note(Code::EnhancedControlsDirect, AcsControl::empty());
     }
-    if off(AcsControl::UPSTREAM_FORWARDING) && redirects_below(fabric.topology(), index) {
+    if off(AcsControl::UPSTREAM_FORWARDING) && below.redirects {
         note(Code::UpstreamForwardingOff, AcsControl::UPSTREAM_FORWARDING);
     }
 }
@@ -213,7 +232,8 @@ fn leaves_a_peer_open(topology: &Topology, index: FunctionIndex) -> bool {
     };
     let Some(bus) = topology.bus_of(index) else { return false };
     topology.on_bus(bus).filter(|peer| *peer != index).any(|peer| {
-        let number = topology.function(peer).and_then(|f| f.pcie.present()).and_then(|pcie| pcie.port_number);
+        let number =
+            topology.function(peer).and_then(|f| f.pcie.present()).and_then(|pcie| pcie.port_number());
         number.is_some_and(|number| {
             let dword = vector.get(usize::from(number / 32)).copied().flatten();
             dword.is_some_and(|dword| dword & (1 << (number % 32)) == 0)
@@ -221,39 +241,30 @@ fn leaves_a_peer_open(topology: &Topology, index: FunctionIndex) -> bool {
     })
 }
 
-/// Whether a downstream port of a switch directly below redirects.
-fn redirects_below(topology: &Topology, index: FunctionIndex) -> bool {
-    let redirects = |function: &Function| {
-        let acs = function.acs.present();
-        acs.is_some_and(|acs| {
-            acs.control.intersection(acs.capability.controls()).contains(AcsControl::REQUEST_REDIRECT)
-        })
-    };
-    let Some(below) = bus_below(topology, index) else { return false };
-    topology
-        .on_bus(below)
-        .filter_map(|upstream| bus_below(topology, upstream))
-        .any(|switch| topology.on_bus(switch).any(|port| topology.function(port).is_some_and(redirects)))
+/// What there is anywhere below a bridge.
+#[derive(Clone, Copy, Default)]
+struct Below {
+    /// A function with ATS enabled.
+    ats: bool,
+    /// A port or function with Request or Completion Redirect on.
+    redirects: bool,
 }
 
-/// The bus that a bridge leads to, if something is on it.
-fn bus_below(topology: &Topology, bridge: FunctionIndex) -> Option<usize> {
-    let function = topology.function(bridge)?;
-    let key = (function.address.segment, function.bus_range()?.secondary);
-    let at = topology.buses().binary_search_by_key(&key, |bus| (bus.segment, bus.number)).ok()?;
-    (topology.bus(at)?.parent == Parent::Bridge(bridge)).then_some(at)
-}
-
-/// For each bridge: whether a function below it has ATS enabled. Children have higher indices.
-fn ports_with_ats_below(topology: &Topology) -> Vec<bool> {
-    let mut below = alloc::vec![false; topology.functions().len()];
+/// For each bridge what is below it. Children have higher indices.
+fn below(topology: &Topology) -> Vec<Below> {
+    let mut below = alloc::vec![Below::default(); topology.functions().len()];
     for (index, function) in topology.functions().iter().enumerate().rev() {
-        let own = function.ats.present().is_some_and(|ats| ats.enabled());
-        let own = own || below.get(index).copied().unwrap_or(false);
-        if let (true, Parent::Bridge(bridge)) = (own, topology.parent_of(index)) {
-            if let Some(slot) = below.get_mut(bridge) {
-                *slot = true;
-            }
+        let Parent::Bridge(bridge) = topology.parent_of(index) else { continue };
+        let redirect = AcsControl::REQUEST_REDIRECT.union(AcsControl::COMPLETION_REDIRECT);
+        let redirects = function.acs.present().is_some_and(|acs| {
+            let on = acs.control.intersection(acs.capability.controls());
+            !acs.control.reads_all_ones() && on.intersects(redirect)
+        });
+        let ats = function.ats.present().is_some_and(|ats| ats.enabled());
+        let own = below.get(index).copied().unwrap_or_default();
+        if let Some(above) = below.get_mut(bridge) {
+            above.ats |= ats || own.ats;
+            above.redirects |= redirects || own.redirects;
         }
     }
     below

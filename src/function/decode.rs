@@ -1,6 +1,8 @@
 //! From configuration space to [`Function`].
 
-use super::{Function, ListState, PcieSummary};
+use byteorder::{ByteOrder, LittleEndian};
+
+use super::{Function, Known, ListState, PcieSummary};
 use crate::addr::Sbdf;
 use crate::anomaly::{Anomaly, Presence};
 use crate::cap::acs::Acs;
@@ -22,7 +24,7 @@ pub struct Decoded {
 }
 
 /// What only few functions have, kept apart so that [`Function`] stays compact.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Extras {
     /// SR-IOV: this is a physical function.
     pub sriov: Presence<SrIov>,
@@ -94,7 +96,7 @@ pub fn decode<S: Source>(address: Sbdf, config: &ConfigSpace<S>) -> Decoded {
         address,
         vendor_id: 0,
         device_id: 0,
-        subsystem: None,
+        subsystem: (0, 0),
         class: crate::config::ClassCode::default(),
         revision: 0,
         command: 0,
@@ -102,15 +104,16 @@ pub fn decode<S: Source>(address: Sbdf, config: &ConfigSpace<S>) -> Decoded {
         captured: config.captured(),
         extent: config.extent(),
         answers: false,
-        header: None,
+        header: [0; 9],
         pcie: Presence::NotCaptured,
         acs: Presence::NotCaptured,
-        acs_dword_8: None,
+        acs_dword_8: 0,
         registers_missing: false,
         ari: Presence::NotCaptured,
         ats: Presence::NotCaptured,
-        standard_list: ListState::NotCaptured(0),
-        extended_list: ListState::NotCaptured(0),
+        standard_list: ListState::NotCaptured,
+        extended_list: ListState::NotCaptured,
+        known: Known::empty(),
     };
     let Some(common) = config.common_header() else {
         if config.reads_all_ones() {
@@ -131,7 +134,10 @@ pub fn decode<S: Source>(address: Sbdf, config: &ConfigSpace<S>) -> Decoded {
     function.revision = common.revision_id();
     function.command = common.command();
     function.header_type = common.header_type();
-    function.header = header_dwords(config);
+    if let Some(dwords) = header_dwords(config) {
+        function.header = dwords;
+        function.known.insert(Known::HEADER);
+    }
     if let HeaderLayout::Reserved(layout) = function.header_type.layout() {
         extras.note(Anomaly::HeaderTypeReserved { layout });
     }
@@ -146,9 +152,10 @@ pub fn decode<S: Source>(address: Sbdf, config: &ConfigSpace<S>) -> Decoded {
 
 /// Double words 10h to 33h.
 fn header_dwords<S: Source>(config: &ConfigSpace<S>) -> Option<[u32; 9]> {
+    let bytes = config.array::<36>(0x10)?;
     let mut dwords = [0; 9];
-    for (dword, offset) in dwords.iter_mut().zip((0x10_u16..).step_by(4)) {
-        *dword = config.u32(offset)?;
+    for (dword, bytes) in dwords.iter_mut().zip(bytes.chunks_exact(4)) {
+        *dword = LittleEndian::read_u32(bytes);
     }
     Some(dwords)
 }
@@ -173,47 +180,45 @@ fn walk_standard<S: Source>(config: &ConfigSpace<S>, function: &mut Function, ex
     function.standard_list = ListState::Complete;
     let mut pcie = None;
     if function.header_type.layout() == HeaderLayout::Type0 {
-        function.subsystem = function.header.map(|[.., subsystem, _]| halves(subsystem));
+        if let Some([.., subsystem, _]) = function.header() {
+            function.subsystem = halves(subsystem);
+            function.known.insert(Known::SUBSYSTEM);
+        }
     }
     for entry in capabilities(config) {
         match entry {
             Ok(entry) if entry.id == CapabilityId::PCI_EXPRESS && pcie.is_none() => {
                 pcie = Some(entry.offset);
             }
-            Ok(entry) if entry.id == CapabilityId::BRIDGE_SUBSYSTEM && function.subsystem.is_none() => {
+            Ok(entry)
+                if entry.id == CapabilityId::BRIDGE_SUBSYSTEM
+                    && !function.known.contains(Known::SUBSYSTEM) =>
+            {
                 let at = u16::from(entry.offset).saturating_add(4);
-                function.subsystem = config.u32(at).map(halves);
+                if let Some(ids) = config.u32(at) {
+                    function.subsystem = halves(ids);
+                    function.known.insert(Known::SUBSYSTEM);
+                }
             }
             Ok(_) => {}
             Err(error) => function.standard_list = ended_by(error, extras),
         }
     }
     function.pcie = match pcie {
-        Some(offset) => Presence::from(Pcie::read(config, offset).map(|view| summary(offset, &view))),
+        Some(offset) => {
+            Presence::from(Pcie::read(config, offset).map(|view| PcieSummary::new(offset, &view)))
+        }
         None if function.standard_list == ListState::Complete => Presence::Absent,
         None => Presence::NotCaptured,
     };
     function.registers_missing = match function.pcie {
         Presence::Present(pcie) => {
-            let forwards = pcie.port_type.is_downstream_facing();
-            forwards && pcie.ari_forwarding_supported.and(pcie.ari_forwarding_enabled).is_none()
+            let forwards = pcie.port_type().is_downstream_facing();
+            forwards && pcie.ari_forwarding_supported().and(pcie.ari_forwarding_enabled()).is_none()
         }
         Presence::Absent => false,
         Presence::NotCaptured => pcie.is_some(),
     };
-}
-
-fn summary<S: Source>(offset: u8, view: &Pcie<'_, S>) -> PcieSummary {
-    PcieSummary {
-        offset,
-        version: view.version(),
-        port_type: view.device_port_type(),
-        port_number: view.port_number(),
-        ari_forwarding_supported: view.ari_forwarding_supported(),
-        ari_forwarding_enabled: view.ari_forwarding_enabled(),
-        slot_implemented: view.slot_implemented(),
-        hot_plug_capable: view.hot_plug_capable(),
-    }
 }
 
 /// Finds ACS, ARI, ATS and SR-IOV. A conventional function has none of them, and no extended list.
@@ -267,7 +272,10 @@ fn walk_extended<S: Source>(config: &ConfigSpace<S>, function: &mut Function, ex
         if let Some(anomaly) = structure.anomaly() {
             extras.note(anomaly);
         }
-        function.acs_dword_8 = structure.offset.checked_add(8).and_then(|at| config.u32(at));
+        if let Some(dword) = config.u32(structure.offset.of_register(8)) {
+            function.acs_dword_8 = dword;
+            function.known.insert(Known::ACS_DWORD_8);
+        }
         extras.egress_vector = structure.egress_vector(config).map(|vector| {
             let mut dwords = [None; 8];
             for (dword, n) in dwords.iter_mut().zip(0_u8..) {
@@ -286,7 +294,7 @@ fn walk_extended<S: Source>(config: &ConfigSpace<S>, function: &mut Function, ex
 /// Notes the anomaly that ended a walk, and says what the end proves.
 fn ended_by(error: WalkError, extras: &mut Extras) -> ListState {
     match error {
-        WalkError::NotCaptured { at } => ListState::NotCaptured(at),
+        WalkError::NotCaptured { .. } => ListState::NotCaptured,
         WalkError::Anomaly(anomaly) => {
             extras.note(anomaly);
             ListState::Broken

@@ -1,7 +1,6 @@
 //! The functions of one dump, sorted by address, each once.
 
 use alloc::collections::BTreeMap;
-use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::cmp::Ordering;
@@ -143,6 +142,13 @@ pub struct HostBridge {
 
 /// What readers deliver functions to, one at a time.
 pub trait Sink {
+    /// Whether it accepts bytes that the reader has not checked yet: having read what it wants, it asks
+    /// [`ConfigSpace::is_spoilt`], and if so, forgets this record; the reader delivers the function
+    /// again, checked. Readers check everything first for a sink that does not.
+    fn takes_unchecked(&self) -> bool {
+        false
+    }
+
     /// Takes a function. The same address may come more than once.
     fn record<S: Source>(&mut self, record: Record<'_, S>);
 
@@ -164,27 +170,16 @@ pub struct Repeat {
     pub differ: bool,
 }
 
-/// What only some functions have.
-#[derive(Clone, Debug, Default)]
-struct Side {
-    extras: Option<Extras>,
-    attributes: Attributes,
-    detail: Option<Detail>,
-}
-
-impl Side {
-    fn is_empty(&self) -> bool {
-        self.extras.is_none() && self.detail.is_none() && self.attributes.is_empty()
-    }
-}
-
 /// The functions of one dump: sorted by address, each once, whatever the order and the repetitions of
 /// the input. Its size is that of the functions, however often they come.
 #[derive(Clone, Debug, Default)]
 pub struct Inventory {
     functions: Vec<Function>,
-    /// By index into the functions.
-    sides: BTreeMap<usize, Side>,
+    /// What only some functions have, by index; apart from each other, because many have one of them
+    /// and few have all.
+    extras: BTreeMap<usize, Extras>,
+    attributes: BTreeMap<usize, Attributes>,
+    details: BTreeMap<usize, Detail>,
     /// Where each function is, from the first one on that came out of order.
     places: Option<BTreeMap<Sbdf, usize>>,
     host_bridges: Vec<HostBridge>,
@@ -212,17 +207,19 @@ impl Inventory {
     pub fn finish(mut self) -> Self {
         self.host_bridges.sort_unstable();
         self.host_bridges.dedup();
-        let Some(places) = self.places.take() else { return self };
-        let mut functions: Vec<Option<Function>> = self.functions.into_iter().map(Some).collect();
-        let mut sides = core::mem::take(&mut self.sides);
-        self.functions = Vec::with_capacity(functions.len());
-        for old in places.into_values() {
-            let Some(function) = functions.get_mut(old).and_then(Option::take) else { continue };
-            if let Some(side) = sides.remove(&old) {
-                self.sides.insert(self.functions.len(), side);
-            }
-            self.functions.push(function);
+        if self.places.take().is_none() {
+            return self;
         }
+        let addresses: Vec<Sbdf> = self.functions.iter().map(|function| function.address).collect();
+        self.functions.sort_unstable_by_key(|function| function.address);
+        let functions = &self.functions;
+        let moved = |old: usize| {
+            let address = addresses.get(old)?;
+            functions.binary_search_by_key(address, |function| function.address).ok()
+        };
+        self.extras = rekeyed(core::mem::take(&mut self.extras), moved);
+        self.attributes = rekeyed(core::mem::take(&mut self.attributes), moved);
+        self.details = rekeyed(core::mem::take(&mut self.details), moved);
         self
     }
 
@@ -242,22 +239,23 @@ impl Inventory {
         found
     }
 
-    fn add(&mut self, function: Function, side: Side) {
+    fn add(&mut self, function: Function, extras: Option<Extras>) -> usize {
         let index = self.functions.len();
         if let Some(places) = &mut self.places {
             places.insert(function.address, index);
         }
-        if !side.is_empty() {
-            self.sides.insert(index, side);
+        if let Some(extras) = extras {
+            self.extras.insert(index, extras);
         }
         self.functions.push(function);
+        index
     }
 
     /// Settles a repetition: the record with the most captured bytes stays; of several with as many, one
-    /// that does not depend on the order in which they came.
-    fn repeat(&mut self, index: usize, function: Function, mut side: Side) {
-        let Some(kept) = self.functions.get_mut(index) else { return };
-        let kept_side = self.sides.remove(&index).unwrap_or_default();
+    /// that does not depend on the order in which they came. Gives whether it is this one.
+    fn repeat(&mut self, index: usize, function: Function, extras: Option<Extras>) -> bool {
+        let Some(kept) = self.functions.get_mut(index) else { return false };
+        let kept_extras = self.extras.get(&index);
         let address = function.address;
         let repeat = self.repeats.entry(address).or_insert(Repeat { address, records: 1, differ: false });
         repeat.records = repeat.records.saturating_add(1);
@@ -267,22 +265,35 @@ impl Inventory {
                 repeat.differ = false;
                 true
             }
-            Ordering::Equal if function == *kept && side.extras == kept_side.extras => false,
             Ordering::Equal => {
-                repeat.differ = true;
-                let text = |function: &Function, side: &Side| format!("{function:?} {:?}", side.extras);
-                text(&function, &side) < text(kept, &kept_side)
+                let order = (&function, extras.as_ref()).cmp(&(&*kept, kept_extras));
+                repeat.differ |= order.is_ne();
+                order.is_lt()
             }
         };
-        let (mut stays, goes) = if replaces {
+        if replaces {
             *kept = function;
-            (core::mem::take(&mut side), kept_side)
-        } else {
-            (kept_side, side)
-        };
-        stays.attributes.fill_from(goes.attributes);
-        if !stays.is_empty() {
-            self.sides.insert(index, stays);
+            match extras {
+                Some(extras) => _ = self.extras.insert(index, extras),
+                None => _ = self.extras.remove(&index),
+            }
+        }
+        replaces
+    }
+
+    /// Keeps what the dump says of a function; of one that has come before, what it did not say then,
+    /// too.
+    fn say(&mut self, index: usize, mut attributes: Attributes, replaces: bool) {
+        if attributes.is_empty() && !self.attributes.contains_key(&index) {
+            return;
+        }
+        let known = self.attributes.entry(index).or_default();
+        if replaces {
+            core::mem::swap(known, &mut attributes);
+        }
+        known.fill_from(attributes);
+        if known.is_empty() {
+            self.attributes.remove(&index);
         }
     }
 
@@ -301,28 +312,24 @@ impl Inventory {
     /// What only few functions have, of function `index`; `None` if it has nothing of the kind.
     #[must_use]
     pub fn extras(&self, index: usize) -> Option<&Extras> {
-        self.side(index)?.extras.as_ref()
+        self.extras.get(&index)
     }
 
     /// What the dump says about function `index` beside its configuration space.
     #[must_use]
     pub fn attributes(&self, index: usize) -> Option<&Attributes> {
-        self.side(index).map(|side| &side.attributes)
+        self.attributes.get(&index)
     }
 
     /// Its capability lists, if the inventory was made [`with_detail`](Self::with_detail).
     #[must_use]
     pub fn detail(&self, index: usize) -> Option<&Detail> {
-        self.side(index)?.detail.as_ref()
-    }
-
-    fn side(&self, index: usize) -> Option<&Side> {
-        self.sides.get(&index)
+        self.details.get(&index)
     }
 
     /// Every function that has extras, with its index, in order of address.
     pub fn all_extras(&self) -> impl Iterator<Item = (usize, &Extras)> {
-        self.sides.iter().filter_map(|(index, side)| Some((*index, side.extras.as_ref()?)))
+        self.extras.iter().map(|(index, extras)| (*index, extras))
     }
 
     /// The host bridge with this root bus, if the dump names it.
@@ -344,16 +351,31 @@ impl Inventory {
     }
 }
 
+/// The same map with its keys moved.
+fn rekeyed<T>(map: BTreeMap<usize, T>, moved: impl Fn(usize) -> Option<usize>) -> BTreeMap<usize, T> {
+    map.into_iter().filter_map(|(old, value)| Some((moved(old)?, value))).collect()
+}
+
 impl Sink for Inventory {
+    fn takes_unchecked(&self) -> bool {
+        true
+    }
+
     fn record<S: Source>(&mut self, record: Record<'_, S>) {
         let decoded = decode(record.address, record.config);
         let conventional = decoded.function.pcie.is_absent();
         let detail = self.keep_detail.then(|| Detail::read(record.config, conventional));
+        if record.config.is_spoilt() {
+            return;
+        }
         let extras = (!decoded.extras.is_usual(&decoded.function)).then_some(decoded.extras);
-        let side = Side { extras, attributes: record.attributes, detail };
-        match self.place(record.address) {
-            Some(index) => self.repeat(index, decoded.function, side),
-            None => self.add(decoded.function, side),
+        let (index, replaces) = match self.place(record.address) {
+            Some(index) => (index, self.repeat(index, decoded.function, extras)),
+            None => (self.add(decoded.function, extras), true),
+        };
+        self.say(index, record.attributes, replaces);
+        if let Some(detail) = detail.filter(|_| replaces) {
+            self.details.insert(index, detail);
         }
     }
 

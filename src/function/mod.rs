@@ -6,12 +6,16 @@
 mod decode;
 mod detail;
 mod inventory;
+mod pcie;
 
 pub use decode::{Decoded, Extras, decode};
 pub use detail::{Detail, Listed, ListedId};
 pub use inventory::{
     Attributes, HostBridge, HostUse, Inventory, Record, RegionKind, Repeat, ReservedRegion, Sink,
 };
+pub use pcie::PcieSummary;
+
+use bitflags::bitflags;
 
 use crate::addr::{BusRange, Sbdf};
 use crate::anomaly::Presence;
@@ -22,40 +26,18 @@ use crate::cap::pcie::DevicePortType;
 use crate::config::{ClassCode, HeaderLayout, HeaderType};
 
 /// How a walk of a capability list ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ListState {
     /// At its end: what was not found is absent.
     Complete,
-    /// The next structure, at this offset, was not captured.
-    NotCaptured(u16),
+    /// The next structure was not captured.
+    NotCaptured,
     /// The list is broken; the anomaly says where.
     Broken,
 }
 
-/// What the PCI Express capability says, as far as topology and routing need it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct PcieSummary {
-    /// Offset of the structure.
-    pub offset: u8,
-    /// Capability Version.
-    pub version: u8,
-    /// Device/Port Type as the register has it. Linux corrects impossible values: see
-    /// [`crate::route::linux`].
-    pub port_type: DevicePortType,
-    /// Port Number; `None` without a link, or if not captured.
-    pub port_number: Option<u8>,
-    /// ARI Forwarding Supported; `None` if not captured.
-    pub ari_forwarding_supported: Option<bool>,
-    /// ARI Forwarding Enable; `None` if not captured.
-    pub ari_forwarding_enabled: Option<bool>,
-    /// Slot Implemented.
-    pub slot_implemented: bool,
-    /// Hot-Plug Capable; `None` without a slot, or if not captured.
-    pub hot_plug_capable: Option<bool>,
-}
-
 /// One function of the dump: an ordinary one, a port, a physical or a virtual function.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
 pub struct Function {
     /// Where it is.
@@ -64,8 +46,8 @@ pub struct Function {
     pub vendor_id: u16,
     /// Device ID as the register has it: FFFFh in a virtual function.
     pub device_id: u16,
-    /// Subsystem vendor and subsystem ID, from the header or, in a bridge, from its capability.
-    pub subsystem: Option<(u16, u16)>,
+    /// Subsystem vendor and subsystem ID, if `known` has them.
+    subsystem: (u16, u16),
     /// Class Code.
     pub class: ClassCode,
     /// Revision ID.
@@ -81,16 +63,14 @@ pub struct Function {
     /// Whether the common header (16 bytes) was captured and is not all ones. If not, every field
     /// above but the address is 0.
     pub answers: bool,
-    /// Double words 10h to 33h of the header as they read: BARs, bus numbers, windows. `None` if not
-    /// captured.
-    pub header: Option<[u32; 9]>,
+    /// Double words 10h to 33h, if `known` has them.
+    header: [u32; 9],
     /// PCI Express capability.
     pub pcie: Presence<PcieSummary>,
     /// ACS, read as the specification lays it out.
     pub acs: Presence<Acs>,
-    /// The double word at +08h of the ACS structure: egress control vector, or the control register
-    /// of devices that use 32-bit registers. `None` without ACS, or if not captured.
-    pub acs_dword_8: Option<u32>,
+    /// The double word at +08h of the ACS structure, if `known` has it.
+    acs_dword_8: u32,
     /// ARI.
     pub ari: Presence<Ari>,
     /// ATS.
@@ -101,9 +81,45 @@ pub struct Function {
     pub standard_list: ListState,
     /// How the extended list ended; `Complete` for a conventional function, which has none.
     pub extended_list: ListState,
+    /// Which of the private fields hold something.
+    known: Known,
+}
+
+/// A scan holds one record a function, and nothing else that grows with each.
+const _: () = assert!(size_of::<Function>() <= 96);
+
+bitflags! {
+    /// Which fields hold something: one byte, where an `Option` each would take four.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+    struct Known: u8 {
+        const SUBSYSTEM = 1 << 0;
+        const HEADER = 1 << 1;
+        const ACS_DWORD_8 = 1 << 2;
+    }
 }
 
 impl Function {
+    /// Subsystem vendor and subsystem ID, from the header or, in a bridge, from its capability. `None`
+    /// if it has none, or they were not captured.
+    #[must_use]
+    pub fn subsystem(&self) -> Option<(u16, u16)> {
+        self.known.contains(Known::SUBSYSTEM).then_some(self.subsystem)
+    }
+
+    /// Double words 10h to 33h of the header as they read: BARs, bus numbers, windows. `None` if not
+    /// captured.
+    #[must_use]
+    pub fn header(&self) -> Option<[u32; 9]> {
+        self.known.contains(Known::HEADER).then_some(self.header)
+    }
+
+    /// The double word at +08h of the ACS structure: egress control vector, or the control register
+    /// of devices that use 32-bit registers. `None` without ACS, or if not captured.
+    #[must_use]
+    pub fn acs_dword_8(&self) -> Option<u32> {
+        self.known.contains(Known::ACS_DWORD_8).then_some(self.acs_dword_8)
+    }
+
     /// Secondary and subordinate bus number, if this is a bridge whose header was captured.
     #[must_use]
     pub fn bus_range(&self) -> Option<BusRange> {
@@ -124,8 +140,8 @@ impl Function {
     }
 
     fn bus_register(&self) -> Option<[u8; 4]> {
-        let [_, _, buses, ..] = self.header?;
-        Some(buses.to_le_bytes())
+        let [_, _, buses, ..] = self.header;
+        self.known.contains(Known::HEADER).then_some(buses.to_le_bytes())
     }
 
     /// Whether the header is of layout 1 or 2: something that leads to other buses.
@@ -137,7 +153,7 @@ impl Function {
     /// Device/Port Type as the register has it, of a PCIe function.
     #[must_use]
     pub fn port_type(&self) -> Option<DevicePortType> {
-        self.pcie.present().map(|pcie| pcie.port_type)
+        self.pcie.present().map(|pcie| pcie.port_type())
     }
 
     /// Whether Vendor and Device ID read FFFFh although the function answers, as those of a virtual
@@ -153,20 +169,10 @@ impl Function {
     #[must_use]
     pub fn is_complete(&self) -> bool {
         self.answers
-            && self.header.is_some()
+            && self.known.contains(Known::HEADER)
             && self.standard_list == ListState::Complete
             && self.extended_list == ListState::Complete
             && !self.registers_missing
             && !matches!(self.header_type.layout(), HeaderLayout::Reserved(_))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_function_record_stays_compact() {
-        assert!(size_of::<Function>() <= 128, "{} bytes", size_of::<Function>());
     }
 }

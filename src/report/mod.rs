@@ -13,12 +13,16 @@ pub mod words;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::fmt;
+use std::ops::Deref;
 
 use crate::db::Entry;
 use crate::route::accept::Acceptances;
-use crate::route::domains::Domains;
+use crate::route::domains::{Domains, Unsettled};
 use crate::route::fabric::Fabric;
 use crate::topology::{FunctionIndex, Topology};
+
+use crate::kernel::Host;
 
 /// Where the functions came from, as reports say it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -31,6 +35,8 @@ pub struct Source {
     pub kernel: Option<String>,
     /// Kernel command line of the machine, where known.
     pub cmdline: Option<String>,
+    /// What the host says of itself, where that is known.
+    pub host: Option<Host>,
     /// What the reader could not do.
     pub problems: Vec<Problem>,
 }
@@ -52,15 +58,26 @@ impl Source {
     }
 }
 
+/// An answer that is worked out when it is first asked for.
+pub type Lazy<'a, T> = &'a dyn Deref<Target = T>;
+
 /// The hierarchy as transactions see it, what it is divided into, and what somebody has accepted.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct Reach<'a> {
     /// For pairs.
     pub fabric: &'a Fabric<'a>,
     /// The isolation domains.
-    pub domains: &'a Domains,
+    pub domains: Lazy<'a, Domains>,
+    /// What only assumptions keep apart.
+    pub unsettled: Lazy<'a, Vec<Unsettled>>,
     /// Who accepted what.
     pub accepted: &'a Acceptances<'a>,
+}
+
+impl fmt::Debug for Reach<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reach").finish_non_exhaustive()
+    }
 }
 
 impl Reach<'_> {

@@ -1,6 +1,8 @@
 //! Sentences that text and JSON share.
 
 use crate::finding::count;
+use crate::route::domains::{Impersonated, Unsettled};
+use crate::route::fabric::Fabric;
 use crate::route::linux::{Dependency, Guess, Linux};
 use crate::route::p2pdma::Why;
 use crate::route::port::TlpClass;
@@ -86,9 +88,9 @@ pub fn groups(total: usize, predicted: usize) -> String {
     }
 }
 
-/// What was assumed, one sentence each.
+/// What was assumed, one sentence each; `unsettled` is what rests on it.
 #[must_use]
-pub fn assumptions(assumptions: &Assumptions) -> Vec<String> {
+pub fn assumptions(assumptions: &Assumptions, unsettled: &[Unsettled]) -> Vec<String> {
     let mut said = Vec::new();
     said.push(String::from(match assumptions.root_complex {
         RootComplex::Isolates => {
@@ -97,6 +99,13 @@ pub fn assumptions(assumptions: &Assumptions) -> Vec<String> {
         }
         RootComplex::Unknown => "nothing of what the root complex does between devices on root buses",
     }));
+    let missing = unsettled.iter().any(|found| found.reason == Reason::BridgeNotInDump);
+    if missing && assumptions.root_complex == RootComplex::Isolates {
+        said.push(String::from(
+            "that bridges which the dump lacks keep what is below them apart from the rest (--root-complex \
+             unknown drops this, too)",
+        ));
+    }
     if !assumptions.hostile {
         said.push(String::from("that functions do as their own registers say (as configured)"));
     }
@@ -107,6 +116,70 @@ pub fn assumptions(assumptions: &Assumptions) -> Vec<String> {
         said.push(String::from("that functions may use the routing IDs of their device's other functions"));
     }
     said
+}
+
+/// How many pairs rest on what is assumed, and why.
+#[must_use]
+pub fn unsettled(unsettled: &Unsettled) -> String {
+    let (pairs, are) = match unsettled.pairs {
+        1 => (String::from("1 pair of functions"), "is"),
+        pairs => (format!("{pairs} pairs of functions"), "are"),
+    };
+    format!("{pairs} {are} kept apart by this assumption only: {}", unsettled.reason)
+}
+
+/// What ACS cannot do, where it is not counted.
+#[must_use]
+pub fn limits(assumptions: &Assumptions) -> Vec<String> {
+    if assumptions.count_relaxed_and_io {
+        return Vec::new();
+    }
+    vec![String::from(
+        "ACS cannot redirect completions with Relaxed Ordering, nor I/O requests, which it can only block: neither \
+         is counted (--count-relaxed-and-io counts both)",
+    )]
+}
+
+/// Whose requester IDs a function can use, in words; `of_other`: whether another's is among them.
+#[must_use]
+pub fn scope(fabric: &Fabric<'_>, index: FunctionIndex, of_other: bool) -> String {
+    let topology = fabric.topology();
+    let function = address(topology, index);
+    if !fabric.initiates(index) {
+        return format!("{function} is a port or host bridge: it sends no requests of its own");
+    }
+    let scope = fabric.scope(index);
+    let unproven = if scope.unproven { ", as far as the dump tells" } else { "" };
+    let among = if of_other { "the other's among them" } else { "the other's is not among them" };
+    let reach = match scope.impersonated {
+        Impersonated::Nobody => {
+            format!("{function} can use no requester ID but its device's: it stands on a root bus")
+        }
+        Impersonated::BusesOf(port) => format!(
+            "{function} can use requester IDs of the buses below {}, which validates them{unproven}: {among}",
+            address(topology, port)
+        ),
+        Impersonated::AnyRequesterId(port) => {
+            let among = match of_other {
+                true => "the other's among them",
+                false => {
+                    "the other is not below it, and whether the root complex takes its ID from there is not \
+                     known"
+                }
+            };
+            format!(
+                "no port from {function} up to {} validates requester IDs{unproven}: it can use those of all that \
+                 is below that port, {among}",
+                address(topology, port)
+            )
+        }
+    };
+    match fabric.substituted_requester(index) {
+        Some(requester) => format!(
+            "{reach}; what it sends itself arrives with {requester}, which a bridge puts in place of its own"
+        ),
+        None => reach,
+    }
 }
 
 /// A class of transaction in words.
@@ -127,12 +200,15 @@ pub const fn tlp(class: TlpClass) -> &'static str {
 pub const fn remedy(reason: Reason) -> &'static str {
     match reason {
         Reason::RequestRedirectOff => {
-            "a register, if the port offers it: ReqRedir of its ACS Control; the kernel turns it on where an IOMMU is on, \
-             and pci=config_acs= can"
+            "a register: ReqRedir of the port's ACS Control; the kernel turns it on where an IOMMU is on, and \
+             pci=config_acs= can"
+        }
+        Reason::RequestRedirectNotImplemented | Reason::CompletionRedirectNotImplemented => {
+            "the slot: no register of this port helps, it does not implement the control; Linux counts that as on"
         }
         Reason::CompletionRedirectOff => {
-            "a register, if the port offers it: CmpltRedir of its ACS Control; the kernel turns it on where an IOMMU is on, \
-             and pci=config_acs= can"
+            "a register: CmpltRedir of the port's ACS Control; the kernel turns it on where an IOMMU is on, and \
+             pci=config_acs= can"
         }
         Reason::EgressAllowed => {
             "a register: the port's egress control vector, or EgressCtrl of its ACS Control"
@@ -142,7 +218,12 @@ pub const fn remedy(reason: Reason) -> &'static str {
             "a register: the Memory Target Access Control fields of the port's ACS Control"
         }
         Reason::UpstreamForwardingOff => {
-            "a register, if the port above offers it: UpstreamFwd of its ACS Control; the kernel turns it on where an IOMMU is on"
+            "a register: UpstreamFwd of the ACS Control of the port above; the kernel turns it on where an IOMMU is \
+             on"
+        }
+        Reason::UpstreamForwardingNotImplemented => {
+            "the slot: the port above has no Upstream Forwarding to turn on; Linux counts that as on where it has \
+             ACS"
         }
         Reason::PortWithoutAcs => "the slot: no register of this port helps; below a port with ACS it would",
         Reason::ConventionalBus => "the slot: functions on conventional buses cannot be kept apart",
@@ -151,6 +232,7 @@ pub const fn remedy(reason: Reason) -> &'static str {
              otherwise they go together"
         }
         Reason::AcsNotCaptured
+        | Reason::AtsNotCaptured
         | Reason::TypeNotCaptured
         | Reason::TargetNotCaptured
         | Reason::VectorNotKnown

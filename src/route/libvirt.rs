@@ -96,7 +96,7 @@ pub fn lacks_acs(topology: &Topology, index: FunctionIndex) -> Option<bool> {
         Presence::NotCaptured => return None,
         Presence::Present(pcie) => {
             let bridge = function.class.class() == ClassCode::PCI_BRIDGE;
-            if !bridge || pcie.port_type != DevicePortType::SwitchDownstreamPort {
+            if !bridge || pcie.port_type() != DevicePortType::SwitchDownstreamPort {
                 return Some(false);
             }
         }

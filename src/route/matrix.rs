@@ -1,12 +1,13 @@
 //! Who reaches whom, over classes of functions that routing cannot tell apart.
 //!
-//! Functions of one kind, behind ports with equal ACS of one switch (or of one root port device), answer
-//! alike. A cell between two classes is therefore one pair, and 65,536 functions need no 4 billion cells.
+//! Functions of one kind, behind ports with equal ACS of one switch, or behind root ports with equal ACS
+//! on one root bus, answer alike. A cell between two classes is therefore one pair, and 65,536 functions
+//! need no 4 billion cells.
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 
-use super::fabric::{Fabric, Kind, NONE};
+use super::fabric::{BusKind, Fabric, Kind, NONE};
 use super::port::{Acs, TlpClass};
 use super::{Assumptions, Disposition, Reason};
 use crate::cap::acs::AcsCapability;
@@ -122,6 +123,17 @@ pub struct Cell {
     pub disposition: Disposition,
     /// Why.
     pub reason: Reason,
+    /// Whether the initiators can use the targets' requester IDs; `None` if a port on the way up does not
+    /// tell.
+    pub impersonation: Option<bool>,
+}
+
+impl Cell {
+    /// Whether every pair of it is isolated in this direction.
+    #[must_use]
+    pub fn isolates(&self) -> bool {
+        self.disposition.isolates() && self.impersonation == Some(false)
+    }
 }
 
 /// Classes, and every cell between them.
@@ -141,10 +153,49 @@ pub struct TooManyClasses {
 }
 
 /// Most classes that a matrix is made for.
-pub const MAX_CLASSES: usize = 512;
+pub const MAX_CLASSES: usize = 1024;
 
 /// What routing knows of a function: equal keys mean equal answers.
-type Key = (Label, u32, u32, (u8, u16, u16, u32), (u8, u16, u16, u32), u8);
+type Key = (Label, u32, Beside, Signature, Signature, u8);
+
+/// A function's ACS in numbers; the last is the function itself where no other is like it.
+type Signature = (u8, u16, u16, u32);
+
+/// What the port above stands beside.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Beside {
+    /// On this bus, other devices.
+    Bus(u32),
+    /// In this device, others that may have a way of their own to it.
+    Device(u32),
+}
+
+/// Which functions are not like others that have the same registers.
+struct Special {
+    /// Ports with a further bridge below, or with something below that is not in the dump: what stands
+    /// beside such is on the way of others.
+    leading: BTreeSet<u32>,
+    /// Buses on which egress control decides target by target.
+    controlled: BTreeSet<u32>,
+}
+
+impl Special {
+    fn new(fabric: &Fabric<'_>) -> Self {
+        let nodes = fabric.nodes().iter();
+        let mut leading: BTreeSet<u32> =
+            nodes.filter(|node| !node.initiates() && node.up != NONE).map(|node| node.up).collect();
+        for (bus, place) in fabric.places().iter().enumerate() {
+            if place.kind == BusKind::Orphan {
+                leading.insert(fabric.attached_to(fabric.topology().on_bus(bus).start as u32));
+            }
+        }
+        let controlled = (0..fabric.nodes().len() as u32)
+            .filter(|index| fabric.has_egress_control(*index))
+            .map(|index| fabric.node(index).bus)
+            .collect();
+        Self { leading, controlled }
+    }
+}
 
 impl Fabric<'_> {
     /// The matrix over the functions with these labels (all if empty), of hostile initiators.
@@ -154,20 +205,12 @@ impl Fabric<'_> {
     /// More than [`MAX_CLASSES`] classes.
     pub fn matrix(&self, labels: &[Label], assumptions: &Assumptions) -> Result<Matrix, TooManyClasses> {
         let assumptions = Assumptions { hostile: true, ..*assumptions };
-        // Ports with a further bridge below: what stands beside such a bridge is on the way of others.
-        let nodes = self.nodes().iter();
-        let leading: BTreeSet<u32> =
-            nodes.filter(|node| !node.initiates() && node.up != NONE).map(|node| node.up).collect();
-        // Buses on which egress control decides target by target.
-        let controlled: BTreeSet<u32> = (0..self.nodes().len() as u32)
-            .filter(|index| self.has_egress_control(*index))
-            .map(|index| self.node(index).bus)
-            .collect();
+        let special = Special::new(self);
         let mut by_key: BTreeMap<Key, Vec<FunctionIndex>> = BTreeMap::new();
         for (index, function) in self.topology().functions().iter().enumerate() {
             let label = Label::of(function.class);
             if self.node(index as u32).initiates() && (labels.is_empty() || labels.contains(&label)) {
-                by_key.entry(self.key(index, label, &leading, &controlled)).or_default().push(index);
+                by_key.entry(self.key(index, label, &special)).or_default().push(index);
             }
         }
         let mut classes: Vec<Class> =
@@ -176,48 +219,54 @@ impl Fabric<'_> {
             return Err(TooManyClasses { classes: classes.len() });
         }
         classes.sort_by_key(|class| class.members.first().copied());
-        let mut cells = Vec::new();
-        for (from, a) in classes.iter().enumerate() {
-            for (to, b) in classes.iter().enumerate() {
-                for relation in [Relation::SameDevice, Relation::SameBus, Relation::Apart] {
-                    if let Some(pair) = self.pair(a, b, relation) {
-                        let (disposition, tlp, reason) = self.worst(pair, &assumptions);
-                        cells.push(Cell { from, to, relation, pair, tlp, disposition, reason });
-                    }
-                }
-            }
-        }
+        let cells = self.pairs(&classes).into_iter().map(|(from, to, relation, pair)| {
+            let (disposition, tlp, reason) = self.worst(pair, &assumptions);
+            let impersonation = match self.may_impersonate(pair.0, pair.1, &assumptions) {
+                true if self.scope(pair.0).unproven => None,
+                may => Some(may),
+            };
+            Cell { from, to, relation, pair, tlp, disposition, reason, impersonation }
+        });
+        let cells = cells.collect();
         Ok(Matrix { classes, cells })
     }
 
-    fn key(
-        &self,
-        index: FunctionIndex,
-        label: Label,
-        leading: &BTreeSet<u32>,
-        controlled: &BTreeSet<u32>,
-    ) -> Key {
+    fn key(&self, index: FunctionIndex, label: Label, special: &Special) -> Key {
         let node = self.node(index as u32);
         let mut own = self.signature(index as u32);
-        if controlled.contains(&node.bus) {
+        if special.controlled.contains(&node.bus) {
             own.3 = index as u32;
         }
         // What it can emit, and whether its own port is hidden.
         let traits = ((node.emits as u8) << 1) | u8::from(node.misplaced);
         if node.up == NONE {
             // On a root bus devices are told apart by their own ACS only.
-            return (label, NONE, node.bus, own, (0, 0, 0, NONE), traits);
+            if special.leading.contains(&(index as u32)) {
+                own.3 = index as u32;
+            }
+            return (label, NONE, Beside::Bus(node.bus), own, (0, 0, 0, NONE), traits);
         }
         let port = self.node(node.up);
         // Root ports of one device may have a way of their own between them.
-        let beside = if port.kind == Kind::RootPort { port.device } else { port.bus };
+        let beside = match port.kind {
+            Kind::RootPort if self.is_alone(node.up) => Beside::Bus(port.bus),
+            Kind::RootPort => Beside::Device(port.device),
+            _ => Beside::Bus(port.bus),
+        };
         // Of bridges to conventional buses, of ports that are not known, and of those that lead further,
         // each is its own.
         let alike = matches!(port.kind, Kind::RootPort | Kind::SwitchDownstreamPort)
-            && !leading.contains(&node.up)
-            && !controlled.contains(&port.bus);
+            && !special.leading.contains(&node.up)
+            && !special.controlled.contains(&port.bus);
         let which = if alike { port.up } else { node.up };
         (label, which, beside, self.signature(node.up), own, traits)
+    }
+
+    /// Whether no other function of the port's device is on its bus: neighbours would be.
+    fn is_alone(&self, port: u32) -> bool {
+        let device = self.node(port).device;
+        let is_same = |other: Option<u32>| other.is_some_and(|other| self.node(other).device == device);
+        !is_same(port.checked_sub(1)) && !is_same(port.checked_add(1))
     }
 
     fn has_egress_control(&self, index: u32) -> bool {
@@ -227,8 +276,7 @@ impl Fabric<'_> {
         }
     }
 
-    /// A function's ACS in numbers.
-    fn signature(&self, index: u32) -> (u8, u16, u16, u32) {
+    fn signature(&self, index: u32) -> Signature {
         match self.acs(index as usize) {
             Acs::Present(services) => (0, services.offered().bits(), services.enabled().bits(), NONE),
             Acs::Absent => (1, 0, 0, NONE),
@@ -236,40 +284,68 @@ impl Fabric<'_> {
         }
     }
 
-    /// The first pair of two classes that stands so.
-    fn pair(&self, a: &Class, b: &Class, relation: Relation) -> Option<(FunctionIndex, FunctionIndex)> {
+    /// For each two classes, and each way in which their functions stand to each other: one such pair.
+    fn pairs(&self, classes: &[Class]) -> Vec<(usize, usize, Relation, (FunctionIndex, FunctionIndex))> {
         let node = |index: FunctionIndex| self.node(index as u32);
-        let stands = |from: FunctionIndex, to: FunctionIndex| {
-            let (s, t) = (node(from), node(to));
-            let found = if s.device == t.device {
-                Relation::SameDevice
-            } else if s.bus == t.bus {
-                Relation::SameBus
-            } else {
-                Relation::Apart
-            };
-            from != to && found == relation
-        };
-        // Members come by address: those of one device, and of one bus, are neighbours.
-        let first = a.members.first().copied()?;
-        if relation == Relation::Apart {
-            let last = a.members.last().copied()?;
-            let ends = [b.members.first().copied()?, b.members.last().copied()?];
-            let pairs = [(first, ends[0]), (first, ends[1]), (last, ends[0]), (last, ends[1])];
-            return pairs.into_iter().find(|(from, to)| stands(*from, *to));
+        let mut found = Vec::new();
+        // On one bus, or in one device: place, class, its first member there and another; on a bus, one
+        // of another device if there is any.
+        for relation in [Relation::SameDevice, Relation::SameBus] {
+            let mut at: Vec<(u32, usize, FunctionIndex, FunctionIndex)> = Vec::new();
+            for (class, members) in classes.iter().map(|class| &class.members).enumerate() {
+                for member in members {
+                    let place = match relation {
+                        Relation::SameDevice => node(*member).device,
+                        Relation::SameBus | Relation::Apart => node(*member).bus,
+                    };
+                    at.push((place, class, *member, *member));
+                }
+            }
+            at.sort_unstable();
+            at.dedup_by(|next, kept| {
+                let together = (next.0, next.1) == (kept.0, kept.1);
+                let differs = node(kept.3).device == node(kept.2).device;
+                if together && (relation == Relation::SameDevice || differs) {
+                    kept.3 = next.3;
+                }
+                together
+            });
+            for together in at.chunk_by(|a, b| a.0 == b.0) {
+                for (_, from, s, other_s) in together {
+                    for (_, to, t, other_t) in together {
+                        let stands = |(s, t): &(FunctionIndex, FunctionIndex)| {
+                            let same_device = node(*s).device == node(*t).device;
+                            s != t && same_device == (relation == Relation::SameDevice)
+                        };
+                        let pairs = [(*s, *t), (*s, *other_t), (*other_s, *t)];
+                        if let Some(pair) = pairs.into_iter().find(stands) {
+                            found.push((*from, *to, relation, pair));
+                        }
+                    }
+                }
+            }
         }
-        let place = |index: FunctionIndex| match relation {
-            Relation::SameDevice => node(index).device,
-            _ => node(index).bus,
-        };
-        let mut of_b: BTreeMap<u32, (FunctionIndex, FunctionIndex)> = BTreeMap::new();
-        for member in &b.members {
-            of_b.entry(place(*member)).and_modify(|(_, last)| *last = *member).or_insert((*member, *member));
+        // Behind different ports: of each class a member, and one that stands on another bus.
+        let ends: Vec<(FunctionIndex, Option<FunctionIndex>)> = classes
+            .iter()
+            .filter_map(|class| {
+                let first = class.members.first().copied()?;
+                let elsewhere = class.members.iter().find(|member| node(**member).bus != node(first).bus);
+                Some((first, elsewhere.copied()))
+            })
+            .collect();
+        for (from, (s, other_s)) in ends.iter().enumerate() {
+            for (to, (t, other_t)) in ends.iter().enumerate() {
+                let pairs = [(Some(*s), Some(*t)), (Some(*s), *other_t), (*other_s, Some(*t))];
+                let mut pairs = pairs.into_iter().filter_map(|(s, t)| Some((s?, t?)));
+                if let Some(pair) = pairs.find(|(s, t)| node(*s).bus != node(*t).bus) {
+                    found.push((from, to, Relation::Apart, pair));
+                }
+            }
         }
-        a.members.iter().find_map(|from| {
-            let (first, last) = of_b.get(&place(*from))?;
-            [*first, *last].into_iter().find(|to| stands(*from, *to)).map(|to| (*from, to))
-        })
+        found.sort_unstable();
+        found.dedup_by_key(|(from, to, relation, _)| (*from, *to, *relation));
+        found
     }
 
     /// The least safe of the classes of transaction that count.

@@ -154,7 +154,9 @@ pub enum Way {
     Peer(VectorBit),
     /// A port's own BARs.
     Port(PortMemory),
-    /// Inside the switch's window, where no downstream port claims the address.
+    /// Inside the switch's window, where no downstream port claims the address. No pair of functions
+    /// leads here, because an address of a function is claimed by the port above it: routes between
+    /// functions never meet Unclaimed Request Redirect.
     Unclaimed,
 }
 
@@ -266,7 +268,10 @@ const fn back(acs: Acs, tlp: TlpClass) -> Decision {
         (Acs::Unknown(reason), _) => Decision::Undetermined(reason),
         (_, TlpClass::Io) => Decision::Undetermined(Reason::IoNotGoverned),
         (Acs::Present(services), _) if services.on(AcsControl::UPSTREAM_FORWARDING) => Decision::Up,
-        _ => Decision::Undetermined(Reason::UpstreamForwardingOff),
+        (Acs::Present(services), _) if services.offered.contains(AcsCapability::UPSTREAM_FORWARDING) => {
+            Decision::Undetermined(Reason::UpstreamForwardingOff)
+        }
+        _ => Decision::Undetermined(Reason::UpstreamForwardingNotImplemented),
     }
 }
 
@@ -309,9 +314,20 @@ const fn peer(role: Role, acs: Acs, bit: VectorBit, tlp: TlpClass) -> Decision {
 const fn completion(services: Services) -> Decision {
     if services.on(AcsControl::COMPLETION_REDIRECT) {
         Decision::Redirect(Reason::CompletionRedirect)
-    } else {
+    } else if services.offered.contains(AcsCapability::COMPLETION_REDIRECT) {
         Decision::Direct(Reason::CompletionRedirectOff)
+    } else {
+        Decision::Direct(Reason::CompletionRedirectNotImplemented)
     }
+}
+
+/// Request Redirect does not act: it is off, or there is none to turn on.
+const fn request_passes(services: Services) -> Decision {
+    Decision::Direct(if services.offered.contains(AcsCapability::REQUEST_REDIRECT) {
+        Reason::RequestRedirectOff
+    } else {
+        Reason::RequestRedirectNotImplemented
+    })
 }
 
 /// Direct Translated P2P is ignored while Translation Blocking is on.
@@ -322,7 +338,7 @@ const fn translated_directly(services: Services) -> bool {
 const fn request(services: Services, bit: VectorBit) -> Decision {
     let redirect = services.on(AcsControl::REQUEST_REDIRECT);
     match (services.on(AcsControl::EGRESS_CONTROL), bit, redirect) {
-        (false, _, false) => Decision::Direct(Reason::RequestRedirectOff),
+        (false, _, false) => request_passes(services),
         (false, _, true) => Decision::Redirect(Reason::RequestRedirect),
         (true, VectorBit::Clear, _) => Decision::Direct(Reason::EgressAllowed),
         (true, VectorBit::Set, false) => Decision::Block(Reason::EgressControl),
@@ -363,7 +379,7 @@ const fn port_memory(role: Role, acs: Acs, memory: PortMemory, tlp: TlpClass) ->
                 MemoryTargetAccess::Reserved => Decision::Undetermined(Reason::MemoryTargetReserved),
             }
         }
-        _ if !services.on(AcsControl::REQUEST_REDIRECT) => Decision::Direct(Reason::RequestRedirectOff),
+        _ if !services.on(AcsControl::REQUEST_REDIRECT) => request_passes(services),
         TlpClass::MemoryTranslated if translated_directly(services) => {
             Decision::Direct(Reason::DirectTranslated)
         }

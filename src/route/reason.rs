@@ -84,12 +84,18 @@ reasons! {
     PortWithoutAcs = "port-without-acs", "the port has no ACS and routes to its peers directly";
     /// Request Redirect is off, and so is egress control.
     RequestRedirectOff = "request-redirect-off", "P2P Request Redirect is off";
+    /// The port has ACS without Request Redirect, and egress control is off.
+    RequestRedirectNotImplemented = "request-redirect-not-implemented",
+        "the port does not implement P2P Request Redirect";
     /// Egress control is on, and the target's vector bit is clear.
     EgressAllowed = "egress-allowed", "the egress control vector leaves the target uncontrolled";
     /// Direct Translated P2P is on.
     DirectTranslated = "direct-translated", "Direct Translated P2P sends translated requests directly";
     /// Completion Redirect is off.
     CompletionRedirectOff = "completion-redirect-off", "P2P Completion Redirect is off";
+    /// The port has ACS without Completion Redirect.
+    CompletionRedirectNotImplemented = "completion-redirect-not-implemented",
+        "the port does not implement P2P Completion Redirect";
     /// No control acts on completions with Relaxed Ordering set.
     RelaxedOrdering = "relaxed-ordering", "completions with Relaxed Ordering are never redirected";
     /// Memory Target Access Control says direct.
@@ -154,6 +160,8 @@ reasons! {
         "the multi-function device has no ACS and may route internally";
     /// The ACS capability was not captured.
     AcsNotCaptured = "acs-not-captured", "the ACS capability is not in the dump";
+    /// The initiator's ATS capability was not captured.
+    AtsNotCaptured = "ats-not-captured", "the initiator's ATS capability is not in the dump";
     /// ACS Control reads FFFFh.
     ControlAllOnes = "control-all-ones", "ACS Control reads ffff: no answer";
     /// The Device/Port Type was not captured.
@@ -171,6 +179,9 @@ reasons! {
     /// Upstream Forwarding is off at a port that a redirected transaction meets.
     UpstreamForwardingOff = "upstream-forwarding-off",
         "Upstream Forwarding is off above: what the port does is not specified";
+    /// A port that a redirected transaction meets has no Upstream Forwarding to turn on.
+    UpstreamForwardingNotImplemented = "upstream-forwarding-not-implemented",
+        "Upstream Forwarding is not implemented above: what the port does is not specified";
     /// No redirect is known to cover I/O requests.
     IoNotGoverned = "io-not-governed", "no redirect is known to cover I/O requests";
     /// The target's registers were not captured.
@@ -198,6 +209,7 @@ impl Reason {
             Self::BridgeNotInDump
                 | Self::PortNotInDump
                 | Self::AcsNotCaptured
+                | Self::AtsNotCaptured
                 | Self::ControlAllOnes
                 | Self::TypeNotCaptured
                 | Self::VectorNotKnown

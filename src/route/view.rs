@@ -1,6 +1,8 @@
 //! What Linux derives of a function before it judges, and what the device database is asked with:
 //! type, multi-function flag, subject; what is known of a database entry's conditions.
 
+use alloc::vec::Vec;
+
 use crate::anomaly::Presence;
 use crate::cap::pcie::DevicePortType;
 use crate::db::{ConditionKind, Subject};
@@ -22,6 +24,16 @@ pub struct View {
     pub multi_function: bool,
 }
 
+/// The views of all functions. Bridges have lower addresses than what is below them.
+pub(in crate::route) fn views(topology: &Topology) -> Vec<View> {
+    let count = topology.functions().len();
+    let mut views: Vec<View> = Vec::with_capacity(count);
+    for index in 0..count {
+        views.push(view(topology, index, |above| views.get(above).copied()));
+    }
+    views
+}
+
 /// The view of one function. `above` has the views of functions with lower indices.
 pub(in crate::route) fn view(
     topology: &Topology,
@@ -31,7 +43,7 @@ pub(in crate::route) fn view(
     let Some(function) = topology.function(index) else { return View::default() };
     let parent = topology.parent_of(index);
     let (port_type, guessed) = match function.pcie {
-        Presence::Present(pcie) => (Some(pcie.port_type), false),
+        Presence::Present(pcie) => (Some(pcie.port_type()), false),
         Presence::Absent => (None, false),
         // The kernel finds nothing in a list that is broken before the capability.
         Presence::NotCaptured if function.answers && function.standard_list == ListState::Broken => {
@@ -101,7 +113,7 @@ pub(in crate::route) fn subject(topology: &Topology, index: FunctionIndex, view:
     Some(Subject {
         vendor,
         device,
-        subsystem: function.subsystem,
+        subsystem: function.subsystem(),
         revision: function.revision,
         class: (function.class.base, function.class.sub),
         port_type: view.port_type,

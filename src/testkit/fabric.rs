@@ -89,7 +89,7 @@ impl Maker<'_, '_> {
         let bdf = Bdf::from_bits(u16::from(bus) << 8 | u16::from(devfn));
         let config = match self.shape.damaged && self.choices.one_in(16) {
             true => {
-                let length = [64, 256, 0x104, 0x148][self.choices.below(4) as usize];
+                let length = [64, 256, 0x104, 0x148, 0][self.choices.below(5) as usize];
                 config.captured(length)
             }
             false => config,
@@ -162,6 +162,9 @@ impl Maker<'_, '_> {
     /// Writes the bus numbers of a bridge when they are known.
     fn settle(&mut self, at: usize, secondary: u8, subordinate: u8, ari: bool) {
         let slot = &mut self.machine.functions_mut()[at].1;
+        if slot.bytes().is_empty() {
+            return;
+        }
         let mut config = slot.clone().buses(secondary, subordinate);
         if ari && config.bytes().len() > 0x70 {
             config = config.ari_forwarding();

@@ -4,6 +4,9 @@
 #![allow(clippy::indexing_slicing, clippy::arithmetic_side_effects, clippy::expect_used)]
 
 pub mod fabric;
+pub mod generate;
+#[cfg(feature = "std")]
+pub mod lazy;
 
 use alloc::vec;
 use alloc::vec::Vec;

@@ -299,7 +299,7 @@ impl Topology {
     fn forwards_ari_to(&self, bus: &Bus) -> Option<bool> {
         match bus.parent {
             Parent::Bridge(bridge) => match self.function(bridge)?.pcie {
-                Presence::Present(pcie) => pcie.ari_forwarding_enabled,
+                Presence::Present(pcie) => pcie.ari_forwarding_enabled(),
                 Presence::Absent => Some(false),
                 Presence::NotCaptured => None,
             },

@@ -72,7 +72,7 @@ impl Topology {
         match function.pcie {
             Presence::NotCaptured => None,
             Presence::Absent => (leads_by_link).then_some(HiddenBridge::ConventionalBelowPciePort),
-            Presence::Present(pcie) => match pcie.port_type {
+            Presence::Present(pcie) => match pcie.port_type() {
                 DevicePortType::Endpoint | DevicePortType::LegacyEndpoint if !leads_by_link => {
                     Some(HiddenBridge::EndpointWithoutPort)
                 }

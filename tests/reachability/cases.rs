@@ -179,7 +179,7 @@ fn a_port_that_is_not_readable_is_undetermined() {
 #[test]
 fn a_control_bit_without_its_capability_bit_has_no_effect() {
     let topology = first_port(0x5b, ALL, 0);
-    assert_eq!(between(&topology, MemoryUntranslated), (Direct, Reason::RequestRedirectOff));
+    assert_eq!(between(&topology, MemoryUntranslated), (Direct, Reason::RequestRedirectNotImplemented));
     let fabric_evidence = {
         let database = Database::default();
         let fabric = Fabric::new(&topology, &database);

@@ -1,8 +1,11 @@
 //! Two engines: domains against the closure of all pairs.
 
+use std::collections::BTreeMap;
+
 use acsscan::db::Database;
 use acsscan::route::fabric::Fabric;
-use acsscan::route::{Assumptions, RootComplex};
+use acsscan::route::port::TlpClass;
+use acsscan::route::{Assumptions, Reason, RootComplex};
 use acsscan::testkit::fabric::{Choices, Shape, machine};
 use acsscan::topology::Topology;
 use proptest::prelude::*;
@@ -107,6 +110,45 @@ pub(super) fn disagreement(topology: &Topology, database: &Database) -> Option<S
     None
 }
 
+/// Pairs that only what is not known of root complexes or missing bridges keeps apart, by brute force.
+fn unsettled_pairs(fabric: &Fabric<'_>, assumptions: &Assumptions) -> BTreeMap<Reason, u64> {
+    let initiators: Vec<usize> =
+        (0..fabric.topology().functions().len()).filter(|index| fabric.initiates(*index)).collect();
+    let mut counts = BTreeMap::new();
+    for (n, &s) in initiators.iter().enumerate() {
+        for &t in &initiators[n + 1..] {
+            let answers: Vec<_> = assumptions
+                .counted()
+                .filter(|class| *class != TlpClass::Io)
+                .flat_map(|class| [(s, t, class), (t, s, class)])
+                .map(|(s, t, class)| fabric.disposition(s, t, class, assumptions))
+                .filter(|(disposition, _)| !disposition.isolates())
+                .collect();
+            if answers.iter().all(|(_, reason)| reason.is_root_complex()) {
+                if let Some((_, reason)) = answers.first() {
+                    *counts.entry(*reason).or_default() += 1;
+                }
+            }
+        }
+    }
+    counts
+}
+
+fn assert_unsettled(topology: &Topology) -> Result<(), TestCaseError> {
+    let database = Database::default();
+    let fabric = Fabric::new(topology, &database);
+    for assumptions in all_assumptions().filter(|a| a.root_complex == RootComplex::Isolates) {
+        let counted = fabric.unsettled(&assumptions);
+        let mut expected = unsettled_pairs(&fabric, &assumptions);
+        for unsettled in &counted {
+            prop_assert!(!unsettled.open.is_empty(), "{unsettled:?}");
+            prop_assert_eq!(expected.remove(&unsettled.reason), Some(unsettled.pairs), "{:?}", unsettled);
+        }
+        prop_assert!(expected.is_empty(), "{expected:?} not told, only {counted:?}");
+    }
+    Ok(())
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 1500, max_shrink_iters: 4000, ..ProptestConfig::default() })]
 
@@ -115,6 +157,15 @@ proptest! {
         let machine = machine(&mut Choices::new(&numbers), Shape::default());
         let found = disagreement(&machine.topology(), &Database::default());
         prop_assert!(found.is_none(), "{}", found.unwrap_or_default());
+    }
+
+    #[test]
+    fn pairs_that_only_an_assumption_keeps_apart_are_counted(
+        numbers in prop::collection::vec(any::<u32>(), 0..160),
+        damaged in any::<bool>(),
+    ) {
+        let shape = Shape { damaged, ..Shape::default() };
+        assert_unsettled(&machine(&mut Choices::new(&numbers), shape).topology())?;
     }
 
     #[test]

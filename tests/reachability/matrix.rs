@@ -44,10 +44,14 @@ pub(super) fn disagreement(topology: &Topology) -> Option<String> {
                 .map(|class| fabric.disposition(from, to, class, &assumptions).0)
                 .min()
                 .expect("classes count");
-            if worst != cell.disposition {
+            let impersonation = match fabric.may_impersonate(from, to, &assumptions) {
+                true if fabric.scope(from).unproven => None,
+                may => Some(may),
+            };
+            if worst != cell.disposition || impersonation != cell.impersonation {
                 let address = |index: usize| topology.functions()[index].address;
                 return Some(format!(
-                    "{} to {}: {worst}, the cell says {cell:?}",
+                    "{} to {}: {worst}, impersonation {impersonation:?}, the cell says {cell:?}",
                     address(from),
                     address(to)
                 ));

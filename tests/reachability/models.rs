@@ -30,6 +30,49 @@ fn without_source_validation_everything_below_shares_its_requester_ids() {
     assert_eq!(domain.remains().len(), 1, "impersonation is proved");
 }
 
+/// Bus ranges that overlap where nothing stands hold nothing together.
+#[test]
+fn scopes_that_overlap_on_empty_buses_stay_apart() {
+    let at_03 = |occupied: bool| {
+        let mut machine = Machine::new()
+            .with("00:01.0", Config::root_port(1, 3).acs(0x5f, ALL, 0))
+            .with("00:02.0", Config::root_port(3, 5).acs(0x5f, ALL, 0))
+            .with("01:00.0", Config::upstream(2, 2))
+            .with("01:00.1", Config::endpoint())
+            .with("02:00.0", Config::downstream(1, 6, 6).acs(0x5f, ALL, 0))
+            .with("02:01.0", Config::endpoint())
+            .with("04:00.0", Config::endpoint())
+            .with("05:00.0", Config::endpoint());
+        machine.root(0, 4);
+        machine.root(0, 5);
+        if occupied {
+            machine.add("03:00.0".parse().expect("an address"), Config::endpoint());
+        }
+        machine.topology()
+    };
+    let impersonation = |topology: &Topology| {
+        let database = Database::default();
+        let domains = Fabric::new(topology, &database).domains(&Assumptions::default());
+        let merges: Vec<_> =
+            domains.iter().flat_map(|domain| domain.why().copied().collect::<Vec<_>>()).collect();
+        merges
+            .into_iter()
+            .filter(|merge| merge.class.is_none())
+            .map(|merge| (merge.from, merge.to))
+            .collect::<Vec<_>>()
+    };
+    let apart = at_03(false);
+    let crosses = |topology: &Topology| {
+        let low = |index: usize| topology.functions()[index].address.bus() < 3;
+        impersonation(topology).iter().any(|(a, b)| low(*a) != low(*b))
+    };
+    assert!(!crosses(&apart), "{:?}", impersonation(&apart));
+    for topology in [apart, at_03(true)] {
+        let found = super::engines::disagreement(&topology, &Database::default());
+        assert!(found.is_none(), "{}", found.unwrap_or_default());
+    }
+}
+
 #[test]
 fn unproven_domains_say_what_would_remain() {
     let topology = Machine::new()

@@ -248,7 +248,7 @@ impl CheckDocument {
             policy: chosen.policy.word(),
             unknown,
             verdict: own.map_or("inconclusive", |own| own.verdict),
-            assumptions: words::assumptions(reach.domains.assumptions()),
+            assumptions: words::assumptions(reach.domains.assumptions(), reach.unsettled),
             objections: chosen.objections.iter().map(|one| ObjectionDocument::new(topology, one)).collect(),
             missing,
             unit: MemberDocument::all(topology, &chosen.unit, assignment.functions()),

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::route::{DomainDocument, domains};
+use super::route::{DomainDocument, domain};
 use super::{AcceptedDocument, EvidenceDocument};
 use crate::anomaly::Presence;
 use crate::cap::acs::AcsControl;
@@ -91,8 +91,13 @@ impl RemedyDocument {
     /// What keeps functions from using each other's requester IDs.
     const FORGED: Self = Self {
         reason: "impersonation",
-        change: "a register: SrcValid of the ACS Control of every port on the way up; the kernel turns it on where \
-                 an IOMMU is on",
+        change: "a register: SrcValid of the ACS Control of the ports on the way up that lack it; the kernel turns \
+                 it on where an IOMMU is on",
+    };
+    /// The same, where a port cannot.
+    const FORGED_FOR_GOOD: Self = Self {
+        reason: "impersonation",
+        change: "the slot: a port on the way up does not implement SrcValid, and no register helps",
     };
 }
 
@@ -100,7 +105,7 @@ impl ExplainDocument {
     /// Explains a function, and how it stands to another.
     #[must_use]
     pub fn new(reach: &Reach<'_>, function: FunctionIndex, other: Option<FunctionIndex>) -> Self {
-        let (topology, partition) = (reach.topology(), reach.domains);
+        let (fabric, topology, partition) = (reach.fabric, reach.topology(), &**reach.domains);
         let assumptions = partition.assumptions();
         let id = partition.domain_of(function);
         let mut reasons: BTreeSet<Reason> = id
@@ -109,28 +114,45 @@ impl ExplainDocument {
             .flat_map(|domain| domain.why())
             .filter_map(|merge| merge.reason)
             .collect();
-        let impersonated = id
+        let mut forgers: Vec<FunctionIndex> = id
             .and_then(|id| partition.get(id))
-            .is_some_and(|domain| domain.why().any(|merge| merge.class.is_none()));
+            .into_iter()
+            .flat_map(|domain| domain.why())
+            .filter(|merge| merge.class.is_none())
+            .map(|merge| merge.from)
+            .collect();
+        for (from, to) in other.into_iter().flat_map(|other| [(function, other), (other, function)]) {
+            if fabric.may_impersonate(from, to, assumptions) {
+                forgers.push(from);
+            }
+        }
         let other = other.map(|other| OtherDocument::new(reach, function, other, &mut reasons));
         let way_up = way_up(reach, function);
         if way_up.iter().any(|step| step.function == "?") {
             reasons.insert(Reason::BridgeNotInDump);
         }
         let remedy = |reason: Reason| RemedyDocument { reason: reason.code(), change: words::remedy(reason) };
-        let forged = impersonated || other.as_ref().is_some_and(|other| !other.impersonation.is_empty());
+        let forged = match forgers.iter().all(|index| fabric.can_validate_source(*index)) {
+            _ if forgers.is_empty() => None,
+            true => Some(RemedyDocument::FORGED),
+            false => Some(RemedyDocument::FORGED_FOR_GOOD),
+        };
         Self {
             function: address(topology, function),
-            assumptions: words::assumptions(assumptions),
+            assumptions: words::assumptions(assumptions, reach.unsettled),
             way_up,
-            domain: id.and_then(|id| domains(reach).into_iter().nth(id)),
+            domain: id.and_then(|id| Some(domain(reach, id, partition.get(id)?))),
             other,
-            remedies: forged
-                .then_some(RemedyDocument::FORGED)
-                .into_iter()
-                .chain(reasons.into_iter().map(remedy))
-                .collect(),
+            remedies: forged.into_iter().chain(reasons.into_iter().map(remedy)).collect(),
         }
+    }
+}
+
+impl ExplainDocument {
+    /// Whether a bridge on the way up is not in the dump.
+    #[must_use]
+    pub fn misses_a_bridge(&self) -> bool {
+        self.remedies.iter().any(|remedy| remedy.reason == Reason::BridgeNotInDump.code())
     }
 }
 

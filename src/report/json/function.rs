@@ -178,7 +178,7 @@ impl FunctionDocument {
             address: function.address.to_string(),
             vendor: ids.map(|(vendor, _)| format!("{vendor:#06x}")),
             device: ids.map(|(_, device)| format!("{device:#06x}")),
-            subsystem: function.subsystem.map(|(vendor, device)| SubsystemDocument {
+            subsystem: function.subsystem().map(|(vendor, device)| SubsystemDocument {
                 vendor: format!("{vendor:#06x}"),
                 device: format!("{device:#06x}"),
             }),
@@ -193,15 +193,15 @@ impl FunctionDocument {
                 .and_then(|known| known.driver.as_deref())
                 .map(|driver| clean(driver).into_owned()),
             port_type: match function.pcie {
-                Presence::Present(pcie) => Some(pcie.port_type.word()),
+                Presence::Present(pcie) => Some(pcie.port_type().word()),
                 Presence::Absent => Some("none"),
                 Presence::NotCaptured => None,
             },
-            port_number: pcie.and_then(|pcie| pcie.port_number),
-            ari_forwarding: pcie.filter(|pcie| pcie.port_type.is_downstream_facing()).map(|pcie| {
+            port_number: pcie.and_then(|pcie| pcie.port_number()),
+            ari_forwarding: pcie.filter(|pcie| pcie.port_type().is_downstream_facing()).map(|pcie| {
                 AriForwardingDocument {
-                    supported: pcie.ari_forwarding_supported,
-                    enabled: pcie.ari_forwarding_enabled,
+                    supported: pcie.ari_forwarding_supported(),
+                    enabled: pcie.ari_forwarding_enabled(),
                 }
             }),
             captured: function.captured,

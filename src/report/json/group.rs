@@ -6,6 +6,8 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{AcceptedDocument, EvidenceDocument};
+use crate::kernel::{self, Host};
+use crate::report::clean;
 use crate::report::words::{self, address};
 use crate::route::compare;
 use crate::route::linux::{Group, Grouping, Linux};
@@ -70,6 +72,18 @@ pub struct DifferenceDocument {
     pub kernel_groups: Vec<u32>,
     /// The functions.
     pub functions: Vec<String>,
+    /// What may be the reason, the surest first.
+    pub explanations: Vec<ExplanationDocument>,
+}
+
+/// Why the running kernel may have formed another group.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct ExplanationDocument {
+    /// `override-patch`, `registers-changed`, `kernel-version`, `quirk`, `hot-plug`, `not-captured`,
+    /// `unexplained`.
+    pub cause: &'static str,
+    /// One sentence.
+    pub text: String,
 }
 
 /// All groups of a partition.
@@ -103,11 +117,21 @@ pub fn kernel_groups(topology: &Topology) -> Option<Vec<KernelGroupDocument>> {
 
 /// Where the model and the running kernel differ; `None` if the dump has no groups of a kernel.
 #[must_use]
-pub fn differences(topology: &Topology, grouping: &Grouping) -> Option<Vec<DifferenceDocument>> {
+pub fn differences(
+    linux: &Linux<'_>,
+    grouping: &Grouping,
+    host: Option<&Host>,
+) -> Option<Vec<DifferenceDocument>> {
+    let topology = linux.topology();
     let kernel = compare::kernel_groups(topology);
     kernel.iter().any(Option::is_some).then(|| {
         let found = compare::differences(&grouping.group_of, &kernel);
+        let explanations = |difference: &compare::Difference<usize, u32>| {
+            let found = kernel::explain(linux, grouping, host, difference).into_iter();
+            found.map(|e| ExplanationDocument { cause: e.cause, text: clean(&e.text).into_owned() }).collect()
+        };
         let document = |difference: compare::Difference<usize, u32>| DifferenceDocument {
+            explanations: explanations(&difference),
             groups: difference.first.into_iter().collect(),
             kernel_groups: difference.second.into_iter().collect(),
             functions: difference.functions.iter().map(|index| address(topology, *index)).collect(),

@@ -9,6 +9,7 @@ mod db;
 mod explain;
 mod function;
 mod group;
+mod host;
 mod registers;
 mod route;
 
@@ -21,13 +22,15 @@ pub use db::{
 pub use explain::{ExplainDocument, StepDocument};
 pub use function::FunctionDocument;
 pub use group::{
-    Certainty, DifferenceDocument, GroupDocument, KernelGroupDocument, WhyDocument, differences, groups,
-    kernel_groups, ungrouped,
+    Certainty, DifferenceDocument, ExplanationDocument, GroupDocument, KernelGroupDocument, WhyDocument,
+    differences, groups, kernel_groups, ungrouped,
 };
+pub use host::{CmdlineFindingDocument, HostDocument};
 pub use registers::{AcsDocument, EffectiveDocument};
 pub use route::{
     DisagreementDocument, DomainDocument, ImpersonationDocument, MatrixDocument, MergeDocument, P2pDocument,
-    P2pdmaDocument, RouteDocument, accepted_cell, domains,
+    P2pdmaDocument, RouteDocument, UnsettledDocument, accepted_cell, domain, domains, merge_evidence,
+    unsettled,
 };
 
 use std::io;
@@ -96,8 +99,15 @@ pub enum Body {
 /// The scan.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct ScanDocument {
+    /// What the host says of itself, where the input is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub host: Option<HostDocument>,
     /// What was assumed where no dump can tell.
     pub assumptions: Vec<String>,
+    /// Pairs of functions that only those assumptions keep apart.
+    pub unsettled: Vec<UnsettledDocument>,
+    /// What ACS cannot do, and is not counted.
+    pub limits: Vec<String>,
     /// Isolation domains: functions that are not proved to be kept apart.
     pub domains: Vec<DomainDocument>,
     /// Where Linux's groups are not the domains, most dangerous first.

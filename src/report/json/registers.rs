@@ -225,7 +225,7 @@ impl AcsDocument {
         let dwords = acs.map_or(0, |acs| usize::from(acs.capability.vector_bits()).div_ceil(32));
         Self {
             presence: PresenceDocument::from(&function.acs),
-            offset: acs.map(|acs| offset(acs.offset)),
+            offset: acs.map(|acs| offset(acs.offset.get())),
             capability: acs.map(|acs| acs.capability.into()),
             control: acs.map(|acs| acs.control.into()),
             egress_vector: vector.map(|vector| {
@@ -312,7 +312,7 @@ pub struct AriRegisters {
 pub(super) fn ari(ari: Presence<Ari>) -> StructureDocument<AriRegisters> {
     StructureDocument::new(
         ari,
-        |ari| ari.offset,
+        |ari| ari.offset.get(),
         |ari| AriRegisters {
             capability: word(ari.capability()),
             control: word(ari.control()),
@@ -349,6 +349,10 @@ pub struct SriovRegisters {
     pub vf_stride: u16,
     /// VF Device ID.
     pub vf_device: String,
+    /// System Page Size; `null` if not captured.
+    pub system_page_size: Option<String>,
+    /// VF BAR0 to VF BAR5 as they read; `null` if not captured.
+    pub vf_bars: Option<Vec<String>>,
 }
 
 pub(super) fn sriov(sriov: Presence<SrIov>) -> StructureDocument<SriovRegisters> {
@@ -366,6 +370,8 @@ pub(super) fn sriov(sriov: Presence<SrIov>) -> StructureDocument<SriovRegisters>
             first_vf_offset: sriov.first_vf_offset,
             vf_stride: sriov.vf_stride,
             vf_device: word(sriov.vf_device_id),
+            system_page_size: sriov.system_page_size.map(|size| format!("{size:#010x}")),
+            vf_bars: sriov.vf_bars.map(|bars| bars.iter().map(|bar| format!("{bar:#010x}")).collect()),
         },
     )
 }
@@ -387,7 +393,7 @@ pub(super) fn ats(ats: Presence<Ats>) -> StructureDocument<EnableRegisters> {
         control: word(ats.control()),
         enabled: ats.enabled(),
     };
-    StructureDocument::new(ats, |ats| ats.offset, registers)
+    StructureDocument::new(ats, |ats| ats.offset.get(), registers)
 }
 
 pub(super) fn pri(pri: Presence<Pri>) -> StructureDocument<EnableRegisters> {

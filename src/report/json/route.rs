@@ -9,12 +9,14 @@ use crate::report::Reach;
 use crate::report::words::{self, address};
 use crate::route::compare::Difference;
 use crate::route::disagree::Disagreement;
-use crate::route::domains::{IsolationDomain, Merge};
+use crate::route::domains::{IsolationDomain, Merge, Unsettled};
+use crate::route::evidence::Evidence;
+use crate::route::fabric::Fabric;
 use crate::route::matrix::{Cell, Matrix};
 use crate::route::p2pdma::Mapping;
 use crate::route::port::TlpClass;
 use crate::route::trace::{Hop, Route};
-use crate::route::{Disposition, Reason};
+use crate::route::{Assumptions, Disposition, Reason};
 use crate::topology::{FunctionIndex, Topology};
 
 /// One isolation domain.
@@ -136,6 +138,24 @@ pub struct CellDocument {
     pub reason: &'static str,
     /// Who accepted it for all of either class, and until when; `null` if nobody did.
     pub accepted: Option<AcceptedDocument>,
+    /// Whether the initiators may use the targets' requester IDs; `null` if that is not known. Such pairs
+    /// are not isolated, whatever becomes of transactions.
+    pub impersonation: Option<bool>,
+}
+
+/// Pairs that only an assumption keeps apart.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct UnsettledDocument {
+    /// Code of the reason: `root-complex`, `other-host-bridge`, `bridge-not-in-dump`.
+    pub reason: &'static str,
+    /// The reason in words.
+    pub message: String,
+    /// How many pairs of functions.
+    pub pairs: u64,
+    /// Root ports and functions on root buses that leave the way to the rest open.
+    pub open: Vec<String>,
+    /// The rest, towards which it is open.
+    pub others: Vec<String>,
 }
 
 /// One hop.
@@ -176,6 +196,8 @@ pub struct ImpersonationDocument {
     pub message: String,
     /// Who accepted it, and until when; `null` if nobody did.
     pub accepted: Option<AcceptedDocument>,
+    /// The ports on the way up that let other requester IDs through.
+    pub evidence: Vec<EvidenceDocument>,
 }
 
 /// What the kernel's p2pdma answers.
@@ -228,20 +250,23 @@ fn addresses(topology: &Topology, functions: impl IntoIterator<Item = FunctionIn
 /// All domains.
 #[must_use]
 pub fn domains(reach: &Reach<'_>) -> Vec<DomainDocument> {
+    reach.domains.iter().enumerate().map(|(id, one)| domain(reach, id, one)).collect()
+}
+
+/// One domain.
+#[must_use]
+pub fn domain(reach: &Reach<'_>, id: usize, domain: IsolationDomain<'_>) -> DomainDocument {
     let topology = reach.topology();
-    let document = |(id, domain): (usize, IsolationDomain<'_>)| {
-        let remains = domain.remains();
-        let parts = remains.iter().map(|part| addresses(topology, part.iter().copied()));
-        DomainDocument {
-            id,
-            functions: addresses(topology, domain.functions()),
-            held_by: domain.held_by().map(|held_by| held_by.word()),
-            why: domain.why().map(|merge| MergeDocument::new(reach, merge)).collect(),
-            remains: if remains.len() > 1 { parts.collect() } else { Vec::new() },
-            database: super::entries(reach, domain.functions()),
-        }
-    };
-    reach.domains.iter().enumerate().map(document).collect()
+    let remains = domain.remains();
+    let parts = remains.iter().map(|part| addresses(topology, part.iter().copied()));
+    DomainDocument {
+        id,
+        functions: addresses(topology, domain.functions()),
+        held_by: domain.held_by().map(|held_by| held_by.word()),
+        why: domain.why().map(|merge| MergeDocument::new(reach, merge)).collect(),
+        remains: if remains.len() > 1 { parts.collect() } else { Vec::new() },
+        database: super::entries(reach, domain.functions()),
+    }
 }
 
 impl MergeDocument {
@@ -249,8 +274,6 @@ impl MergeDocument {
     #[must_use]
     pub fn new(reach: &Reach<'_>, merge: &Merge) -> Self {
         let (fabric, assumptions) = (reach.fabric, reach.domains.assumptions());
-        let decisive = merge.class.map(|class| fabric.trace(merge.from, merge.to, class, assumptions));
-        let hop = decisive.as_ref().and_then(Route::decisive);
         let message = match (merge.class, merge.reason) {
             (_, Some(reason)) => reason.to_string(),
             (None, None) => {
@@ -265,18 +288,42 @@ impl MergeDocument {
             tlp: merge.class.map(TlpClass::word),
             reason: merge.reason.map(Reason::code),
             message,
-            evidence: hop
-                .map(|hop| hop.evidence.iter().map(EvidenceDocument::from).collect())
-                .unwrap_or_default(),
+            evidence: merge_evidence(fabric, assumptions, merge).iter().map(EvidenceDocument::from).collect(),
             accepted: reach.accepted.of_merge(fabric, merge, assumptions).map(AcceptedDocument::from),
         }
     }
 }
 
+/// What a merge rests on: the hop that decided its first pair, or the ports that let other requester IDs
+/// through.
+#[must_use]
+pub fn merge_evidence(fabric: &Fabric<'_>, assumptions: &Assumptions, merge: &Merge) -> Vec<Evidence> {
+    match merge.class {
+        Some(class) => {
+            let route = fabric.trace(merge.from, merge.to, class, assumptions);
+            route.decisive().map(|hop| hop.evidence.clone()).unwrap_or_default()
+        }
+        None => fabric.forgery_evidence(merge.from),
+    }
+}
+
+/// What keeps pairs apart by assumption only.
+#[must_use]
+pub fn unsettled(topology: &Topology, found: &[Unsettled]) -> Vec<UnsettledDocument> {
+    let document = |found: &Unsettled| UnsettledDocument {
+        reason: found.reason.code(),
+        message: found.reason.to_string(),
+        pairs: found.pairs,
+        open: addresses(topology, found.open.iter().copied()),
+        others: addresses(topology, found.others.iter().copied()),
+    };
+    found.iter().map(document).collect()
+}
+
 impl MatrixDocument {
-    /// Describes a matrix.
+    /// Describes a matrix; `assumptions` in words.
     #[must_use]
-    pub fn new(reach: &Reach<'_>, matrix: &Matrix) -> Self {
+    pub fn new(reach: &Reach<'_>, matrix: &Matrix, assumptions: Vec<String>) -> Self {
         let topology = reach.topology();
         let classes = matrix.classes.iter().enumerate().map(|(id, class)| ClassDocument {
             id,
@@ -291,12 +338,9 @@ impl MatrixDocument {
             disposition: cell.disposition.word(),
             reason: cell.reason.code(),
             accepted: accepted_cell(reach, matrix, cell).map(AcceptedDocument::from),
+            impersonation: cell.impersonation,
         });
-        Self {
-            assumptions: words::assumptions(reach.domains.assumptions()),
-            classes: classes.collect(),
-            cells: cells.collect(),
-        }
+        Self { assumptions, classes: classes.collect(), cells: cells.collect() }
     }
 }
 

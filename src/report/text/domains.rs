@@ -5,17 +5,27 @@ use std::io::{self, Write};
 use super::{BOLD, View, YELLOW};
 use crate::addr::Sbdf;
 use crate::finding::count;
-use crate::report::{Reach, clean, words};
+use crate::report::{Reach, clean, json, words};
+use crate::route::RootComplex;
 use crate::route::disagree::{Danger, Disagreement, disagreements};
-use crate::route::domains::{HeldBy, IsolationDomain, Merge};
+use crate::route::domains::{HeldBy, IsolationDomain, Merge, Unsettled};
 use crate::route::evidence::Evidence;
 use crate::topology::FunctionIndex;
 
 impl View<'_> {
     /// What was assumed, how many domains there are, and what holds them together.
     pub(super) fn domain_summary(&self, out: &mut impl Write) -> io::Result<()> {
-        for assumption in words::assumptions(self.reach.domains.assumptions()) {
-            writeln!(out, "{BOLD}Assumed{BOLD:#} {assumption}")?;
+        let assumptions = self.reach.domains.assumptions();
+        for assumption in words::assumptions(assumptions, self.reach.unsettled) {
+            self.paragraph(out, 0, &format!("{BOLD}Assumed{BOLD:#} {assumption}"))?;
+        }
+        if assumptions.root_complex == RootComplex::Isolates {
+            for unsettled in &**self.reach.unsettled {
+                self.unsettled(out, unsettled)?;
+            }
+        }
+        for limit in words::limits(assumptions) {
+            self.paragraph(out, 0, &format!("{BOLD}Limits{BOLD:#}  {limit}"))?;
         }
         let held = |by| self.reach.domains.iter().filter(|domain| domain.held_by() == Some(by)).count();
         let parts: Vec<String> = [HeldBy::Direct, HeldBy::Impersonation, HeldBy::Unproven]
@@ -26,6 +36,26 @@ impl View<'_> {
         let parts = if parts.is_empty() { String::new() } else { format!(": {}", parts.join(", ")) };
         let total = count(self.reach.domains.len(), "isolation domain");
         writeln!(out, "{BOLD}Domains{BOLD:#} {total}{parts}")
+    }
+
+    /// What keeps pairs apart by assumption only: how many, and who leaves it open towards whom.
+    fn unsettled(&self, out: &mut impl Write, unsettled: &Unsettled) -> io::Result<()> {
+        const SHOWN: usize = 6;
+        let list = |functions: &[FunctionIndex]| {
+            let shown: Vec<String> = functions.iter().take(SHOWN).map(|index| self.address(*index)).collect();
+            let more = functions.len().saturating_sub(shown.len());
+            let more = if more == 0 { String::new() } else { format!(" and {more} more") };
+            format!("{}{more}", shown.join(", "))
+        };
+        let towards = match (unsettled.open.len(), unsettled.others.as_slice()) {
+            (1, []) => String::new(),
+            (_, []) => String::from(", towards each other"),
+            (1, others) => format!(", towards {}", list(others)),
+            (_, others) => format!(", towards each other and {}", list(others)),
+        };
+        let text =
+            format!("{}; left open by {}{towards}", words::unsettled(unsettled), list(&unsettled.open));
+        self.paragraph(out, 8, &text)
     }
 
     /// The domains of several functions, each with the bonds that hold it together.
@@ -108,7 +138,7 @@ impl View<'_> {
     /// One bond: the first pair, the reason, and what that rests on.
     pub(super) fn merge(&self, out: &mut impl Write, merge: &Merge) -> io::Result<()> {
         let (from, to) = (self.address(merge.from), self.address(merge.to));
-        let Reach { fabric, domains, accepted } = self.reach;
+        let Reach { fabric, domains, accepted, .. } = self.reach;
         let accepted = accepted.of_merge(fabric, merge, domains.assumptions());
         let accepted = accepted.map(|accepted| format!("; {accepted}")).unwrap_or_default();
         let Some(class) = merge.class else {
@@ -117,18 +147,27 @@ impl View<'_> {
                 "{}: {from} may use the requester ID of {to}: a port above it does not validate them{reason}{accepted}",
                 bond(merge.held_by)
             );
-            return self.paragraph(out, 4, &clean(&text));
+            self.paragraph(out, 4, &clean(&text))?;
+            return self.merge_evidence(out, merge);
         };
         let reason = merge.reason.map(|reason| reason.to_string()).unwrap_or_default();
         let text =
             format!("{}: {} from {from} to {to}: {reason}{accepted}", bond(merge.held_by), words::tlp(class));
         self.paragraph(out, 4, &clean(&text))?;
-        let route = self.reach.fabric.trace(merge.from, merge.to, class, self.reach.domains.assumptions());
-        let evidence = route.decisive().map(|hop| hop.evidence.clone()).unwrap_or_default();
-        for evidence in evidence {
+        self.merge_evidence(out, merge)
+    }
+
+    /// What a bond rests on; of a long way up only the first ports.
+    fn merge_evidence(&self, out: &mut impl Write, merge: &Merge) -> io::Result<()> {
+        const SHOWN: usize = 6;
+        let evidence = json::merge_evidence(self.reach.fabric, self.reach.domains.assumptions(), merge);
+        for evidence in evidence.iter().take(SHOWN) {
             self.paragraph(out, 6, &clean(&format!("{}: {evidence}", evidence.function())))?;
         }
-        Ok(())
+        match evidence.len().saturating_sub(SHOWN) {
+            0 => Ok(()),
+            more => self.paragraph(out, 6, &format!("and {more} more")),
+        }
     }
 
     /// Where a model's groups and the domains disagree, most dangerous first.

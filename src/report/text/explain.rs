@@ -3,8 +3,8 @@
 use std::io::{self, Write};
 
 use super::{BOLD, View};
+use crate::report::clean;
 use crate::report::json::{ExplainDocument, StepDocument};
-use crate::report::{clean, words};
 use crate::topology::FunctionIndex;
 
 /// The way up from a function, its domain, the bonds, and what could change each.
@@ -19,7 +19,7 @@ pub fn explain(
     answer: &ExplainDocument,
 ) -> io::Result<()> {
     writeln!(out, "{BOLD}function{BOLD:#} {}", view.line(function))?;
-    for assumption in words::assumptions(view.reach.domains.assumptions()) {
+    for assumption in &answer.assumptions {
         view.paragraph(out, 0, &format!("assumed: {assumption}"))?;
     }
     writeln!(out, "\n{BOLD}the way up{BOLD:#}")?;

@@ -28,7 +28,7 @@ pub fn matrix(out: &mut impl Write, view: &View<'_>, matrix: &Matrix) -> io::Res
     writeln!(out)?;
     let mut isolated = 0_usize;
     for cell in &matrix.cells {
-        if cell.disposition.isolates() {
+        if cell.isolates() {
             isolated = isolated.saturating_add(1);
             continue;
         }
@@ -40,8 +40,13 @@ pub fn matrix(out: &mut impl Write, view: &View<'_>, matrix: &Matrix) -> io::Res
         let style = if cell.disposition == Disposition::Direct { YELLOW } else { anstyle::Style::new() };
         let accepted = accepted_cell(&view.reach, matrix, cell);
         let accepted = accepted.map(|accepted| format!("; {}", clean(&accepted.to_string())));
+        let forged = match cell.impersonation {
+            Some(true) => "; may use their requester IDs",
+            None => "; may perhaps use their requester IDs",
+            Some(false) => "",
+        };
         let text = format!(
-            "class {} to class {}, {how}: {style}{}{style:#}: {}, {}{}",
+            "class {} to class {}, {how}: {style}{}{style:#}: {}, {}{forged}{}",
             cell.from,
             cell.to,
             cell.disposition,

@@ -21,33 +21,40 @@ pub use scan::scan;
 pub use show::show;
 pub use tree::tree;
 
+use std::fmt;
 use std::io::{self, Write};
 
 use anstyle::{AnsiColor, Style};
 
 use super::names::Names;
-use super::{Reach, Source, clean, words};
+use super::{Lazy, Reach, Source, clean, words};
 use crate::finding::{Finding, Severity, count};
+use crate::kernel::{Iommu, Mode};
 use crate::route::linux::{Grouping, Linux};
 use crate::topology::{FunctionIndex, Topology};
 
 /// Everything that a text report is made of.
-#[derive(Debug)]
 pub struct View<'a> {
     /// Where the functions came from.
     pub source: &'a Source,
     /// The kernel's view of them.
     pub linux: &'a Linux<'a>,
     /// The groups.
-    pub grouping: &'a Grouping,
+    pub grouping: Lazy<'a, Grouping>,
     /// The hierarchy as transactions see it, and the domains.
     pub reach: Reach<'a>,
     /// The findings.
-    pub findings: &'a [Finding],
+    pub findings: Lazy<'a, Vec<Finding>>,
     /// How functions are named.
     pub names: &'a Names,
     /// Columns of the terminal; `None` where lines are not to be wrapped.
     pub width: Option<usize>,
+}
+
+impl fmt::Debug for View<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("View").field("source", self.source).finish_non_exhaustive()
+    }
 }
 
 /// Headings.
@@ -77,6 +84,31 @@ impl View<'_> {
         format!("{} {}{driver}", self.address(index), self.names.function(self.topology(), index))
     }
 
+    /// Whether there is an IOMMU: without one, nothing else matters.
+    fn host(&self, out: &mut impl Write) -> io::Result<()> {
+        let Some(host) = &self.source.host else { return Ok(()) };
+        let units = host.iommus.as_deref().unwrap_or_default().join(", ");
+        let units = if units.is_empty() { units } else { format!(" ({units})") };
+        let iommu = match host.iommu(self.topology()) {
+            Iommu::InUse => format!("IOMMU in use{units}"),
+            Iommu::Off => String::from("IOMMU off: nothing can be assigned safely"),
+            Iommu::Absent => String::from("no IOMMU: nothing can be assigned safely"),
+            Iommu::Unknown => String::from("whether an IOMMU is in use is not known"),
+        };
+        let mode = match host.mode() {
+            None => "",
+            Some(Mode::Translated) => ", the host's own traffic translated",
+            Some(Mode::PassThrough) => ", the host's own traffic passes untranslated",
+            Some(Mode::Mixed) => ", the host's own traffic translated in part",
+        };
+        let is_of_cmdline = |finding: &&Finding| finding.code.as_str().starts_with("cmdline-");
+        let cmdline = match self.findings.iter().filter(is_of_cmdline).count() {
+            0 => String::new(),
+            n => format!("; {} about the kernel's command line", count(n, "finding")),
+        };
+        writeln!(out, "{BOLD}Host{BOLD:#}    {}{mode}{cmdline}", clean(&iommu))
+    }
+
     /// Where the functions came from, how many, and whether anything was missing.
     fn source(&self, out: &mut impl Write) -> io::Result<()> {
         let functions = self.topology().functions();
@@ -103,7 +135,7 @@ impl View<'_> {
             return Ok(());
         }
         writeln!(out, "\n{BOLD}Findings{BOLD:#}")?;
-        for finding in self.findings {
+        for finding in &**self.findings {
             let style = match finding.code.severity() {
                 Severity::Error => AnsiColor::Red.on_default().bold(),
                 Severity::Warning => YELLOW,

@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use super::{BOLD, View, YELLOW};
-use crate::report::json::{ImpersonationDocument, P2pDocument, P2pdmaDocument};
+use crate::report::json::{P2pDocument, P2pdmaDocument};
 use crate::report::{clean, words};
 use crate::route::port::TlpClass;
 use crate::route::trace::Route;
@@ -24,16 +24,25 @@ pub fn p2p(
 ) -> io::Result<()> {
     writeln!(out, "{BOLD}from{BOLD:#} {}", view.line(from))?;
     writeln!(out, "{BOLD}to{BOLD:#}   {}", view.line(to))?;
-    for assumption in words::assumptions(assumptions) {
+    for assumption in words::assumptions(assumptions, view.reach.unsettled) {
         view.paragraph(out, 0, &format!("assumed: {assumption}"))?;
     }
     for class in TlpClass::ALL {
         view.route(out, &view.reach.fabric.trace(from, to, class, assumptions))?;
     }
-    let ImpersonationDocument { message, accepted, .. } = &answer.impersonation;
     writeln!(out, "\n{BOLD}impersonation{BOLD:#}")?;
-    view.paragraph(out, 4, message)?;
-    if let Some(accepted) = accepted {
+    for (index, of_other) in [
+        (from, view.reach.fabric.may_impersonate(from, to, assumptions)),
+        (to, view.reach.fabric.may_impersonate(to, from, assumptions)),
+    ] {
+        view.paragraph(out, 4, &words::scope(view.reach.fabric, index, of_other))?;
+        if of_other {
+            for evidence in view.reach.fabric.forgery_evidence(index) {
+                view.paragraph(out, 6, &clean(&format!("{}: {evidence}", evidence.function())))?;
+            }
+        }
+    }
+    if let Some(accepted) = &answer.impersonation.accepted {
         view.paragraph(out, 4, &clean(&accepted.to_string()))?;
     }
     let P2pdmaDocument { map_type, distance, message, guessed, .. } = &answer.p2pdma;

@@ -15,6 +15,7 @@ use crate::topology::FunctionIndex;
 ///
 /// Those of the writer.
 pub fn scan(out: &mut impl Write, view: &View<'_>, selected: Option<&[FunctionIndex]>) -> io::Result<()> {
+    view.host(out)?;
     view.source(out)?;
     view.domain_summary(out)?;
     view.summary(out)?;

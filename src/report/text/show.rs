@@ -34,7 +34,7 @@ impl View<'_> {
     fn function(&self, out: &mut impl Write, index: FunctionIndex, function: &Function) -> io::Result<()> {
         let name = self.names.function(self.topology(), index);
         writeln!(out, "{BOLD}{}{BOLD:#} {name}", function.address)?;
-        if let Some((vendor, device)) = function.subsystem.filter(|_| function.answers) {
+        if let Some((vendor, device)) = function.subsystem().filter(|_| function.answers) {
             writeln!(out, "\tSubsystem: {vendor:04x}:{device:04x}")?;
         }
         if function.answers {
@@ -112,13 +112,14 @@ impl View<'_> {
                 writeln!(out, "\tCapabilities: [{at:02x}] {id}")?;
                 match function.pcie {
                     Presence::Present(pcie)
-                        if id == CapabilityId::PCI_EXPRESS && u16::from(pcie.offset) == at =>
+                        if id == CapabilityId::PCI_EXPRESS && u16::from(pcie.offset()) == at =>
                     {
-                        let port = pcie.port_number.map(|n| format!(", port {n}")).unwrap_or_default();
+                        let port = pcie.port_number().map(|n| format!(", port {n}")).unwrap_or_default();
                         let sign = |bit: Option<bool>| bit.map_or('?', |bit| if bit { '+' } else { '-' });
-                        write!(out, "\t\tversion {}, {}{port}", pcie.version, pcie.port_type)?;
-                        if pcie.port_type.is_downstream_facing() {
-                            let (can, does) = (pcie.ari_forwarding_supported, pcie.ari_forwarding_enabled);
+                        write!(out, "\t\tversion {}, {}{port}", pcie.version(), pcie.port_type())?;
+                        if pcie.port_type().is_downstream_facing() {
+                            let (can, does) =
+                                (pcie.ari_forwarding_supported(), pcie.ari_forwarding_enabled());
                             write!(out, ", ARIFwd{} (enabled{})", sign(can), sign(does))?;
                         }
                         writeln!(out)
@@ -144,11 +145,11 @@ impl View<'_> {
         let detail = self.topology().inventory().detail(index);
         match id {
             ExtendedCapabilityId::ACS => match function.acs {
-                Presence::Present(acs) if acs.offset == at => self.acs(out, index, &acs),
+                Presence::Present(acs) if acs.offset.get() == at => self.acs(out, index, &acs),
                 _ => Ok(()),
             },
             ExtendedCapabilityId::ARI => match function.ari {
-                Presence::Present(ari) if ari.offset == at => writeln!(
+                Presence::Present(ari) if ari.offset.get() == at => writeln!(
                     out,
                     "\t\tARICap:\tMFVC{} ACS{}, Next Function: {}\n\t\tARICtl:\tMFVC{} ACS{}, Function Group: {}",
                     sign(ari.mfvc_function_groups()),
@@ -178,7 +179,7 @@ impl View<'_> {
                 _ => Ok(()),
             },
             ExtendedCapabilityId::ATS => match function.ats {
-                Presence::Present(ats) if ats.offset == at => writeln!(
+                Presence::Present(ats) if ats.offset.get() == at => writeln!(
                     out,
                     "\t\tATSCap:\tInvalidate Queue Depth: {:02x}\n\t\tATSCtl:\tEnable{}, Smallest Translation Unit: {:02x}",
                     ats.capability() & 0x1f,

@@ -58,6 +58,8 @@ pub enum Cause {
     SwitchNotCaptured,
     /// libvirt finds no bridge above it, although it is not on bus 0.
     NoParent,
+    /// The host has no IOMMU in use.
+    NoIommu,
 }
 
 impl Cause {
@@ -74,6 +76,7 @@ impl Cause {
             Self::BehindSwitch => "behind-switch-lacking-acs",
             Self::SwitchNotCaptured => "switch-not-captured",
             Self::NoParent => "no-parent",
+            Self::NoIommu => "no-iommu",
         }
     }
 
@@ -94,6 +97,7 @@ impl Cause {
             Self::NoParent => {
                 "libvirt finds no bridge above it although it is not on bus 0, and takes that for an error"
             }
+            Self::NoIommu => "the host has no IOMMU in use: nothing can be assigned safely",
         }
     }
 }
@@ -126,6 +130,15 @@ pub struct Judgement {
 }
 
 impl Judgement {
+    /// Objects that the host has no IOMMU in use, which everything here relies on. libvirt's check does
+    /// not ask.
+    pub fn miss_iommu(&mut self, functions: &[FunctionIndex]) {
+        if let (Policy::Spec | Policy::Linux, Some(function)) = (self.policy, functions.first()) {
+            let (cause, others) = (Cause::NoIommu, Vec::new());
+            self.objections.insert(0, Objection { cause, certain: true, function: *function, others });
+        }
+    }
+
     /// Whether it refuses for certain.
     #[must_use]
     pub fn refuses(&self) -> bool {

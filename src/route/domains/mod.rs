@@ -19,8 +19,10 @@ mod pass;
 mod root;
 mod runs;
 mod scope;
+mod unsettled;
 
 pub use scope::{Impersonated, Scope};
+pub use unsettled::Unsettled;
 
 use alloc::vec;
 use alloc::vec::Vec;

@@ -115,23 +115,31 @@ impl Pass<'_, '_> {
         }
     }
 
-    /// What hangs on one top without the bridges between being in the dump.
+    /// What hangs on one bridge without those between being in the dump: orphans among themselves, and
+    /// with what is known to be below the bridge.
     pub(super) fn orphans(&mut self, tops: &mut [Unit]) {
+        let is_orphan = |at: u32| self.fabric.bus_kind(self.fabric.node(at).bus) == BusKind::Orphan;
         let mut attached: Vec<(u32, usize)> = Vec::new();
-        for (n, unit) in tops.iter().enumerate() {
+        for (n, unit) in tops.iter().enumerate().filter(|(_, unit)| is_orphan(unit.at)) {
             attached.push((self.fabric.attached_to(unit.at), n));
         }
         attached.sort_unstable();
         for together in attached.chunk_by(|a, b| a.0 == b.0) {
-            let Some(((_, first), rest)) = together.split_first() else { continue };
-            for (_, n) in rest {
-                let first_of = |n: usize| tops.get(n).map_or(NONE, |unit| unit.below.get(Which::All).first());
-                let class = TlpClass::MemoryUntranslated;
-                let (from, to) = (first_of(*n), first_of(*first));
-                let why = self.joins(from, to, class, Disposition::Undetermined, Reason::PortNotInDump);
-                if let Some(why) = why {
-                    self.unite_units(tops, &Source { unit: *n, part: None, class, why }, *first, Which::All);
-                }
+            let Some(((bridge, first), rest)) = together.split_first() else { continue };
+            let first_of = |n: usize| tops.get(n).map_or(NONE, |unit| unit.below.get(Which::All).first());
+            let class = TlpClass::MemoryUntranslated;
+            let to = first_of(*first);
+            let why = |from| self.joins(from, to, class, Disposition::Undetermined, Reason::PortNotInDump);
+            let merges: Vec<_> = rest.iter().filter_map(|(_, n)| Some((*n, why(first_of(*n))?))).collect();
+            let below = self.past(*bridge, self.fabric.node(*bridge)).get(Which::All);
+            let beside = why(below.first()).filter(|_| !below.is_empty() && !is_orphan(*bridge));
+            for (n, why) in merges {
+                self.unite_units(tops, &Source { unit: n, part: None, class, why }, *first, Which::All);
+            }
+            if let (Some(why), Some(orphan)) = (beside, tops.get_mut(*first)) {
+                self.lists.join_within(below, Which::All, &why);
+                self.lists.collapse(&mut orphan.below, Which::All, &why);
+                self.lists.join(below.first(), to, &why);
             }
         }
     }
@@ -139,18 +147,24 @@ impl Pass<'_, '_> {
     /// Through a root complex that is not assumed to isolate.
     pub(super) fn root_complex(&mut self, tops: &mut [Unit]) {
         let mut sources: Vec<Source> = Vec::new();
+        // What is hidden is undetermined for all, and asks for itself; another stands for the rest. One of
+        // another device than a unit's own is among the first of two devices.
+        let is_plain = |at: &u32| {
+            let node = self.fabric.node(*at);
+            self.fabric.bus_kind(node.bus) == BusKind::Root && !self.fabric.is_hidden(node)
+        };
+        let others = || tops.iter().filter(|unit| !unit.below.is_empty());
+        let any_of_two =
+            of_two_devices(others().map(|u| (u.device, (u.at, u.below.get(Which::All).first()))));
+        let plain_of_two = of_two_devices(others().flat_map(|u| {
+            let ats = core::iter::once(u.at).chain(u.members.iter().copied());
+            ats.filter(is_plain).map(|at| (u.device, at))
+        }));
         for n in 0..tops.len() {
             let Some(unit) = tops.get(n) else { break };
             let by_pair = unit.port && has_egress_control(self.fabric.node(unit.at));
-            // What is hidden is undetermined for all, and asks for itself; another stands for the rest.
-            let is_plain = |at: &u32| {
-                let node = self.fabric.node(*at);
-                self.fabric.bus_kind(node.bus) == BusKind::Root && !self.fabric.is_hidden(node)
-            };
-            let others = || tops.iter().filter(|u| u.device != unit.device && !u.below.is_empty());
-            let ats = || others().flat_map(|u| core::iter::once(u.at).chain(u.members.iter().copied()));
-            let Some(any) = ats().next() else { continue };
-            let plain = ats().find(is_plain);
+            let Some((any, to)) = not_of(&any_of_two, unit.device) else { continue };
+            let plain = not_of(&plain_of_two, unit.device);
             // In a device, each function may have its own ACS.
             let alone = [unit.at];
             let members: &[u32] = if unit.members.is_empty() { &alone } else { &unit.members };
@@ -167,7 +181,6 @@ impl Pass<'_, '_> {
                         continue;
                     }
                     let Some(y) = plain.or((!is_plain(x)).then_some(any)) else { continue };
-                    let to = others().next().map_or(NONE, |u| u.below.get(Which::All).first());
                     if let Some(why) = self.asks(*x, y, from.first(), to, *class) {
                         sources.push(Source { unit: n, part, class: *class, why });
                     }
@@ -181,4 +194,25 @@ impl Pass<'_, '_> {
         }
         self.escape(tops, &sources);
     }
+}
+
+/// The first item, and the first of another device.
+fn of_two_devices<T: Copy>(items: impl Iterator<Item = (u32, T)>) -> [Option<(u32, T)>; 2] {
+    let (mut first, mut second) = (None, None);
+    for item in items {
+        match first {
+            None => first = Some(item),
+            Some((device, _)) if device == item.0 => {}
+            Some(_) => {
+                second = Some(item);
+                break;
+            }
+        }
+    }
+    [first, second]
+}
+
+/// The first that is not of this device.
+fn not_of<T: Copy>(of_two: &[Option<(u32, T)>; 2], device: u32) -> Option<T> {
+    of_two.iter().flatten().find(|(other, _)| *other != device).map(|(_, item)| *item)
 }

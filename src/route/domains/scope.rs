@@ -5,6 +5,7 @@
 //!
 //! Source: PCIe Base 6.x, §6.12.1.1 "ACS Downstream Ports" (ACS Source Validation).
 
+use alloc::collections::BTreeSet;
 use alloc::vec;
 use alloc::vec::Vec;
 
@@ -147,6 +148,33 @@ struct Run {
     why: Merge,
 }
 
+/// Buses with initiators by the topmost port above them; nothing where no scope reaches so far.
+struct ByTop(Vec<(u32, u32)>);
+
+impl ByTop {
+    fn new(reach: &Reach, places: &[Place], sources: &[(Impersonated, u32, bool)]) -> Self {
+        if !sources.iter().any(|source| matches!(source.0, Impersonated::AnyRequesterId(_))) {
+            return Self(Vec::new());
+        }
+        let occupied = places.iter().zip(0_u32..).filter(|(place, _)| place.first != NONE);
+        let mut by_top: Vec<(u32, u32)> = occupied.map(|(place, bus)| (reach.of(place.bus).1, bus)).collect();
+        by_top.sort_unstable();
+        Self(by_top)
+    }
+
+    fn of<'p>(
+        &self,
+        port: FunctionIndex,
+        places: &'p [Place],
+    ) -> impl Iterator<Item = &'p Place> + use<'_, 'p> {
+        let from = self.0.partition_point(|(top, _)| (*top as usize) < port);
+        let below = self.0.get(from..).unwrap_or_default().iter();
+        below
+            .take_while(move |(top, _)| *top as usize == port)
+            .filter_map(|(_, bus)| places.get(*bus as usize))
+    }
+}
+
 /// Joins each function with those whose requester IDs it can use.
 pub(super) fn impersonate(fabric: &Fabric<'_>, assumptions: &Assumptions, proved: bool, joiner: &mut Joiner) {
     let reach = Reach::new(fabric, proved);
@@ -161,7 +189,8 @@ pub(super) fn impersonate(fabric: &Fabric<'_>, assumptions: &Assumptions, proved
         }
     }
     let mut runs: Vec<Run> = Vec::new();
-    let mut done: Vec<u32> = Vec::new();
+    let below = ByTop::new(&reach, places, &sources);
+    let mut done: BTreeSet<FunctionIndex> = BTreeSet::new();
     for (impersonated, source, unproven) in sources {
         let why = |to: u32| Merge {
             held_by: if proved || !unproven { HeldBy::Impersonation } else { HeldBy::Unproven },
@@ -181,20 +210,19 @@ pub(super) fn impersonate(fabric: &Fabric<'_>, assumptions: &Assumptions, proved
                 }
             }
             Impersonated::AnyRequesterId(port) => {
-                if let Err(at) = done.binary_search(&(port as u32)) {
-                    done.insert(at, port as u32);
-                    let below = || places.iter().filter(|place| reach.of(place.bus).1 == port as u32);
-                    if let Some(other) = another(fabric, assumptions, source, below()) {
-                        for place in below().filter(|place| place.first != NONE) {
-                            joiner_join(joiner, source, place.first, &why(other));
-                            join_bus(fabric, place, &why(other), joiner);
-                        }
+                if !done.insert(port) {
+                    continue;
+                }
+                if let Some(other) = another(fabric, assumptions, source, below.of(port, places)) {
+                    for place in below.of(port, places) {
+                        joiner_join(joiner, source, place.first, &why(other));
+                        join_bus(fabric, place, &why(other), joiner);
                     }
                 }
             }
         }
     }
-    join_runs(fabric, runs, joiner);
+    join_runs(fabric, &runs, joiner);
 }
 
 /// The buses of a port, as a range of all buses.
@@ -238,36 +266,33 @@ fn join_bus(fabric: &Fabric<'_>, place: &Place, why: &Merge, joiner: &mut Joiner
     }
 }
 
-/// Joins the initiators of each run of buses, whatever runs overlap, in one sweep.
-fn join_runs(fabric: &Fabric<'_>, mut runs: Vec<Run>, joiner: &mut Joiner) {
-    runs.sort_unstable_by_key(|run| (run.start, core::cmp::Reverse(run.end)));
-    let mut next = runs.iter().peekable();
-    let mut reaching: Option<&Run> = None;
-    // The last bus with initiators in what is reached.
-    let mut last = NONE;
-    for (bus, place) in fabric.places().iter().enumerate() {
-        if reaching.is_some_and(|run| run.end <= bus) {
-            reaching = None;
-            last = NONE;
-        }
-        while let Some(run) = next.next_if(|run| run.start <= bus) {
-            match reaching {
-                // One that begins inside and reaches further holds what it covers together; what was
-                // before it is joined with that by the one it overlaps.
-                Some(now) if run.end > now.end => reaching = Some(run),
-                Some(_) => {}
-                None => {
-                    reaching = Some(run);
-                    last = NONE;
-                }
+/// Joins the initiators of each run of buses in one sweep. Runs that overlap hold together what they cover
+/// only where an initiator stands on a bus of both: two neighbours among the buses with initiators belong
+/// together if one run covers both.
+fn join_runs(fabric: &Fabric<'_>, runs: &[Run], joiner: &mut Joiner) {
+    let places = fabric.places();
+    let occupied: Vec<usize> =
+        (0..places.len()).filter(|bus| places.get(*bus).is_some_and(|place| place.first != NONE)).collect();
+    let position = |bus: usize| occupied.partition_point(|other| *other < bus);
+    let mut spans: Vec<(usize, usize, Merge)> =
+        runs.iter().map(|run| (position(run.start), position(run.end), run.why)).collect();
+    spans.sort_unstable_by_key(|(start, end, _)| (*start, core::cmp::Reverse(*end)));
+    let mut next = spans.into_iter().peekable();
+    let mut furthest: Option<(usize, Merge)> = None;
+    for (at, bus) in occupied.iter().enumerate() {
+        while let Some((_, end, why)) = next.next_if(|(start, ..)| *start <= at) {
+            if furthest.is_none_or(|(reached, _)| end > reached) {
+                furthest = Some((end, why));
             }
         }
-        let Some(run) = reaching.filter(|_| place.first != NONE) else { continue };
-        join_bus(fabric, place, &run.why, joiner);
-        if last != NONE {
-            joiner_join(joiner, last, place.first, &run.why);
+        let Some((_, why)) = furthest.filter(|(end, _)| *end > at) else { continue };
+        let Some(place) = places.get(*bus) else { continue };
+        join_bus(fabric, place, &why, joiner);
+        let after = at.saturating_add(1);
+        let neighbour = occupied.get(after).filter(|_| furthest.is_some_and(|(end, _)| end > after));
+        if let Some(other) = neighbour.and_then(|bus| places.get(*bus)) {
+            joiner_join(joiner, place.first, other.first, &why);
         }
-        last = place.first;
     }
 }
 

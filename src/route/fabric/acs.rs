@@ -72,7 +72,7 @@ fn claimed(registers: Acs, services: AcsControl) -> Acs {
 
 /// Both registers 32 bits wide, the capability at +4 and the control at +8.
 fn wide_registers(function: &Function) -> Acs {
-    match (function.acs, function.acs_dword_8) {
+    match (function.acs, function.acs_dword_8()) {
         (Presence::Present(_), Some(u32::MAX)) => Acs::Unknown(Reason::ControlAllOnes),
         (Presence::Present(acs), Some(dword)) => {
             Acs::Present(Services::new(acs.capability, AcsControl::from_bits_retain(dword as u16)))

@@ -15,6 +15,7 @@ pub(in crate::route) use node::{BusKind, Emits, Kind, NONE, Node, Place};
 use alloc::vec::Vec;
 
 use super::device::Devices;
+use super::linux::Linux;
 use super::port::{Acs, Role, Services, VectorBit};
 use super::view::{self, View};
 use crate::anomaly::Presence;
@@ -40,6 +41,16 @@ impl<'a> Fabric<'a> {
     /// Looks at each function once.
     #[must_use]
     pub fn new(topology: &'a Topology, database: &'a Database) -> Self {
+        Self::with(topology, database, None)
+    }
+
+    /// The same for functions that were looked at as the kernel does, so that this is done once.
+    #[must_use]
+    pub fn seen_by(linux: &Linux<'a>) -> Self {
+        Self::with(linux.topology(), linux.database(), Some(linux.views()))
+    }
+
+    fn with(topology: &'a Topology, database: &'a Database, views: Option<&[View]>) -> Self {
         let (nodes, places, devices) = node::nodes(topology);
         let mut fabric = Self {
             topology,
@@ -51,7 +62,10 @@ impl<'a> Fabric<'a> {
             keeps_requester_id: Vec::new(),
         };
         if !database.entries().is_empty() {
-            fabric.ask_database();
+            match views {
+                Some(views) => fabric.ask_database(views),
+                None => fabric.ask_database(&view::views(topology)),
+            }
         }
         node::watch(&fabric.nodes, &mut fabric.places);
         fabric
@@ -130,17 +144,13 @@ impl<'a> Fabric<'a> {
 
     /// Lets the database say what it knows of functions whose ACS can matter: bridges, functions on
     /// root buses, and those that are not alone in their device.
-    fn ask_database(&mut self) {
-        let count = self.nodes.len();
-        let mut views: Vec<View> = Vec::with_capacity(count);
+    fn ask_database(&mut self, views: &[View]) {
         let mut last = None;
-        for index in 0..count {
-            let view = view::view(self.topology, index, |above| views.get(above).copied());
-            views.push(view);
+        for (index, view) in views.iter().enumerate() {
             if !self.may_matter(index) {
                 continue;
             }
-            let Some(subject) = view::subject(self.topology, index, view) else { continue };
+            let Some(subject) = view::subject(self.topology, index, *view) else { continue };
             // Neighbours are often alike, and most functions have no entry.
             if last == Some(subject) {
                 continue;
@@ -206,7 +216,7 @@ impl<'a> Fabric<'a> {
         match role {
             Role::SwitchDownstreamPort | Role::RootPort => {
                 let pcie = function.pcie.present()?;
-                pcie.port_number.filter(|_| pcie.port_type.is_downstream_facing())
+                pcie.port_number().filter(|_| pcie.port_type().is_downstream_facing())
             }
             Role::Integrated => None,
             Role::Function => {

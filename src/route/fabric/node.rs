@@ -251,7 +251,7 @@ fn kind_of(function: &Function) -> Kind {
         return match function.pcie {
             Presence::Absent => Kind::ConventionalBridge,
             Presence::NotCaptured => Kind::UnknownBridge,
-            Presence::Present(pcie) => match pcie.port_type {
+            Presence::Present(pcie) => match pcie.port_type() {
                 Type::RootPort => Kind::RootPort,
                 Type::SwitchUpstreamPort => Kind::SwitchUpstreamPort,
                 Type::SwitchDownstreamPort => Kind::SwitchDownstreamPort,

@@ -237,7 +237,7 @@ impl State<'_, '_> {
     /// `pci_device_group`.
     fn find(&self, index: FunctionIndex, depends_on: &mut BTreeSet<Dependency>) -> Found {
         // Whether it is a bridge, and to which buses, decides who else is in its group.
-        if self.linux.topology.function(index).is_some_and(|function| function.header.is_none()) {
+        if self.linux.topology.function(index).is_some_and(|function| function.header().is_none()) {
             depends_on.insert(Dependency::Isolation(index, Guess::NoAnswer));
         }
         match self.linux.requester(index) {

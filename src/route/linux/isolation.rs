@@ -189,7 +189,7 @@ fn by_registers(
         }
     }
     let missing = missing(capability, acs.control);
-    let (offset, control) = (acs.offset, acs.control);
+    let (offset, control) = (acs.offset.get(), acs.control);
     let basis = Basis::Registers { offset, capability: acs.capability, ignoring, control, missing };
     Isolation { isolates: missing.is_empty(), basis, guess }
 }
@@ -256,14 +256,13 @@ fn by_wide_registers(function: &Function, entry: usize, capability: u16, control
     let unknown =
         Isolation { isolates: true, basis: Basis::Database(entry), guess: Some(Guess::AcsNotCaptured) };
     let (Presence::Present(acs), Some(dword), 4, 8) =
-        (function.acs, function.acs_dword_8, capability, control)
+        (function.acs, function.acs_dword_8(), capability, control)
     else {
         return unknown;
     };
     let control = AcsControl::from_bits_retain(dword as u16);
     let missing = missing(acs.capability, control);
-    let basis =
-        Basis::WideRegisters { entry, control_offset: acs.offset.saturating_add(8), control, missing };
+    let basis = Basis::WideRegisters { entry, control_offset: acs.offset.of_register(8), control, missing };
     let guess = (dword == u32::MAX).then_some(Guess::ControlAllOnes);
     Isolation { isolates: missing.is_empty(), basis, guess }
 }

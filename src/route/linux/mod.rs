@@ -76,7 +76,7 @@ impl<'a> Linux<'a> {
         let mut linux = Self {
             topology,
             database,
-            views: Vec::with_capacity(count),
+            views: view::views(topology),
             isolations: Vec::with_capacity(count),
             paths: Vec::with_capacity(count),
             has_amd_iommu: topology.functions().iter().any(is_amd_iommu),
@@ -86,8 +86,6 @@ impl<'a> Linux<'a> {
         // Bridges have lower addresses than what is below them, so that each step finds the step of the
         // bridge above done.
         for index in 0..count {
-            let view = view::view(topology, index, |above| linux.views.get(above).copied());
-            linux.views.push(view);
             let isolation = isolation::isolation(&linux, index);
             linux.isolations.push(isolation);
             let path = linux.path_from(index, isolation);
@@ -113,6 +111,11 @@ impl<'a> Linux<'a> {
     #[must_use]
     pub const fn database(&self) -> &'a Database {
         self.database
+    }
+
+    /// How the kernel sees each function.
+    pub(in crate::route) fn views(&self) -> &[View] {
+        &self.views
     }
 
     /// How the kernel sees a function.

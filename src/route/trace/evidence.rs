@@ -11,45 +11,63 @@ use crate::cap::acs::{AcsCapability, AcsControl};
 use crate::function::Function;
 use crate::route::Reason;
 use crate::route::evidence::{Evidence, control_tokens};
-use crate::route::fabric::{Fabric, Kind};
+use crate::route::fabric::{Fabric, Kind, NONE};
 use crate::route::port::{Acs, Decision, TlpClass};
 use crate::topology::FunctionIndex;
 
 impl Fabric<'_> {
-    /// The evidence for a decision at a function.
+    /// The evidence for a decision at a function. `port_target`: the transaction is for a port's own BARs.
     pub(super) fn evidence(
         &self,
         index: FunctionIndex,
         rule: Rule,
         decision: Decision,
         class: TlpClass,
+        port_target: bool,
     ) -> Vec<Evidence> {
         let Some(function) = self.topology.function(index) else { return Vec::new() };
         let port_type = || {
             let address = function.address;
             match function.pcie {
                 Presence::Present(pcie) => {
-                    Evidence::PortType { function: address, port_type: pcie.port_type }
+                    Evidence::PortType { function: address, port_type: pcie.port_type() }
                 }
                 Presence::Absent => absent(function, "PCI Express capability", "absent"),
                 Presence::NotCaptured => absent(function, "PCI Express capability", "not-captured"),
             }
         };
+        let kind = self.node(index as u32).kind;
         let Some(reason) = decision.reason() else {
+            // What faces upstream has no say in what comes from below.
+            let decides = kind.facing().is_some();
             return match (decision, rule) {
-                (Decision::Up, Rule::Forwarding) => {
+                (Decision::Up, Rule::Forwarding) if decides => {
                     self.controls(index, function, AcsControl::UPSTREAM_FORWARDING)
                 }
-                (Decision::Up, Rule::Entering) if class == TlpClass::MemoryTranslated => {
+                (Decision::Up, Rule::Entering) if decides && class == TlpClass::MemoryTranslated => {
                     self.controls(index, function, AcsControl::TRANSLATION_BLOCKING)
                 }
                 (Decision::Up, Rule::Conventional) => vec![bus_numbers(function), port_type()],
                 _ => Vec::new(),
             };
         };
+        // Without the enhanced controls, a port's own BARs are left to what acts on peers.
+        let not_enhanced = match function.acs {
+            Presence::Present(acs) if port_target => AcsCapability::ENHANCED.difference(acs.capability),
+            _ => AcsCapability::empty(),
+        };
         match reason {
-            Reason::RequestRedirect | Reason::RequestRedirectOff | Reason::PortTargetUnspecified => {
-                self.controls(index, function, AcsControl::REQUEST_REDIRECT | AcsControl::EGRESS_CONTROL)
+            Reason::RequestRedirect
+            | Reason::RequestRedirectOff
+            | Reason::RequestRedirectNotImplemented
+            | Reason::PortTargetUnspecified => {
+                let bits = AcsControl::REQUEST_REDIRECT | AcsControl::EGRESS_CONTROL;
+                let mut evidence = self.controls(index, function, bits);
+                evidence.extend(self.lacking(function, not_enhanced));
+                evidence
+            }
+            Reason::CompletionRedirectNotImplemented => {
+                self.controls(index, function, AcsControl::COMPLETION_REDIRECT)
             }
             Reason::EgressAllowed
             | Reason::EgressControl
@@ -86,19 +104,21 @@ impl Fabric<'_> {
             Reason::IoRequestBlocking | Reason::IoNotGoverned => {
                 self.controls(index, function, AcsControl::IO_REQUEST_BLOCKING)
             }
-            Reason::UpstreamForwardingOff => self.controls(index, function, AcsControl::UPSTREAM_FORWARDING),
+            Reason::UpstreamForwardingOff | Reason::UpstreamForwardingNotImplemented => {
+                self.controls(index, function, AcsControl::UPSTREAM_FORWARDING)
+            }
             Reason::PortWithoutAcs
             | Reason::MultiFunctionWithoutAcs
             | Reason::AcsNotCaptured
             | Reason::ControlAllOnes
             | Reason::DatabaseCondition => self.structure(index, function),
             Reason::RootComplex | Reason::OtherHostBridge | Reason::OneRootDevice => {
-                let mut evidence = vec![port_type()];
                 let bits = match class.is_completion() {
                     true => AcsControl::COMPLETION_REDIRECT,
                     false => AcsControl::REQUEST_REDIRECT,
                 };
-                evidence.extend(self.controls(index, function, bits));
+                let mut evidence = self.controls(index, function, bits);
+                evidence.push(port_type());
                 evidence
             }
             Reason::ClassNotEmitted
@@ -109,25 +129,59 @@ impl Fabric<'_> {
             | Reason::BridgeNotInDump
             | Reason::OnTheWayUp
             | Reason::RelaxedOrdering => vec![port_type()],
+            Reason::Downstream if kind == Kind::HostBridge => vec![class_code(function)],
             Reason::Downstream => vec![bus_numbers(function)],
             Reason::BusMasterOff | Reason::BridgeBusMasterOff => {
                 vec![command(function, BUS_MASTER, "Bus Master Enable")]
             }
             Reason::TargetDecodeOff => vec![command(function, 3, "I/O Space Enable, Memory Space Enable")],
-            Reason::AtsOff => ats(function),
-            Reason::NoIoBar | Reason::NoMemoryBar | Reason::WindowClosed => bars(function),
+            Reason::AtsOff | Reason::AtsNotCaptured => ats(function),
+            Reason::NoIoBar | Reason::NoMemoryBar | Reason::WindowClosed => {
+                self.bar_evidence(index, function)
+            }
             Reason::SameFunction | Reason::TargetNotCaptured | Reason::NotInDump => Vec::new(),
         }
+    }
+
+    /// The BARs as they read; of a virtual function those in its physical function's SR-IOV structure.
+    fn bar_evidence(&self, index: FunctionIndex, function: &Function) -> Vec<Evidence> {
+        let crate::topology::Kind::Virtual(physical) = self.topology.kind(index) else {
+            return bars(function);
+        };
+        let read = || {
+            let sriov = self.topology.sriov(physical).present()?;
+            let address = self.topology.function(physical)?.address;
+            let offsets = (sriov.offset.saturating_add(0x24)..).step_by(4);
+            let bar = |(value, offset)| Evidence::Register {
+                function: address,
+                register: "VF BAR",
+                offset,
+                bits: String::from("memory"),
+                value,
+            };
+            let set = sriov.vf_bars?.into_iter().zip(offsets).filter(|(value, _)| *value != 0);
+            Some(set.map(bar).collect())
+        };
+        read().unwrap_or_default()
     }
 
     /// The ACS Control register with these bits, and what explains bits that are not offered.
     fn controls(&self, index: FunctionIndex, function: &Function, bits: AcsControl) -> Vec<Evidence> {
         let Acs::Present(services) = self.acs(index) else { return self.structure(index, function) };
-        let mut evidence = Vec::new();
+        let mut evidence: Vec<Evidence> = self.entry(index, function).into_iter().collect();
+        let mut bits = bits;
+        if self.entry_decides(index) {
+            // Beside an entry that claims controls, only those count that the registers have on, too.
+            let Presence::Present(acs) = function.acs else { return evidence };
+            bits = bits & acs.control & acs.capability.controls() & services.enabled();
+            if bits.is_empty() || acs.control.reads_all_ones() {
+                return evidence;
+            }
+        }
         if let Presence::Present(acs) = function.acs {
             let wide = self.layout_is_wide(index);
-            let (register, offset, value) = match (wide, function.acs_dword_8) {
-                (true, Some(dword)) => ("ACS Control (32-bit)", acs.offset.saturating_add(8), dword),
+            let (register, offset, value) = match (wide, function.acs_dword_8()) {
+                (true, Some(dword)) => ("ACS Control (32-bit)", acs.offset.of_register(8), dword),
                 _ => ("ACS Control", acs.control_offset(), u32::from(acs.control.bits())),
             };
             let set = AcsControl::from_bits_retain(value as u16).intersection(bits);
@@ -137,33 +191,69 @@ impl Fabric<'_> {
             let not_offered =
                 AcsCapability::from_bits_retain(bits.difference(services.offered().controls()).bits());
             let basic = not_offered.intersection(AcsCapability::from_bits_retain(0x7f));
-            if !basic.is_empty() {
-                evidence.push(Evidence::Register {
-                    function: at,
-                    register: "ACS Capability",
-                    offset: acs.capability_offset(),
-                    bits: offered_tokens(basic),
-                    value: u32::from(acs.capability.bits()),
-                });
-            }
+            evidence.extend(self.lacking(function, basic));
         }
-        evidence.extend(self.entry(index, function));
         evidence
     }
 
+    /// That ACS Capability does not offer these.
     fn offers(&self, index: FunctionIndex, function: &Function, bits: AcsCapability) -> Vec<Evidence> {
-        let mut evidence = Vec::new();
-        if let Presence::Present(acs) = function.acs {
-            evidence.push(Evidence::Register {
-                function: function.address,
-                register: "ACS Capability",
-                offset: acs.capability_offset(),
-                bits: offered_tokens(bits),
-                value: u32::from(acs.capability.bits()),
-            });
-        }
-        evidence.extend(self.entry(index, function));
+        let mut evidence: Vec<Evidence> = self.entry(index, function).into_iter().collect();
+        evidence.extend(self.lacking(function, bits));
         evidence
+    }
+
+    /// ACS Capability, with bits that it lacks.
+    fn lacking(&self, function: &Function, bits: AcsCapability) -> Option<Evidence> {
+        let acs = function.acs.present().filter(|_| !bits.is_empty())?;
+        Some(Evidence::Register {
+            function: function.address,
+            register: "ACS Capability",
+            offset: acs.capability_offset(),
+            bits: offered_tokens(bits),
+            value: u32::from(acs.capability.bits()),
+        })
+    }
+
+    /// What lets functions below use other requester IDs: each port from the nearest up that does not
+    /// validate them, with its registers.
+    #[must_use]
+    pub fn forgery_evidence(&self, index: FunctionIndex) -> Vec<Evidence> {
+        let of = |port: FunctionIndex| {
+            let function = self.topology.function(port)?;
+            Some(self.controls(port, function, AcsControl::SOURCE_VALIDATION))
+        };
+        self.unvalidated(index).into_iter().filter_map(of).flatten().collect()
+    }
+
+    /// Whether each port on the way up that does not validate requester IDs could: it has the control.
+    #[must_use]
+    pub fn can_validate_source(&self, index: FunctionIndex) -> bool {
+        self.unvalidated(index).into_iter().all(|port| match self.acs(port) {
+            Acs::Present(services) => services.offered().contains(AcsCapability::SOURCE_VALIDATION),
+            Acs::Absent => false,
+            Acs::Unknown(_) => true,
+        })
+    }
+
+    /// The ports on the way up that let other requester IDs through, up to the first that does not.
+    fn unvalidated(&self, index: FunctionIndex) -> Vec<FunctionIndex> {
+        let mut ports = Vec::new();
+        let mut at = self.node(index as u32);
+        while at.up != NONE {
+            let port = at.up;
+            at = self.node(port);
+            match at.kind {
+                Kind::RootPort | Kind::SwitchDownstreamPort if self.validates_source(at) == Some(true) => {
+                    break;
+                }
+                Kind::RootPort | Kind::SwitchDownstreamPort | Kind::UnknownBridge => {
+                    ports.push(port as usize)
+                }
+                _ => {}
+            }
+        }
+        ports
     }
 
     fn memory_target(&self, index: FunctionIndex, function: &Function) -> Vec<Evidence> {
@@ -183,15 +273,18 @@ impl Fabric<'_> {
         Some(Evidence::Register {
             function: function.address,
             register: "Egress Control Vector",
-            offset: acs.offset.saturating_add(8),
+            offset: acs.offset.of_register(8),
             bits: format!("{} bits", acs.capability.vector_bits()),
-            value: function.acs_dword_8?,
+            value: function.acs_dword_8()?,
         })
     }
 
     /// That there is no ACS capability, or that it gives no answer.
     fn structure(&self, index: FunctionIndex, function: &Function) -> Vec<Evidence> {
-        let mut evidence = Vec::new();
+        let mut evidence: Vec<Evidence> = self.entry(index, function).into_iter().collect();
+        if self.entry_decides(index) {
+            return evidence;
+        }
         match function.acs {
             Presence::Present(acs) if acs.control.reads_all_ones() => evidence.push(Evidence::Register {
                 function: function.address,
@@ -204,8 +297,14 @@ impl Fabric<'_> {
             Presence::Absent => evidence.push(absent(function, "ACS capability", "absent")),
             Presence::NotCaptured => evidence.push(absent(function, "ACS capability", "not-captured")),
         }
-        evidence.extend(self.entry(index, function));
         evidence
+    }
+
+    /// Whether an entry says which controls act, whatever the registers read.
+    fn entry_decides(&self, index: FunctionIndex) -> bool {
+        use crate::db::Claim;
+        let entry = self.claim(index).and_then(|entry| self.database.entries().get(entry));
+        entry.is_some_and(|entry| matches!(entry.claim, Claim::Isolates { .. } | Claim::DoesNotIsolate))
     }
 
     fn layout_is_wide(&self, index: FunctionIndex) -> bool {
@@ -219,9 +318,10 @@ impl Fabric<'_> {
     }
 }
 
-/// lspci's tokens for capability bits that are not there: the same as for the controls.
+/// lspci's tokens for capability bits that are not there.
 fn offered_tokens(bits: AcsCapability) -> String {
-    control_tokens(AcsControl::from_bits_retain(bits.bits()), '-')
+    let tokens = AcsCapability::TOKENS.iter().filter(|(_, bit)| bits.contains(*bit));
+    tokens.fold(String::new(), |text, (token, _)| join(text, format!("{token}-")))
 }
 
 const fn absent(function: &Function, structure: &'static str, presence: &'static str) -> Evidence {
@@ -229,7 +329,7 @@ const fn absent(function: &Function, structure: &'static str, presence: &'static
 }
 
 fn bus_numbers(function: &Function) -> Evidence {
-    let register = function.header.map_or(0, |[_, _, buses, ..]| buses);
+    let register = function.header().map_or(0, |[_, _, buses, ..]| buses);
     let range = function.bus_range().unwrap_or_default();
     Evidence::Register {
         function: function.address,
@@ -237,6 +337,18 @@ fn bus_numbers(function: &Function) -> Evidence {
         offset: 0x18,
         bits: format!("buses {range}"),
         value: register,
+    }
+}
+
+/// What makes a host bridge one: its header has no bus numbers.
+fn class_code(function: &Function) -> Evidence {
+    let class = function.class.class();
+    Evidence::Register {
+        function: function.address,
+        register: "Class Code",
+        offset: 0x0a,
+        bits: String::from("host bridge"),
+        value: u32::from(class),
     }
 }
 
@@ -256,7 +368,7 @@ fn ats(function: &Function) -> Vec<Evidence> {
         Presence::Present(ats) => vec![Evidence::Register {
             function: function.address,
             register: "ATS Control",
-            offset: ats.offset.saturating_add(6),
+            offset: ats.offset.of_register(6),
             bits: String::from("Enable-"),
             value: u32::from(ats.control()),
         }],
@@ -267,7 +379,7 @@ fn ats(function: &Function) -> Vec<Evidence> {
 
 fn bars(function: &Function) -> Vec<Evidence> {
     let count = if function.is_bridge() { 2 } else { 6 };
-    let registers = function.header.unwrap_or_default();
+    let registers = function.header().unwrap_or_default();
     let with_offsets = registers.into_iter().zip((0x10_u16..).step_by(4)).take(count);
     let bar = |(value, offset)| Evidence::Register {
         function: function.address,

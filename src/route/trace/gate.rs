@@ -104,8 +104,7 @@ impl Fabric<'_> {
         self.each_gate(from, to, class, arrives, |gate| match gate.open {
             Some(true) => {}
             Some(false) => closed = closed.or(Some(gate.kind.reason(class))),
-            // The BARs of virtual functions are their physical function's, and not decoded.
-            None => open &= gate.function == to && self.topology.kind(to).is_virtual(),
+            None => open = false,
         });
         match closed {
             Some(reason) => Some(Decision::Block(reason)),
@@ -162,7 +161,7 @@ impl Fabric<'_> {
             let function = self.topology.function(below as usize);
             let open = function.and_then(|bridge| {
                 let windows = Windows::of(bridge, io)?;
-                Some(self.bars(to, io)?.any(|address| windows.cover(address)))
+                windows.cover_any(self.bars(to, io)?)
             });
             take(Gate { function: below as usize, kind: GateKind::Window, open: on_the_way(open) });
         }
@@ -189,7 +188,7 @@ impl Fabric<'_> {
             return Some(false);
         }
         let function = self.topology.function(to)?;
-        let registers = function.header?;
+        let registers = function.header()?;
         let count = if is_bridge(self.node(to as u32).kind) { 2 } else { 6 };
         let mut upper = false;
         Some(registers.iter().take(count).any(|register| {
@@ -199,30 +198,46 @@ impl Fabric<'_> {
         }))
     }
 
-    /// The addresses in the target's memory (or I/O) BARs; `None` if they are not known.
-    fn bars(&self, to: FunctionIndex, io: bool) -> Option<impl Iterator<Item = u64> + use<>> {
-        if self.topology.kind(to).is_virtual() {
-            return None;
-        }
+    /// Where the memory (or I/O) behind the target's BARs begins, BAR by BAR: the lowest and the highest
+    /// address that it can be, which differ for virtual functions only. `None` if they are not known.
+    fn bars(&self, to: FunctionIndex, io: bool) -> Option<impl Iterator<Item = (u64, u64)> + use<>> {
         let function = self.topology.function(to)?;
-        let registers = function.header?;
-        let count = if is_bridge(self.node(to as u32).kind) { 2 } else { 6 };
-        let mut rest = registers.into_iter().take(count);
-        Some(core::iter::from_fn(move || {
-            loop {
-                let register = rest.next()?;
-                let address = match register & 7 {
-                    bits if bits & 1 != 0 => (true, u64::from(register & !3)),
-                    4 => (false, u64::from(register & !0xf) | u64::from(rest.next().unwrap_or(0)) << 32),
-                    _ => (false, u64::from(register & !0xf)),
-                };
-                // Address 0 is that of a BAR that nobody has set, or that is not there.
-                if address.0 == io && address.1 != 0 {
-                    return Some(address.1);
-                }
+        let (own, virtual_bars) = match self.topology.kind(to) {
+            Kind::Virtual(physical) => {
+                let sriov = self.topology.sriov(physical).present()?;
+                let physical = self.topology.function(physical)?.address.bdf;
+                let n = sriov.vf_number(physical, function.address.bdf)?;
+                // Virtual functions have no I/O BARs.
+                (None, Some(sriov.vf_memory(n)?.filter(move |_| !io)))
             }
-        }))
+            Kind::VirtualOfUnknown => return None,
+            _ => {
+                let count = if is_bridge(self.node(to as u32).kind) { 2 } else { 6 };
+                (Some(header_bars(function.header()?, count, io)), None)
+            }
+        };
+        let own = own.into_iter().flatten().map(|address| (address, address));
+        Some(own.chain(virtual_bars.into_iter().flatten()))
     }
+}
+
+/// The addresses in these BARs that are memory (or I/O).
+fn header_bars(registers: [u32; 9], count: usize, io: bool) -> impl Iterator<Item = u64> {
+    let mut rest = registers.into_iter().take(count);
+    core::iter::from_fn(move || {
+        loop {
+            let register = rest.next()?;
+            let address = match register & 7 {
+                bits if bits & 1 != 0 => (true, u64::from(register & !3)),
+                4 => (false, u64::from(register & !0xf) | u64::from(rest.next().unwrap_or(0)) << 32),
+                _ => (false, u64::from(register & !0xf)),
+            };
+            // Address 0 is that of a BAR that nobody has set, or that is not there.
+            if address.0 == io && address.1 != 0 {
+                return Some(address.1);
+            }
+        }
+    })
 }
 
 /// The windows of a bridge.
@@ -233,7 +248,7 @@ impl Windows {
     fn of(bridge: &Function, io: bool) -> Option<Self> {
         let mut bytes = [0; 64];
         let registers = bytes.get_mut(0x10..)?.chunks_exact_mut(4);
-        for (chunk, register) in registers.zip(bridge.header?) {
+        for (chunk, register) in registers.zip(bridge.header()?) {
             chunk.copy_from_slice(&register.to_le_bytes());
         }
         let header = Type1Header::new(bytes);
@@ -243,7 +258,19 @@ impl Windows {
         })
     }
 
-    fn cover(&self, address: u64) -> bool {
-        self.0.iter().flatten().any(|(base, limit)| (*base..=*limit).contains(&address))
+    /// Whether a window covers the beginning of one of these; `None` if that is not certain.
+    fn cover_any(&self, mut addresses: impl Iterator<Item = (u64, u64)>) -> Option<bool> {
+        let mut possible = false;
+        let covered = addresses.any(|(lowest, highest)| {
+            self.0.iter().flatten().any(|(base, limit)| {
+                possible |= *base <= highest && lowest <= *limit;
+                *base <= lowest && highest <= *limit
+            })
+        });
+        match (covered, possible) {
+            (true, _) => Some(true),
+            (false, true) => None,
+            (false, false) => Some(false),
+        }
     }
 }

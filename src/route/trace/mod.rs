@@ -151,10 +151,11 @@ impl Fabric<'_> {
     }
 
     /// Whether the pair is isolated in this direction: every class that counts is redirected or
-    /// blocked.
+    /// blocked, and `from` cannot use the requester ID of `to`.
     #[must_use]
     pub fn isolates(&self, from: FunctionIndex, to: FunctionIndex, assumptions: &Assumptions) -> bool {
         assumptions.counted().all(|class| self.disposition(from, to, class, assumptions).0.isolates())
+            && !self.may_impersonate(from, to, assumptions)
     }
 
     /// The whole route of a transaction of this class.
@@ -166,7 +167,8 @@ impl Fabric<'_> {
         class: TlpClass,
         assumptions: &Assumptions,
     ) -> Route {
-        let mut hops = Hops { fabric: self, class, hops: Vec::new() };
+        let for_port = class.is_memory() && evidence::is_bridge(self.node(to as u32).kind);
+        let mut hops = Hops { fabric: self, class, for_port, hops: Vec::new() };
         let ((disposition, reason), arrives) = self.answer(from, to, class, assumptions, &mut hops);
         let mut hops = hops.hops;
         let turn = hops.iter().find(|hop| hop.decision.reason().is_some() && hop.rule != Rule::NoWay);
@@ -174,6 +176,8 @@ impl Fabric<'_> {
             ingress: self.ingress(from, arrives as usize),
             egress: arrives as usize,
         });
+        let passed = hops.iter().filter(|hop| (hop.rule, hop.decision) == (Rule::Conventional, Decision::Up));
+        let substituted_requester = passed.rev().find_map(|hop| self.substitutes(hop.function as u32));
         if disposition == Disposition::Direct && arrives != NONE {
             let down = self.chain(to as u32, arrives);
             let down = down.into_iter().rev().filter(|index| *index as usize != to).map(|index| Hop {
@@ -193,7 +197,7 @@ impl Fabric<'_> {
             hops,
             divergence,
             gates: self.gates(from, to, class, arrives),
-            substituted_requester: self.substituted_requester(from),
+            substituted_requester,
         }
     }
 
@@ -275,16 +279,19 @@ impl Fabric<'_> {
         let mut found = None;
         let mut at = self.node(u32::try_from(from).ok()?);
         while at.up != NONE {
-            let above = self.node(at.up);
-            if above.kind == Kind::PcieToPciBridge && !self.keeps_requester_id(at.up) {
-                let range =
-                    self.topology.function(at.up as usize).and_then(crate::function::Function::bus_range);
-                let bdf = range.and_then(|range| Bdf::new(range.secondary, 0, 0));
-                found = bdf.map(RequesterId::from).or(found);
-            }
-            at = above;
+            found = self.substitutes(at.up).or(found);
+            at = self.node(at.up);
         }
         found
+    }
+
+    /// The requester ID that a bridge puts in place of those of what is below it.
+    fn substitutes(&self, bridge: u32) -> Option<RequesterId> {
+        if self.node(bridge).kind != Kind::PcieToPciBridge || self.keeps_requester_id(bridge) {
+            return None;
+        }
+        let range = self.topology.function(bridge as usize)?.bus_range()?;
+        Bdf::new(range.secondary, 0, 0).map(RequesterId::from)
     }
 }
 
@@ -315,6 +322,8 @@ impl Assumptions {
 struct Hops<'f, 'a> {
     fabric: &'f Fabric<'a>,
     class: TlpClass,
+    /// The transaction is for a port's own BARs.
+    for_port: bool,
     hops: Vec<Hop>,
 }
 
@@ -322,7 +331,8 @@ impl Sink for Hops<'_, '_> {
     const ALL: bool = true;
 
     fn step(&mut self, step: Step) {
-        let evidence = self.fabric.evidence(step.at as usize, step.rule, step.decision, self.class);
+        let evidence =
+            self.fabric.evidence(step.at as usize, step.rule, step.decision, self.class, self.for_port);
         self.hops.push(Hop {
             function: step.at as usize,
             rule: step.rule,

@@ -69,8 +69,11 @@ impl<S: Sink> Walk<'_, '_, S> {
             return self.by_port(from, s, to, t);
         }
         // What does not answer may be the very bridge that leads to an orphan.
-        if s.emits == Emits::Unseen && self.fabric.bus_kind(top_bus(self.fabric, t)) == BusKind::Orphan {
-            return self.stop(from, Rule::Emission, Decision::Undetermined(Reason::TypeNotCaptured));
+        if s.emits == Emits::Unseen
+            && top_bus(self.fabric, t) != top_bus(self.fabric, s)
+            && self.fabric.bus_kind(top_bus(self.fabric, t)) == BusKind::Orphan
+        {
+            return self.stop(from, Rule::HostBridges, Decision::Undetermined(Reason::BridgeNotInDump));
         }
         if let Some(reason) = self.not_emitted(from, s) {
             return self.stop(from, Rule::Emission, Decision::Block(reason));
@@ -114,7 +117,7 @@ impl<S: Sink> Walk<'_, '_, S> {
         if self.class == TlpClass::MemoryTranslated {
             match function.ats {
                 crate::anomaly::Presence::Present(ats) if ats.enabled() => {}
-                crate::anomaly::Presence::NotCaptured => self.doubt = Some(Reason::AcsNotCaptured),
+                crate::anomaly::Presence::NotCaptured => self.doubt = Some(Reason::AtsNotCaptured),
                 _ => return Some(Reason::AtsOff),
             }
         }
@@ -231,7 +234,10 @@ impl<S: Sink> Walk<'_, '_, S> {
             return None;
         }
         if on.is_none() {
-            self.doubt = Some(Reason::AcsNotCaptured);
+            self.doubt = Some(match at.acs {
+                Acs::Unknown(reason) => reason,
+                Acs::Absent | Acs::Present(_) => Reason::AcsNotCaptured,
+            });
             return None;
         }
         Some(self.stop(x, Rule::Entering, Decision::Block(Reason::SourceValidation)))
@@ -455,7 +461,7 @@ impl<S: Sink> Walk<'_, '_, S> {
                     );
                 }
                 _ => {
-                    let decision = Decision::Undetermined(Reason::UpstreamForwardingOff);
+                    let decision = Decision::Undetermined(Reason::UpstreamForwardingNotImplemented);
                     return self.stop(index, Rule::Forwarding, decision);
                 }
             }

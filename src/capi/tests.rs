@@ -1,0 +1,164 @@
+//! What the C border itself has to keep: nothing is followed that is NULL, no panic gets through, and
+//! what is handed out can be freed. What a C program gets to see is in tests/capi.
+
+use std::ffi::{CStr, CString, c_char};
+use std::ptr::{null, null_mut};
+
+use super::border::call;
+use super::*;
+
+/// Takes a string that was handed out.
+fn take(text: *mut c_char) -> String {
+    assert!(!text.is_null(), "there is a text");
+    // SAFETY: it was handed out by the library.
+    let copy = unsafe { CStr::from_ptr(text) }.to_str().expect("UTF-8").to_owned();
+    // SAFETY: as before, and it is not used any more.
+    unsafe { acsscan_string_free(text) };
+    copy
+}
+
+fn corpus(name: &str) -> *mut CScan {
+    let path = format!("{}/corpus/{name}/dump.txt", env!("CARGO_MANIFEST_DIR"));
+    let path = CString::new(path).expect("no NUL");
+    let (mut scan, mut error) = (null_mut(), null_mut());
+    // SAFETY: all pointers are good.
+    let status = unsafe { acsscan_open_path(path.as_ptr(), 0, &raw mut scan, &raw mut error) };
+    assert_eq!(status, CStatus::Ok);
+    assert!(error.is_null());
+    scan
+}
+
+#[test]
+fn a_panic_becomes_a_status_and_a_text() {
+    let mut error = null_mut();
+    // SAFETY: the pointer is good.
+    let status = unsafe { call(&raw mut error, || panic!("for a test")) };
+    assert_eq!(status, CStatus::Internal);
+    assert!(take(error).contains("please report"));
+}
+
+#[test]
+fn null_is_reported_and_not_followed() {
+    let mut error = null_mut();
+    let mut number = 7_usize;
+    // SAFETY: NULL is what is tested.
+    unsafe {
+        let status = acsscan_function_find(null(), null(), &raw mut number, &raw mut error);
+        assert_eq!(status, CStatus::InvalidArgument);
+        assert!(take(error).contains("scan is NULL"));
+        assert_eq!(number, 7, "no output on failure");
+        assert_eq!(acsscan_open_path(null(), 0, null_mut(), null_mut()), CStatus::InvalidArgument);
+        assert_eq!(acsscan_function_count(null()), 0);
+        assert_eq!(acsscan_builder_finish(null_mut(), 0, null_mut(), null_mut()), CStatus::InvalidArgument);
+        acsscan_close(null_mut());
+        acsscan_builder_free(null_mut());
+        acsscan_string_free(null_mut());
+    }
+}
+
+#[test]
+fn numbers_and_flags_that_make_no_sense_are_refused() {
+    let scan = corpus("qemu-sriov");
+    let mut error = null_mut();
+    // SAFETY: all pointers are good or NULL.
+    unsafe {
+        let count = acsscan_function_count(scan);
+        let mut address = CAddress { segment: 0, bus: 0, device: 0, function: 0 };
+        let status = acsscan_function_address(scan, count, &raw mut address, &raw mut error);
+        assert_eq!(status, CStatus::InvalidArgument);
+        assert_eq!(take(error), format!("function {count} of {count}: numbers start at 0"));
+        let (mut verdict, mut disposition) = (CVerdict::Assignable, CDisposition::Direct);
+        let mut found = 0;
+        address.device = 32;
+        let status = acsscan_function_find(scan, &raw const address, &raw mut found, null_mut());
+        assert_eq!(status, CStatus::InvalidArgument);
+        (address.bus, address.device) = (0xfe, 31);
+        let status = acsscan_function_find(scan, &raw const address, &raw mut found, null_mut());
+        assert_eq!(status, CStatus::NotFound);
+        let status = acsscan_check(scan, &raw const count, 1, 0, &raw mut verdict, null_mut(), null_mut());
+        assert_eq!(status, CStatus::InvalidArgument);
+        let status = acsscan_check(scan, [0].as_ptr(), 1, 99, &raw mut verdict, null_mut(), &raw mut error);
+        assert_eq!((status, take(error).contains("acsscan_policy")), (CStatus::InvalidArgument, true));
+        let status = acsscan_p2p(scan, 0, 1, 5, &raw mut disposition, null_mut(), &raw mut error);
+        assert_eq!((status, take(error).contains("acsscan_transaction")), (CStatus::InvalidArgument, true));
+        acsscan_close(scan);
+        let mut scan = null_mut();
+        let status = acsscan_open_memory([0].as_ptr(), 1, 8, &raw mut scan, &raw mut error);
+        assert_eq!((status, take(error).contains("0x8")), (CStatus::InvalidArgument, true));
+        assert!(scan.is_null());
+    }
+}
+
+#[test]
+fn attributes_of_another_size_are_not_read() {
+    let builder = acsscan_builder_new();
+    let address = CAddress { segment: 0, bus: 0, device: 1, function: 0 };
+    let mut attributes = CAttributes {
+        size: size_of::<CAttributes>() - 1,
+        driver: null(),
+        kernel_group: null(),
+        physical_function: null(),
+        is_whole_config_file: true,
+    };
+    let bytes = [0x86_u8, 0x80, 1, 0, 0, 0, 0x10, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+    let group = 5;
+    // SAFETY: all pointers are good or NULL.
+    unsafe {
+        let add = |attributes: &CAttributes| {
+            acsscan_builder_add(builder, &raw const address, bytes.as_ptr(), 16, attributes, null_mut())
+        };
+        assert_eq!(add(&attributes), CStatus::InvalidArgument);
+        attributes.size += 1;
+        attributes.kernel_group = &raw const group;
+        assert_eq!(add(&attributes), CStatus::Ok);
+        let mut scan = null_mut();
+        assert_eq!(acsscan_builder_finish(builder, 0, &raw mut scan, null_mut()), CStatus::Ok);
+        let (mut read, mut ids) = (0, 0);
+        assert_eq!(acsscan_function_kernel_group(scan, 0, &raw mut read, null_mut()), CStatus::Ok);
+        assert_eq!(acsscan_function_ids(scan, 0, &raw mut ids, null_mut()), CStatus::Ok);
+        assert_eq!((read, ids), (5, 0x8086_0001));
+        let mut acs = CAcs { presence: CPresence::Present, offset: 1, capability: 1, control: 1 };
+        assert_eq!(acsscan_function_acs(scan, 0, &raw mut acs, null_mut()), CStatus::Ok);
+        assert_eq!((acs.presence, acs.offset), (CPresence::NotCaptured, 0), "not captured is not absent");
+        acsscan_close(scan);
+    }
+}
+
+#[test]
+fn every_function_is_in_the_domain_and_the_group_that_it_names() {
+    let scan = corpus("qemu-sriov");
+    // SAFETY: all pointers are good.
+    unsafe {
+        let count = acsscan_function_count(scan);
+        let mut seen = 0;
+        for domain in 0..acsscan_domain_count(scan) {
+            let mut members = vec![usize::MAX; count];
+            let mut size = 0;
+            let status =
+                acsscan_domain_members(scan, domain, members.as_mut_ptr(), count, &raw mut size, null_mut());
+            assert_eq!(status, CStatus::Ok);
+            assert!(members[size..].iter().all(|rest| *rest == usize::MAX), "no more than there are");
+            for member in &members[..size] {
+                let mut of = usize::MAX;
+                assert_eq!(acsscan_domain_of(scan, *member, &raw mut of, null_mut()), CStatus::Ok);
+                assert_eq!(of, domain);
+            }
+            seen += size;
+        }
+        assert_eq!((seen, count), (32, 32));
+        let (mut one, mut size) = ([usize::MAX; 2], 0);
+        let group = 0;
+        let status = acsscan_group_members(scan, group, one.as_mut_ptr(), 1, &raw mut size, null_mut());
+        assert_eq!((status, one[1]), (CStatus::Ok, usize::MAX), "no more than there is room for");
+        acsscan_close(scan);
+    }
+}
+
+/// Threads share a scan; handles wander between them.
+#[test]
+fn a_scan_may_be_shared_between_threads() {
+    fn is_shared<T: Send + Sync>() {}
+    fn is_sent<T: Send>() {}
+    is_shared::<CScan>();
+    is_sent::<CBuilder>();
+}

@@ -1,0 +1,86 @@
+//! The host as JSON.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use crate::kernel::Host;
+use crate::kernel::lint::lint;
+use crate::report::clean;
+use crate::topology::Topology;
+
+/// What the host says of itself.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct HostDocument {
+    /// `in-use`, `off`, `absent`, `unknown`. Without one in use nothing can be assigned safely.
+    pub iommu: &'static str,
+    /// What happens to the host's own traffic: `translated`, `pass-through`, `mixed`; where known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mode: Option<&'static str>,
+    /// The IOMMUs that the kernel uses, by name; where known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub units: Option<Vec<String>>,
+    /// How many groups have each type (`DMA`, `identity`, …); where known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub group_types: Option<BTreeMap<String, usize>>,
+    /// The ACPI tables that describe an IOMMU; where known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tables: Option<Vec<String>>,
+    /// Kernel release, where known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kernel: Option<String>,
+    /// What is wrong with the kernel's command line, where that is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cmdline_findings: Option<Vec<CmdlineFindingDocument>>,
+}
+
+/// A parameter of the kernel's command line that does not do what it looks like.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct CmdlineFindingDocument {
+    /// `unknown`, `needs-patch`, `not-in-this-kernel`, `misread-by-this-kernel`, `malformed`,
+    /// `overwritten`, `without-effect`, `conflict`, `takes-back`, `pass-through`.
+    pub kind: &'static str,
+    /// Offset in the command line, in bytes.
+    pub at: usize,
+    /// The parameter, as it is written.
+    pub parameter: String,
+    /// One sentence.
+    pub message: String,
+    /// The functions that it is about.
+    pub functions: Vec<String>,
+}
+
+impl HostDocument {
+    /// Describes a host.
+    #[must_use]
+    pub fn new(host: &Host, topology: &Topology) -> Self {
+        let cleaned = |names: &Vec<String>| names.iter().map(|name| clean(name).into_owned()).collect();
+        let finding = |lint: crate::kernel::lint::Lint| CmdlineFindingDocument {
+            kind: lint.kind.word(),
+            at: lint.at,
+            parameter: clean(&lint.parameter).into_owned(),
+            message: clean(&lint.message).into_owned(),
+            functions: lint.functions.iter().map(ToString::to_string).collect(),
+        };
+        let lints =
+            |line: &str| lint(line, host.version(), Some(topology)).into_iter().map(finding).collect();
+        Self {
+            iommu: host.iommu(topology).word(),
+            mode: host.mode().map(|mode| mode.word()),
+            units: host.iommus.as_ref().map(cleaned),
+            group_types: host.group_types.as_ref().map(|types| {
+                let mut counts = BTreeMap::new();
+                for kind in types.values() {
+                    let kind = clean(kind.as_deref().unwrap_or("unknown")).into_owned();
+                    let count: &mut usize = counts.entry(kind).or_default();
+                    *count = count.saturating_add(1);
+                }
+                counts
+            }),
+            tables: host.tables.clone(),
+            kernel: host.release.as_deref().map(|release| clean(release).into_owned()),
+            cmdline_findings: host.cmdline.as_deref().map(lints),
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! The lazy reader of hex text finds what the reader finds that checks every line: on every dump at hand,
+//! and on dumps that were damaged at random.
+
+mod support;
+
+use std::fs;
+use std::path::Path;
+
+use acsscan::testkit::generate::{self, Random, Set, Size};
+use acsscan::testkit::lazy::agrees;
+use support::{files, plain, shared, subdirectories};
+
+#[test]
+fn every_dump_at_hand_reads_alike() {
+    let (mut texts, mut sound) = (0, 0);
+    let mut check = |path: &Path| {
+        let text = fs::read(path).expect("readable");
+        if text.windows(5).any(|line| line == b"\n00: ") {
+            texts += 1;
+            sound += usize::from(agrees(&text));
+        }
+    };
+    for path in files(&Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus")) {
+        check(&path);
+    }
+    if let Some(realworld) = shared("realworld") {
+        files(&realworld).iter().for_each(|path| check(path));
+    }
+    if let Some(oracle) = shared("oracle") {
+        let scratch = tempfile::tempdir().expect("a directory");
+        for set in subdirectories(&oracle) {
+            check(&plain(&set, "lspci-xxxx.txt", scratch.path()).expect("every set has text"));
+        }
+    }
+    println!("{texts} texts, {sound} of them undamaged");
+    assert!(sound > 10 && sound < texts);
+}
+
+/// A few functions with 4096, 256 and 64 bytes, with decoded lines between.
+fn dump() -> Vec<u8> {
+    let mut text = Vec::new();
+    let nodes = generate::machine(Set::Regular, Size::S, 3);
+    generate::text(&nodes[..3], 3, &mut text).expect("written");
+    let line = |from: &[u8], lines: usize| -> Vec<u8> {
+        from.split_inclusive(|byte| *byte == b'\n').take(lines).flatten().copied().collect()
+    };
+    let (short, middle) = (line(&text, 5), line(&text, 17));
+    text.extend(b"00:1e.0 Class 0200: x\n\tKernel driver in use: y\n");
+    text.extend(&middle[middle.iter().position(|byte| *byte == b'\n').expect("a line") + 1..]);
+    text.extend(b"\n01:");
+    text.extend(&short[short.windows(4).position(|at| at == b"00.0").expect("an address")..]);
+    text.push(b'\n');
+    text
+}
+
+#[test]
+fn damaged_text_reads_alike_wherever_the_damage_is_seen() {
+    let whole = dump();
+    assert!(agrees(&whole));
+    let mut random = Random::new(9, 0);
+    let mut sound = 0;
+    const ROUNDS: usize = 1500;
+    for _ in 0..ROUNDS {
+        let mut text = whole.clone();
+        for _ in 0..1 + random.below(3) {
+            damage(&mut text, &mut random);
+        }
+        sound += usize::from(agrees(&text));
+    }
+    println!("{sound} of {ROUNDS} undamaged");
+    assert!(sound > ROUNDS / 20 && sound < ROUNDS * 19 / 20);
+}
+
+fn damage(text: &mut Vec<u8>, random: &mut Random) {
+    let mut place = |length: usize| random.below(u32::try_from(length).expect("short")) as usize;
+    let at = place(text.len());
+    // Most of the damage near lines that decoding reads.
+    let at = if place(2) == 0 { at } else { at % 900 };
+    let line = text[..at].iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
+    let next = text[at..].iter().position(|byte| *byte == b'\n').map_or(text.len(), |end| at + end + 1);
+    match place(9) {
+        0 => text[at] = b"0f \n:gA\r"[place(8)],
+        1 => drop(text.drain(line..next)),
+        2 => {
+            let again = text[line..next].to_vec();
+            text.splice(line..line, again);
+        }
+        3 => drop(text.drain(at..(at + 1 + place(60)).min(text.len()))),
+        4 => drop(text.splice(at..at, *b"pcilib: read failed\n")),
+        5 => text[line..next].make_ascii_uppercase(),
+        6 => text.truncate(at),
+        7 => *text = String::from_utf8_lossy(text).replace('\n', "\r\n").into_bytes(),
+        // A digit for a digit: no damage to the form.
+        _ if text[at].is_ascii_digit() => text[at] = b'7',
+        _ => {}
+    }
+}

@@ -260,7 +260,7 @@ fn misreads_config_acs(version: Version) -> bool {
 /// Whether some kernel has this option of `pci=`.
 fn is_known(option: &str) -> bool {
     let with_value = |name: &&str| option.strip_prefix(*name).is_some_and(|rest| rest.starts_with('='));
-    OPTIONS.contains(&option) || OPTIONS_WITH_VALUE.iter().any(|name| with_value(name))
+    OPTIONS.contains(&option) || OPTIONS_WITH_VALUE.iter().any(with_value)
 }
 
 /// Options of `pci=` without a value: of all machines, then of x86, s390, Arm and others.

@@ -66,7 +66,10 @@
 //! | 5 | `kernel` | alloc | kernel releases, the command line, what it does to ACS |
 //! | 6 | `finding` | alloc | coded, located judgements, lifted from all below |
 //! | 7 | `dump`, `report` | std | readers and writers; neither imports the other |
+//! | 7 | `guest` | cli | the functions that a libvirt domain is given |
 //! | 8 | `cli`, `main`, `capi` | std | the command line, the C interface |
+//!
+//! Guides for kinds of users are in `guide`.
 //!
 //! `testkit` stands beside them: builders and generators for tests and fuzz targets, used by nothing
 //! else.
@@ -83,6 +86,7 @@
 //! | none | `no_std`, no allocation: layers 0 to 2 |
 //! | `alloc` | functions, the database's types, topology, the models, findings |
 //! | `std` | readers, reports, the built-in database and files of its form |
+//! | `archive` (default) | reading archives and compressed dumps |
 //! | `mmap` (default) | reading an ECAM image through a memory mapping, on request |
 //! | `serde` | JSON output and its schema |
 //! | `cli` (default) | the command `acsscan` |
@@ -183,8 +187,17 @@ pub mod dump;
 pub mod finding;
 #[cfg(feature = "alloc")]
 pub mod function;
+#[cfg(feature = "cli")]
+pub mod guest;
 #[cfg(feature = "alloc")]
 pub mod kernel;
+#[cfg(feature = "std")]
+pub mod guide {
+    //! Guides, one for each kind of user.
+
+    #[doc = include_str!("docs/embed.md")]
+    pub mod embed {}
+}
 #[cfg(feature = "std")]
 pub mod report;
 pub mod route;

@@ -15,7 +15,7 @@ use std::path::Path;
 use proc_macro2::{Delimiter, Spacing, Span, TokenStream, TokenTree};
 
 /// Layer of each module at the crate's root. A new one has to be put here.
-const LAYERS: [(&str, u8); 16] = [
+const LAYERS: [(&str, u8); 17] = [
     ("addr", 0),
     ("anomaly", 0),
     ("config", 1),
@@ -28,6 +28,7 @@ const LAYERS: [(&str, u8); 16] = [
     ("finding", 6),
     ("dump", 7),
     ("report", 7),
+    ("guest", 7),
     ("cli", 8),
     ("main", 8),
     ("capi", 8),

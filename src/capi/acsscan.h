@@ -83,7 +83,7 @@ typedef enum acsscan_verdict {
     /*
      The dump does not tell, or the specification leaves it open. Not a yes.
      */
-    ACSSCAN_VERDICT_UNDETERMINED = 2,
+    ACSSCAN_VERDICT_INCONCLUSIVE = 2,
 } acsscan_verdict;
 
 /*
@@ -173,15 +173,19 @@ typedef enum acsscan_policy {
     /*
      The specification's: nothing that stays outside shares an isolation domain with them.
      */
-    ACSSCAN_POLICY_ISOLATION = 0,
+    ACSSCAN_POLICY_SPEC = 0,
     /*
      The kernel's: they are whole IOMMU groups, but for bridges.
      */
-    ACSSCAN_POLICY_GROUP = 1,
+    ACSSCAN_POLICY_LINUX = 1,
     /*
-     libvirt's strict check (its `relaxed_acs_check` off): no switch downstream port above lacks ACS.
+     libvirt's check: no switch downstream port above lacks ACS.
      */
     ACSSCAN_POLICY_LIBVIRT = 2,
+    /*
+     libvirt's check where `relaxed_acs_check` is on.
+     */
+    ACSSCAN_POLICY_LIBVIRT_RELAXED = 3,
 } acsscan_policy;
 
 /*

@@ -14,11 +14,21 @@ use crate::route::libvirt;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CPolicy {
     /// The specification's: nothing that stays outside shares an isolation domain with them.
-    Isolation = 0,
+    Spec = 0,
     /// The kernel's: they are whole IOMMU groups, but for bridges.
-    Group = 1,
-    /// libvirt's strict check (its `relaxed_acs_check` off): no switch downstream port above lacks ACS.
+    Linux = 1,
+    /// libvirt's check: no switch downstream port above lacks ACS.
     Libvirt = 2,
+    /// libvirt's check where `relaxed_acs_check` is on.
+    LibvirtRelaxed = 3,
+}
+
+impl CPolicy {
+    fn from_number(number: u32) -> Result<Self, Failure> {
+        let all = [Self::Spec, Self::Linux, Self::Libvirt, Self::LibvirtRelaxed];
+        let found = all.into_iter().find(|policy| *policy as u32 == number);
+        found.ok_or_else(|| Failure::argument(format!("policy {number} is not one of acsscan_policy")))
+    }
 }
 
 /// An answer.
@@ -30,7 +40,7 @@ pub enum CVerdict {
     /// They may not.
     NotAssignable = 1,
     /// The dump does not tell, or the specification leaves it open. Not a yes.
-    Undetermined = 2,
+    Inconclusive = 2,
 }
 
 type Answer = (CVerdict, String);
@@ -74,20 +84,21 @@ pub unsafe extern "C" fn acsscan_check(
 }
 
 fn check(scan: &CScan, functions: &[usize], policy: u32) -> Result<Answer, Failure> {
+    let policy = CPolicy::from_number(policy)?;
     let topology = scan.topology();
     let is_bridge = |index: usize| topology.function(index).is_some_and(|function| function.is_bridge());
     if let Some(bridge) = functions.iter().find(|index| is_bridge(**index)) {
         let text = format!("{} is a bridge, and bridges are not assigned", words::address(topology, *bridge));
         return Ok((CVerdict::NotAssignable, text));
     }
-    let one: fn(&CScan, &[usize], usize) -> Option<Answer> = match policy {
-        n if n == CPolicy::Isolation as u32 => isolation,
-        n if n == CPolicy::Group as u32 => group,
-        n if n == CPolicy::Libvirt as u32 => by_libvirt,
-        n => return Err(Failure::argument(format!("policy {n} is not one of acsscan_policy"))),
+    let one = |index: &usize| match policy {
+        CPolicy::Spec => isolation(scan, functions, *index),
+        CPolicy::Linux => group(scan, functions, *index),
+        CPolicy::Libvirt => by_libvirt(scan, *index, true),
+        CPolicy::LibvirtRelaxed => by_libvirt(scan, *index, false),
     };
     // A no counts for more than not knowing.
-    let against = functions.iter().filter_map(|index| one(scan, functions, *index));
+    let against = functions.iter().filter_map(one);
     let worst = against.reduce(|worst, next| match worst.0 {
         CVerdict::NotAssignable => worst,
         _ if next.0 == CVerdict::NotAssignable => next,
@@ -96,9 +107,10 @@ fn check(scan: &CScan, functions: &[usize], policy: u32) -> Result<Answer, Failu
     let names: Vec<String> = functions.iter().map(|index| words::address(topology, *index)).collect();
     Ok(worst.unwrap_or_else(|| {
         let what = match policy {
-            n if n == CPolicy::Isolation as u32 => "no other function shares an isolation domain with",
-            n if n == CPolicy::Group as u32 => "no other function that could stay in use shares a group with",
-            _ => "no switch downstream port without ACS is above",
+            CPolicy::Spec => "no other function shares an isolation domain with",
+            CPolicy::Linux => "no other function that could stay in use shares a group with",
+            CPolicy::Libvirt => "no switch downstream port without ACS is above",
+            CPolicy::LibvirtRelaxed => "nothing is asked of the ports above",
         };
         (CVerdict::Assignable, format!("{what} {}", names.join(", ")))
     }))
@@ -112,10 +124,10 @@ fn isolation(scan: &CScan, functions: &[usize], index: usize) -> Option<Answer> 
     let proved = domain.remains().into_iter().find(|part| part.contains(&index)).unwrap_or_default();
     let (verdict, outside) = match proved.iter().copied().find(is_outside) {
         Some(outside) => (CVerdict::NotAssignable, outside),
-        None => (CVerdict::Undetermined, domain.functions().find(is_outside)?),
+        None => (CVerdict::Inconclusive, domain.functions().find(is_outside)?),
     };
     // Of the bonds, one between inside and outside tells most; there is none where a chain leads out.
-    let fits = |merge: &&Merge| (merge.held_by == HeldBy::Unproven) == (verdict == CVerdict::Undetermined);
+    let fits = |merge: &&Merge| (merge.held_by == HeldBy::Unproven) == (verdict == CVerdict::Inconclusive);
     let crosses = |merge: &&Merge| functions.contains(&merge.from) != functions.contains(&merge.to);
     let merge = domain.why().filter(fits).find(crosses).or_else(|| domain.why().find(fits))?;
     let address = |index| words::address(scan.topology(), index);
@@ -149,11 +161,11 @@ fn group(scan: &CScan, functions: &[usize], index: usize) -> Option<Answer> {
     match (outside, group.is_certain()) {
         (None, true) => None,
         (None, false) => Some((
-            CVerdict::Undetermined,
+            CVerdict::Inconclusive,
             format!("the dump does not tell for certain which IOMMU group {} is in", address(index)),
         )),
         (Some(other), certain) => {
-            let verdict = if certain { CVerdict::NotAssignable } else { CVerdict::Undetermined };
+            let verdict = if certain { CVerdict::NotAssignable } else { CVerdict::Inconclusive };
             let join = group.joins.iter().find(|join| join.function == index || join.function == *other);
             let cause = join.map(|join| format!(": {} at {}", join.cause.code(), address(join.hop)));
             let text = format!(
@@ -167,15 +179,15 @@ fn group(scan: &CScan, functions: &[usize], index: usize) -> Option<Answer> {
     }
 }
 
-/// What libvirt's strict check says against one function.
-fn by_libvirt(scan: &CScan, _functions: &[usize], index: usize) -> Option<Answer> {
+/// What libvirt's check says against one function.
+fn by_libvirt(scan: &CScan, index: usize, strict: bool) -> Option<Answer> {
     let topology = scan.topology();
     let address = |index| words::address(topology, index);
     let found = libvirt::verdict(topology, index);
-    let verdict = match found.assignable(true) {
+    let verdict = match found.assignable(strict) {
         Some(true) => return None,
         Some(false) => CVerdict::NotAssignable,
-        None => CVerdict::Undetermined,
+        None => CVerdict::Inconclusive,
     };
     let why = match found {
         libvirt::Verdict::Lacking(port) => {

@@ -2,7 +2,7 @@
 //!
 //! Layer 8. The functions here are what a C program calls, under their own names; `acsscan.h` is
 //! generated from this module (`src/capi/acsscan.h` is a copy). How to build, link and use the library
-//! is in the crate documentation.
+//! is in [`crate::guide::embed`].
 //!
 //! Thin on purpose: nothing is judged here, and everything is checked. Ownership, threads, errors and
 //! numbers are as the head of `acsscan.h` says; here types have a `C` in front (`CScan`), there they are

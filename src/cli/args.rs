@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::db::{Date, FILE_BYTES, date};
-use crate::dump::Format;
+use crate::dump::{Format, Limit, Limits};
 use crate::finding::Severity;
 use crate::route::matrix::Label;
 
@@ -17,8 +17,9 @@ multi-function headers, predicts the kernel's IOMMU groups, and says for each gr
 which register holds it together.
 
 Without a verb: the scan. SOURCE is a file or directory; its format is found out: output of lspci \
--x, -xxx or -xxxx, config files or directories of them, a copy of sysfs or of /proc/bus/pci, an \
-ECAM image, or - for text on standard input. Without --dump: this host (root is needed for more \
+-x, -xxx, -xxxx or -vv, config files or directories of them, a copy of sysfs or of /proc/bus/pci, an \
+archive of these (tar; gzip, bzip2, xz, Zstandard), an sos report, a dump of rdma_topo, an ECAM image, or - for standard \
+input. Without --dump: this host (root is needed for more \
 than the first 64 bytes of each function).";
 
 const EXAMPLES: &str = "\
@@ -30,6 +31,7 @@ Examples:
   acsscan show -s 00:1c --dump host.txt        decoded registers, as lspci -s selects them
   acsscan show -t --dump host.txt              the hierarchy, with groups
   acsscan groups --format json --dump host.txt the groups for a program
+  acsscan capture -o host.tar.zst              this host in one file, as root
 
 Exit codes:
   0 done   1 a finding at or above --fail-on   2 usage
@@ -131,7 +133,28 @@ Exit codes:
         #[command(subcommand)]
         verb: Db,
     },
+    /// Write what was read into one file, to look at it elsewhere
+    #[command(after_help = "\
+The file is a tar archive (zstd) with a small sysfs tree, and manifest.json: kernel, command line,
+board, what is complete. It takes root to read all of it. Every byte is read once, nothing is
+written to a device.
+
+Examples:
+  acsscan capture -o host.tar.zst                  this host, as root
+  acsscan capture --redact -o host.tar.zst         without serial numbers, VPD and the host's name
+  acsscan capture --dump lspci.txt -o host.tar.zst another form of dump
+  tar --zstd -xf host.tar.zst && acsscan --dump .  look at it")]
+    Capture(Capture),
+    /// Answer as a hook of other programs
+    Hook {
+        /// Of which program
+        #[command(subcommand)]
+        hook: Hook,
+    },
     /// The JSON Schema of what --format json writes
+    #[command(after_help = "\
+Examples:
+  acsscan schema > acsscan.schema.json     for a validator, or a generator of types")]
     Schema,
 }
 
@@ -141,7 +164,8 @@ pub(super) struct Common {
     /// What to read: a file, a directory, - for standard input; this host if left out
     #[arg(long, value_name = "SOURCE", num_args = 0..=1, global = true)]
     pub(super) dump: Option<Option<PathBuf>>,
-    /// What SOURCE is, if it is not recognised: sysfs, lspci-hex, config, ecam, tree
+    /// What SOURCE is, if it is not recognised: sysfs, lspci-hex, lspci-text,
+    /// config, ecam, tree, archive, rdma-topo
     #[arg(long, value_name = "FORMAT", global = true)]
     pub(super) input_format: Option<Format>,
     /// Address of a single config file whose name does not tell
@@ -160,6 +184,10 @@ pub(super) struct Common {
     /// Check every line of hex text, also those that no answer needs
     #[arg(long, global = true)]
     pub(super) strict: bool,
+    /// Take more (or less) from a dump than usual: entries, unpacked, ratio, kept, file, window,
+    /// functions; the error that a limit causes names it. K, M and G stand for powers of 1024
+    #[arg(long = "limit", value_name = "NAME=VALUE", global = true, value_parser = Limits::parse)]
+    pub(super) limits: Vec<(Limit, u64)>,
     /// Where the running host's sysfs is
     #[arg(long, value_name = "DIR", global = true, default_value = "/sys")]
     pub(super) sysfs_root: PathBuf,
@@ -181,7 +209,7 @@ pub(super) struct Common {
     /// When to use colour
     #[arg(long, value_name = "WHEN", global = true, default_value = "auto")]
     pub(super) color: Color,
-    /// What to assume of the root complex between devices on root buses
+    /// What to assume of the root complex between devices on root buses, and of bridges that the dump lacks
     #[arg(long, value_name = "WHAT", global = true, default_value = "isolates")]
     pub(super) root_complex: RootComplexArg,
     /// Let completions with Relaxed Ordering and I/O requests count, which no ACS control can redirect
@@ -225,6 +253,71 @@ pub(super) struct Show {
     /// The hierarchy as a tree, each function with its group
     #[arg(short = 't', long = "tree", conflicts_with_all = ["slot", "device", "addresses"])]
     pub(super) tree: bool,
+}
+
+/// Options of `capture`.
+#[derive(Debug, Args)]
+pub(super) struct Capture {
+    /// Where to write; - for standard output
+    #[arg(short = 'o', long = "output", value_name = "FILE")]
+    pub(super) output: PathBuf,
+    /// Replace FILE if it exists
+    #[arg(long)]
+    pub(super) force: bool,
+    /// Leave out: serials (device serial numbers), vpd, hostname, subsystem; without a value the first three
+    #[arg(
+        long,
+        value_name = "WHAT[,WHAT]",
+        num_args = 0..=1,
+        require_equals = true,
+        value_delimiter = ',',
+        default_missing_value = "serials,vpd,hostname"
+    )]
+    pub(super) redact: Vec<RedactArg>,
+}
+
+/// What `capture` leaves out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum RedactArg {
+    /// Device Serial Number
+    Serials,
+    /// The last word read of Vital Product Data
+    Vpd,
+    /// The host's name
+    Hostname,
+    /// Subsystem vendor and subsystem ID
+    Subsystem,
+}
+
+/// Programs that have hooks.
+#[derive(Debug, Subcommand)]
+pub(super) enum Hook {
+    /// libvirt's qemu hook: refuse to start a guest whose PCI functions are not isolated
+    #[command(after_help = "\
+Only `prepare begin` is answered; every other operation ends with 0 at once. The guest's XML is read
+from standard input. Nothing goes to standard output; the reason is the first line of standard
+error, which libvirt shows and logs.
+
+Installation, as root, in /etc/libvirt/hooks/qemu.d/10-acsscan (mode 755), then restart libvirtd:
+  #!/bin/sh
+  exec /usr/bin/acsscan hook libvirt \"$@\"
+
+A hook is not asked when a device is plugged into a running guest (virsh attach-device).")]
+    Libvirt(LibvirtHook),
+}
+
+/// Options of `hook libvirt`.
+#[derive(Debug, Args)]
+pub(super) struct LibvirtHook {
+    /// Whose rules decide
+    #[arg(long, value_name = "POLICY", default_value = "spec")]
+    pub(super) policy: PolicyArg,
+    /// What to do about what is not known
+    #[arg(long, value_name = "WHAT", default_value = "fail")]
+    pub(super) unknown: UnknownArg,
+    /// What libvirt adds: guest, operation, suboperation, extra
+    #[arg(value_name = "ARGUMENT", trailing_var_arg = true, allow_hyphen_values = true)]
+    pub(super) arguments: Vec<std::ffi::OsString>,
 }
 
 /// Options of `p2p`.
@@ -389,7 +482,8 @@ impl Model {
 /// What to assume of the root complex.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub(super) enum RootComplexArg {
-    /// It passes traffic between devices on root buses through the IOMMU, as Linux assumes
+    /// It passes traffic between devices on root buses through the IOMMU, as Linux assumes; missing bridges keep
+    /// what hangs on them apart
     Isolates,
     /// Nothing
     Unknown,

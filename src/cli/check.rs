@@ -10,7 +10,7 @@ use super::{Exit, Stop, input, show};
 use crate::finding::{Code, Finding};
 use crate::function::RegionKind;
 use crate::report::json::{Body, CheckDocument, PolicyDocument};
-use crate::report::text;
+use crate::report::{text, words};
 use crate::route::check::{Assignment, Judgement, Policy, Unknown, Verdict};
 use crate::route::fabric::Fabric;
 use crate::route::linux::Linux;
@@ -56,23 +56,12 @@ pub(super) fn run(common: &Common, check: &Check) -> Result<Exit, Stop> {
     let fabric = Fabric::seen_by(&linux);
     let mut answers = Answers::new(&scanned, &linux, &fabric, &assumptions(common), None);
     let mut findings = answers.findings.clone();
-    let assignment = Assignment::new(&fabric, &answers.domains, &answers.accepted, &functions);
-    let unknown = Unknown::from(check.unknown);
-    let missing = missing(&answers, &functions);
-    let no_iommu = findings.iter().any(|f| matches!(f.code, Code::IommuAbsent | Code::IommuOff));
-    let judge = |policy| {
-        let demands = |function| demands_direct_mapping(&scanned.topology, function);
-        let mut judgement = assignment.judge(policy, &linux, &answers.grouping, demands);
-        if no_iommu {
-            judgement.miss_iommu(assignment.functions());
-        }
-        judgement
-    };
-    let judgements = Policy::ALL.map(judge);
-    let verdict = |judgement: &Judgement| judgement.verdict(&assignment, !missing.is_empty(), unknown);
-    let chosen = judge(check.policy.into());
-    let verdicts = judgements.each_ref().map(verdict);
-    let decides = verdict(&chosen);
+    let question = Question::new(&answers, &functions, check.unknown.into());
+    let judgements = Policy::ALL.map(|policy| question.judge(&answers, policy));
+    let chosen = question.judge(&answers, check.policy.into());
+    let Question { assignment, missing, unknown, .. } = &question;
+    let verdicts = judgements.each_ref().map(|judgement| question.verdict(judgement));
+    let decides = question.verdict(&chosen);
     let mut about = chosen.unit.clone();
     about.extend(functions.iter().flat_map(|function| scanned.topology.bridges_above(*function)));
     about.sort_unstable();
@@ -84,9 +73,9 @@ pub(super) fn run(common: &Common, check: &Check) -> Result<Exit, Stop> {
         let reach = answers.reach();
         let policies = judgements.iter().zip(verdicts);
         let policies = policies
-            .map(|(judgement, verdict)| PolicyDocument::new(&reach, &assignment, judgement, verdict.word()));
+            .map(|(judgement, verdict)| PolicyDocument::new(&reach, assignment, judgement, verdict.word()));
         let policies = policies.collect();
-        CheckDocument::new(&reach, &assignment, &chosen, unknown.word(), missing, policies)
+        CheckDocument::new(&reach, assignment, &chosen, unknown.word(), missing.clone(), policies)
     };
     answers.findings = LazyCell::new(Box::new(move || findings));
     answers.write(
@@ -99,6 +88,75 @@ pub(super) fn run(common: &Common, check: &Check) -> Result<Exit, Stop> {
         (Verdict::Inconclusive, false) => Exit::Inconclusive,
         (Verdict::Assignable | Verdict::Accepted, false) => Exit::Done,
     })
+}
+
+/// What was asked, and what every policy's answer rests on.
+struct Question<'a> {
+    assignment: Assignment<'a>,
+    /// What is missing in the dump that could change the answer.
+    missing: Vec<String>,
+    /// Whether the host is known to have no IOMMU in use.
+    no_iommu: bool,
+    unknown: Unknown,
+}
+
+impl<'a> Question<'a> {
+    fn new(answers: &Answers<'a>, functions: &[FunctionIndex], unknown: Unknown) -> Self {
+        let is_off = |finding: &Finding| matches!(finding.code, Code::IommuAbsent | Code::IommuOff);
+        Self {
+            assignment: Assignment::new(answers.fabric, &answers.domains, &answers.accepted, functions),
+            missing: missing(answers, functions),
+            no_iommu: answers.findings.iter().any(is_off),
+            unknown,
+        }
+    }
+
+    fn judge(&self, answers: &Answers<'_>, policy: Policy) -> Judgement {
+        let demands = |function| demands_direct_mapping(&answers.scanned.topology, function);
+        let mut judgement = self.assignment.judge(policy, answers.linux, &answers.grouping, demands);
+        if self.no_iommu {
+            judgement.miss_iommu(self.assignment.functions());
+        }
+        judgement
+    }
+
+    fn verdict(&self, judgement: &Judgement) -> Verdict {
+        judgement.verdict(&self.assignment, !self.missing.is_empty(), self.unknown)
+    }
+}
+
+/// One policy's answer, and in one line what it rests on; nothing if nothing speaks against it. The
+/// answers must be about all functions.
+pub(super) fn verdict(
+    answers: &Answers<'_>,
+    functions: &[FunctionIndex],
+    policy: Policy,
+    unknown: Unknown,
+) -> (Verdict, Option<String>) {
+    /// Functions outside that are named.
+    const SHOWN: usize = 8;
+    let topology = &answers.scanned.topology;
+    let question = Question::new(answers, functions, unknown);
+    let judgement = question.judge(answers, policy);
+    let verdict = question.verdict(&judgement);
+    let mut lines = judgement.objections.iter().map(|objection| {
+        let others = objection.others.iter().take(SHOWN).map(|other| words::address(topology, *other));
+        let mut others: Vec<String> = others.collect();
+        let more = objection.others.len().saturating_sub(SHOWN);
+        others.extend((more > 0).then(|| format!("and {more} more")));
+        let others = if others.is_empty() { String::new() } else { format!(": {}", others.join(", ")) };
+        let certain = if objection.certain { "" } else { "not known whether it is so: " };
+        format!(
+            "{certain}{} {}{others}",
+            words::address(topology, objection.function),
+            objection.cause.words()
+        )
+    });
+    let line = match verdict {
+        Verdict::Accepted => question.assignment.accepted().next().map(ToString::to_string),
+        _ => lines.next().or_else(|| Some(format!("not captured: {}", question.missing.first()?))),
+    };
+    (verdict, line)
 }
 
 /// What is missing in the dump that could change the answer: bytes of the functions and of the bridges

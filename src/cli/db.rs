@@ -291,6 +291,7 @@ fn write(
         kind: String::from("database"),
         path: loaded.files.last().map(|(_, file, _)| file.clone()).unwrap_or_default(),
         functions: 0,
+        part: None,
         complete: loaded.refused.is_empty(),
         kernel: None,
         cmdline: None,

@@ -6,10 +6,9 @@ use super::args::Common;
 use super::{Stop, verbs};
 use crate::addr::Sbdf;
 use crate::db::{self, Database, Date, Layer, Loaded, Places, Refused, RefusedBy};
-use crate::dump::{self, Input, Options, ProblemKind};
+use crate::dump::{self, Input, Limits, Options, ProblemKind};
 use crate::finding::Code;
 use crate::function::Inventory;
-use crate::kernel::Host;
 use crate::report::{Problem, Source};
 use crate::route::accept::Acceptances;
 use crate::topology::Topology;
@@ -35,8 +34,12 @@ impl Scanned {
     }
 }
 
-/// Reads what the options name. `detail` keeps the capability lists of each function.
-pub(super) fn read(common: &Common, detail: bool) -> Result<Scanned, Stop> {
+/// What the options name, and how to read it.
+pub(super) fn options(common: &Common) -> Result<(Input, Options), Stop> {
+    let mut limits = Limits::default();
+    for (limit, value) in &common.limits {
+        limits.set(*limit, *value);
+    }
     let options = Options {
         format: common.input_format,
         at: common.at.as_deref().map(address).transpose()?,
@@ -47,6 +50,8 @@ pub(super) fn read(common: &Common, detail: bool) -> Result<Scanned, Stop> {
         #[cfg(not(feature = "mmap"))]
         mmap: false,
         strict: common.strict,
+        limits,
+        whole: false,
     };
     let meant_for_a_dump =
         common.at.is_some() || common.segment != 0 || common.start_bus != 0 || options.mmap;
@@ -59,6 +64,20 @@ pub(super) fn read(common: &Common, detail: bool) -> Result<Scanned, Stop> {
         Some(path) if path.as_os_str() == "-" => Input::Stdin,
         Some(path) => Input::Path(path),
     };
+    Ok((input, options))
+}
+
+/// Reads what the options name, and says which database files could not be used. `detail` keeps the
+/// capability lists of each function.
+pub(super) fn read(common: &Common, detail: bool) -> Result<Scanned, Stop> {
+    let scanned = read_silently(common, detail)?;
+    say_refused(&scanned.refused);
+    Ok(scanned)
+}
+
+/// The same, and says nothing: see [`say_refused`].
+pub(super) fn read_silently(common: &Common, detail: bool) -> Result<Scanned, Stop> {
+    let (input, options) = options(common)?;
     let mut inventory = if detail { Inventory::with_detail() } else { Inventory::new() };
     let info = dump::read(&input, &options, &mut inventory)
         .map_err(|error| Stop::Input(format!("{error}{}", hint(&input).unwrap_or_default())))?;
@@ -71,17 +90,16 @@ pub(super) fn read(common: &Common, detail: bool) -> Result<Scanned, Stop> {
     if info.problems_left_out > 0 {
         problems.push(Problem { text: format!("and {} more problems", info.problems_left_out), loses: true });
     }
-    let host = dump::platform::sysfs_of(&input).map(|sysfs| dump::platform::host(&sysfs));
-    let known = |field: fn(&Host) -> &Option<String>| host.as_ref().and_then(|host| field(host).clone());
     let source = Source {
         kind: info.kind.word().to_owned(),
         path: info.path,
-        kernel: info.kernel.or_else(|| known(|host| &host.release)),
-        cmdline: info.cmdline.or_else(|| known(|host| &host.cmdline)),
-        host,
+        part: info.part,
+        kernel: info.kernel,
+        cmdline: info.cmdline,
+        host: info.host,
         problems,
     };
-    let Loaded { database, refused, .. } = database(common)?;
+    let Loaded { database, refused, .. } = load(common)?;
     let live = matches!(input, Input::Live { .. });
     let topology = Topology::new(inventory.finish());
     Ok(Scanned { source, topology, database, refused, today: today(common), live })
@@ -89,19 +107,29 @@ pub(super) fn read(common: &Common, detail: bool) -> Result<Scanned, Stop> {
 
 /// The database: all layers that the options leave in.
 pub(super) fn database(common: &Common) -> Result<Loaded, Stop> {
+    let loaded = load(common)?;
+    say_refused(&loaded.refused);
+    Ok(loaded)
+}
+
+fn load(common: &Common) -> Result<Loaded, Stop> {
     let loaded = db::load(&places(common));
     let missing =
         |refused: &&Refused| refused.layer == Layer::CommandLine && refused.error == RefusedBy::Missing;
     if let Some(missing) = loaded.refused.iter().find(missing) {
         return Err(Stop::Input(format!("--db {missing}")));
     }
-    for refused in &loaded.refused {
+    Ok(loaded)
+}
+
+/// Says which database files could not be used, and why.
+pub(super) fn say_refused(refused: &[Refused]) {
+    for refused in refused {
         for line in refused.to_string().lines().take(5) {
             let code = Code::DatabaseFileRefused.as_str();
             eprintln!("acsscan: {code}: {}", crate::report::clean(line));
         }
     }
-    Ok(loaded)
 }
 
 /// Where the database files are.

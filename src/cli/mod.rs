@@ -4,9 +4,11 @@
 
 mod address;
 mod args;
+mod capture;
 mod check;
 mod db;
 mod groups;
+mod hook;
 mod input;
 mod output;
 mod reach;
@@ -19,7 +21,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
 
-use args::{Cli, Verb};
+use args::{Cli, Hook, Verb};
 
 /// Exit codes, as the output contract has them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,6 +61,16 @@ enum Stop {
     Output(io::Error),
 }
 
+impl Stop {
+    /// One line.
+    fn text(self) -> String {
+        match self {
+            Self::Usage(text) | Self::Input(text) => text,
+            Self::Output(error) => format!("cannot write the output: {error}"),
+        }
+    }
+}
+
 impl From<io::Error> for Stop {
     fn from(error: io::Error) -> Self {
         Self::Output(error)
@@ -71,8 +83,10 @@ pub fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
+            let arguments: Vec<_> = std::env::args_os().collect();
             // Help and version go to standard output and are no error.
-            let exit = if error.use_stderr() { Exit::Usage } else { Exit::Done };
+            let is_error = error.use_stderr() && !hook::must_not_fail(&arguments);
+            let exit = if is_error { Exit::Usage } else { Exit::Done };
             let _ = error.print();
             return exit.into();
         }
@@ -81,12 +95,8 @@ pub fn main() -> ExitCode {
         Ok(exit) => exit.into(),
         Err(Stop::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => Exit::Done.into(),
         Err(stop) => {
-            let (text, exit) = match stop {
-                Stop::Usage(text) => (text, Exit::Usage),
-                Stop::Input(text) => (text, Exit::Failed),
-                Stop::Output(error) => (format!("cannot write the output: {error}"), Exit::Failed),
-            };
-            eprintln!("acsscan: {}", crate::report::clean(&text));
+            let exit = if matches!(stop, Stop::Usage(_)) { Exit::Usage } else { Exit::Failed };
+            eprintln!("acsscan: {}", crate::report::clean(&stop.text()));
             exit.into()
         }
     }
@@ -101,8 +111,18 @@ fn run(cli: &Cli) -> Result<Exit, Stop> {
         Some(Verb::Explain(explain)) => reach::explain(&cli.common, explain),
         Some(Verb::Check(check)) => check::run(&cli.common, check),
         Some(Verb::Db { verb }) => db::run(&cli.common, verb),
+        Some(Verb::Capture(capture)) => capture::run(&cli.common, capture),
+        Some(Verb::Hook { hook: Hook::Libvirt(hook) }) => hook::run(&cli.common, hook),
         Some(Verb::Schema) => output::schema(),
     }
+}
+
+/// All that can be typed, for manual pages and completions: see `examples/make_assets.rs`.
+#[cfg(feature = "testkit")]
+#[doc(hidden)]
+#[must_use]
+pub fn command() -> clap::Command {
+    Cli::command()
 }
 
 /// The names of the verbs.

@@ -5,12 +5,15 @@ use std::io::{self, Read};
 use std::path::Path;
 
 use super::error::{Error, Unsupported};
+use super::files::Files;
 use super::lines::Window;
 use super::{Delivery, Format, Options, config_file, ecam, sysfs, text, tree};
+#[cfg(feature = "archive")]
+use super::{archive, rdma_topo};
 use crate::function::Sink;
 
 /// How much of a stream is looked at.
-const PREFIX: usize = 4096;
+pub(super) const PREFIX: usize = 4096;
 
 /// Reads a file or directory.
 pub(super) fn read_path<K: Sink>(
@@ -69,12 +72,16 @@ fn read_directory<K: Sink>(
     options: &Options,
     delivery: &mut Delivery<'_, K>,
 ) -> Result<Format, Error> {
+    let failed = |error| Error::io(path, error);
+    let real = fs::canonicalize(path).map_err(failed)?;
+    let files = Files::directory(sysfs::root_above(&real).unwrap_or(path)).map_err(failed)?;
     match options.format {
         Some(Format::Sysfs) => {
-            sysfs::read_copy(path, None, delivery)?;
+            let root = sysfs::find(&files, Path::new("")).unwrap_or_default();
+            sysfs::read_copy(&files, &root, delivery)?;
             Ok(Format::Sysfs)
         }
-        None | Some(Format::Tree | Format::Config) => tree::read(path, delivery),
+        None | Some(Format::Tree | Format::Config) => tree::read(&files, delivery),
         Some(wanted) => Err(Error::WrongFormat { path: path.to_path_buf(), wanted, found: "a directory" }),
     }
 }
@@ -92,7 +99,7 @@ pub(super) fn read_stream<R: Read, K: Sink>(
 }
 
 /// Reads what can only be read from the start to the end.
-fn read_window<R: Read, K: Sink>(
+pub(super) fn read_window<R: Read, K: Sink>(
     mut window: Window<R>,
     path: &Path,
     options: &Options,
@@ -104,13 +111,24 @@ fn read_window<R: Read, K: Sink>(
         (Some(wanted @ (Format::Sysfs | Format::Tree)), _) => {
             return Err(Error::WrongFormat { path: path.to_path_buf(), wanted, found: "no directory" });
         }
+        #[cfg(feature = "archive")]
+        (None | Some(Format::Archive), Content::Archive(what)) if archive::reads(what) => {
+            return archive::read(window, path, options, delivery);
+        }
+        (Some(wanted @ Format::Archive), Content::Text | Content::Binary | Content::Other(_)) => {
+            return Err(Error::WrongFormat { path: path.to_path_buf(), wanted, found: "no archive" });
+        }
         (Some(Format::Archive), Content::Archive(what)) => return unsupported(what),
-        (Some(Format::Archive), _) => return unsupported(Unsupported::Archive),
-        (Some(Format::LspciText), _) => return unsupported(Unsupported::LspciText),
+        #[cfg(feature = "archive")]
+        (None, Content::Other(Unsupported::RdmaTopo)) | (Some(Format::RdmaTopo), _) => {
+            rdma_topo::read(window, path, delivery)?;
+            return Ok(Format::RdmaTopo);
+        }
+        #[cfg(not(feature = "archive"))]
         (Some(Format::RdmaTopo), _) => return unsupported(Unsupported::RdmaTopo),
         (Some(Format::Ecam), _) => return unsupported(Unsupported::EcamStream),
         _ if empty => return Err(Error::Empty { path: path.to_path_buf() }),
-        (Some(Format::LspciHex), _) => {}
+        (Some(Format::LspciHex | Format::LspciText), _) => {}
         (Some(Format::Config), _) => return read_config(window, path, options, delivery),
         (None, Content::Archive(what) | Content::Other(what)) => return unsupported(what),
         (None, Content::Binary) => {
@@ -126,8 +144,7 @@ fn read_window<R: Read, K: Sink>(
         }
         (None, Content::Text) => {}
     }
-    text::read(window, path, delivery)?;
-    Ok(Format::LspciHex)
+    text::read(window, path, delivery)
 }
 
 fn read_config<R: Read, K: Sink>(
@@ -242,16 +259,14 @@ mod tests {
 
     #[test]
     fn archives_are_named_and_the_way_out_is_told() {
-        let mut tar = vec![0; 512];
-        tar[257..262].copy_from_slice(b"ustar");
         for (bytes, what, word) in [
+            #[cfg(not(feature = "archive"))]
             (&b"BZh91AY"[..], Unsupported::Bzip2, "bzip2-compressed archive: unpack it first"),
+            #[cfg(not(feature = "archive"))]
             (b"\x1f\x8b\x08", Unsupported::Gzip, "gzip"),
-            (b"\xfd7zXZ\0\0", Unsupported::Xz, "xz"),
-            (b"\x28\xb5\x2f\xfd\0", Unsupported::Zstd, "zstd"),
-            (b"PK\x03\x04", Unsupported::Zip, "zip"),
-            (&tar, Unsupported::Tar, "tar"),
+            (&b"PK\x03\x04"[..], Unsupported::Zip, "zip"),
             (b"\xff\xfe0\x000\0", Unsupported::Utf16, "UTF-16"),
+            #[cfg(not(feature = "archive"))]
             (b"{\"0000:00:00.0\": {\"config\": \"eJw\"}}", Unsupported::RdmaTopo, "rdma_topo"),
         ] {
             let error = stream(bytes, &Options::default()).expect_err("not read");
@@ -312,13 +327,8 @@ mod tests {
             in_file("x", &config(), &forced(Format::Ecam)),
             Err(Error::EcamEmpty { .. }) | Ok(_)
         ));
-        let unsupported = [Format::Archive, Format::LspciText, Format::RdmaTopo];
-        for format in unsupported {
-            assert!(
-                matches!(in_file("x", b"text", &forced(format)), Err(Error::Unsupported { .. })),
-                "{format}"
-            );
-        }
+        assert!(matches!(in_file("x", b"text", &forced(Format::Archive)), Err(Error::WrongFormat { .. })));
+        assert!(in_file("x", b"text", &forced(Format::RdmaTopo)).is_err());
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::string::String;
 
 use super::Format;
+use super::limits::Limit;
 
 /// The input could not be read. Each message is one line: what was found and where, what was
 /// expected, what to try.
@@ -85,10 +86,10 @@ pub enum Error {
         /// What it is.
         found: &'static str,
     },
-    /// A directory without configuration space.
+    /// A directory or archive without configuration space.
     #[error(
-        "{}: no configuration space in this directory; expected bus/pci/devices, or files named like \
-         0000:00:1f.0/config or 0000:00:1f.0.bin",
+        "{}: no configuration space in it; expected bus/pci/devices, files named like \
+         0000:00:1f.0/config or 0000:00:1f.0.bin, or one text of lspci",
         shown(.path)
     )]
     NoConfigs {
@@ -108,16 +109,51 @@ pub enum Error {
         /// Another.
         second: PathBuf,
     },
-    /// A directory with more entries than a dump has.
+    /// A directory or archive with several text dumps and no configuration space.
     #[error(
-        "{}: more than {limit} entries in this directory; name the part that holds the dump",
+        "{}: holds more than one text dump ({} and {}), whose addresses would mix; name one of them",
+        shown(.path), shown(.first), shown(.second)
+    )]
+    SeveralDumps {
+        /// The directory or archive.
+        path: PathBuf,
+        /// The first dump.
+        first: PathBuf,
+        /// Another.
+        second: PathBuf,
+    },
+    /// More than a reader takes from one input.
+    #[error(
+        "{}: more than {value} {}; if you trust it, raise the limit with --limit {}=VALUE",
+        shown(.path), .limit.what(), .limit.word()
+    )]
+    Limit {
+        /// The input.
+        path: PathBuf,
+        /// Which limit.
+        limit: Limit,
+        /// Its value.
+        value: u64,
+    },
+    /// JSON that is no dump of rdma_topo.
+    #[error(
+        "{}: no dump of rdma_topo: {reason}; expected a list of objects with realpath and config, as rdma_topo dump \
+         writes it",
         shown(.path)
     )]
-    TooManyEntries {
-        /// The directory.
+    RdmaTopo {
+        /// The file.
         path: PathBuf,
-        /// How many are looked at.
-        limit: usize,
+        /// What was found instead, on one line.
+        reason: String,
+    },
+    /// Compressed data or an archive that cannot be unpacked.
+    #[error("{}: cannot be unpacked: {source}; is the file whole? try to unpack it with other tools", shown(.path))]
+    Unpack {
+        /// The file.
+        path: PathBuf,
+        /// What the decompressor says.
+        source: io::Error,
     },
     /// One function's bytes, but not whose.
     #[error(
@@ -223,11 +259,13 @@ pub enum Unsupported {
     /// tar.
     #[error("tar archive: unpack it first (tar xf) and name the directory")]
     Tar,
-    /// Some archive, as the caller says.
-    #[error("archives are not read: unpack it first and name the file or directory")]
-    Archive,
+    /// Compression within compression within compression.
+    #[error("compressed more than twice: unpack it first and name the file or directory")]
+    Nested,
     /// lspci without hex.
-    #[error("lspci text without hex: take the dump with lspci -xxxx as root")]
+    #[error(
+        "lspci text without hex and without registers: take the dump with lspci -xxxx as root, or the text with -nnvv"
+    )]
     LspciText,
     /// rdma_topo.
     #[error("rdma_topo dump: not read; take the dump with lspci -xxxx as root on that machine")]
@@ -250,7 +288,7 @@ pub(super) fn shown(path: &Path) -> String {
 }
 
 /// Text with its control characters, and those that reorder a line, escaped.
-fn escaped(text: &str) -> String {
+pub(super) fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for letter in text.chars() {
         let steers =

@@ -1,33 +1,62 @@
-//! What the host itself uses functions for: mounted file systems, default routes.
+//! What the host itself uses functions for: mounted file systems, default routes. And what the kernel
+//! reserves in their groups.
 //!
 //! Followed from the kernel's tables to a device, and from there through the devices that it is made
 //! of (partitions, RAID, device mapper, bonds, bridges) down to PCI functions. Only what lies below the
-//! given roots is read.
+//! given trees is read.
 //!
 //! Sources: proc_pid_mountinfo(5); Linux, Documentation/ABI/testing/sysfs-block, sysfs-class-net;
 //! net/ipv4/fib_trie.c and net/ipv6/route.c for the forms of `route` and `ipv6_route`.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
 use std::path::{Component, Path, PathBuf};
 use std::string::{String, ToString};
 use std::vec::Vec;
 
-use super::sysfs::text_file;
+use super::files::{Files, Kind};
+use super::host;
 use crate::addr::Sbdf;
-use crate::function::HostUse;
+use crate::function::{HostUse, RegionKind, ReservedRegion};
 
 /// Devices that one device may be made of, one below the other.
 const DEPTH: u8 = 8;
 /// Devices that are looked at for one use.
 const DEVICES: usize = 256;
+/// Most bytes of one of the kernel's tables.
+const TABLE: usize = 1 << 20;
+/// Reserved regions that are kept of one group.
+const REGIONS: usize = 256;
+/// Where a group says them.
+pub(super) const RESERVED_REGIONS: &str = "reserved_regions";
 
-/// What each PCI function is used for, by the tables in `proc` and the devices in `sysfs`, which have no
-/// links in their paths.
-pub(super) fn host_uses(sysfs: &Path, proc: &Path) -> BTreeMap<Sbdf, Vec<HostUse>> {
+/// The reserved regions of a group in the sysfs at `sysfs` of a tree. Source: Linux,
+/// Documentation/ABI/testing/sysfs-kernel-iommu_groups.
+pub(super) fn reserved_regions(files: &Files, sysfs: &Path, group: u32) -> Vec<ReservedRegion> {
+    let path = sysfs.join(host::GROUPS).join(group.to_string()).join(RESERVED_REGIONS);
+    let text = host::text(files, &path, host::MAX).unwrap_or_default();
+    text.lines().filter_map(region).take(REGIONS).collect()
+}
+
+/// First address, last address, kind.
+fn region(line: &str) -> Option<ReservedRegion> {
+    let number = |text: &str| u64::from_str_radix(text.strip_prefix("0x")?, 16).ok();
+    let mut parts = line.split(' ');
+    let (first, last) = (number(parts.next()?)?, number(parts.next()?)?);
+    Some(ReservedRegion { first, last, kind: RegionKind::from_word(parts.next()?)? })
+}
+
+/// What each PCI function is used for, by the tables at `proc` of one tree and the devices in the sysfs
+/// at `sysfs` of another, or of the same.
+pub(super) fn host_uses(
+    files: &Files,
+    sysfs: &Path,
+    machine: &Files,
+    proc: &Path,
+) -> BTreeMap<Sbdf, Vec<HostUse>> {
+    let table = |name: &str| host::text(machine, &proc.join(name), TABLE).unwrap_or_default();
     let mut uses: BTreeMap<Sbdf, Vec<HostUse>> = BTreeMap::new();
     let mut add = |devices: Vec<PathBuf>, of: &dyn Fn() -> HostUse| {
-        let mut search = Search { sysfs, seen: BTreeSet::new(), found: BTreeSet::new() };
+        let mut search = Search { files, sysfs, seen: BTreeSet::new(), found: BTreeSet::new() };
         for device in devices {
             search.device(&device, DEPTH);
         }
@@ -38,15 +67,15 @@ pub(super) fn host_uses(sysfs: &Path, proc: &Path) -> BTreeMap<Sbdf, Vec<HostUse
             }
         }
     };
-    for mount in text_file(proc, "self/mountinfo").lines().filter_map(Mount::parse) {
+    for mount in table("self/mountinfo").lines().filter_map(Mount::parse) {
         let numbers = sysfs.join("dev/block").join(mount.numbers);
         let named = mount.source.and_then(|name| below(&sysfs.join("class/block"), name));
         add([Some(numbers), named].into_iter().flatten().collect(), &|| {
             HostUse::Mounted(mount.point.clone())
         });
     }
-    let ipv4 = text_file(proc, "net/route");
-    let ipv6 = text_file(proc, "net/ipv6_route");
+    let ipv4 = table("net/route");
+    let ipv6 = table("net/ipv6_route");
     let interfaces: BTreeSet<&str> =
         ipv4.lines().filter_map(default_ipv4).chain(ipv6.lines().filter_map(default_ipv6)).collect();
     for interface in interfaces {
@@ -108,6 +137,7 @@ fn below(directory: &Path, name: &str) -> Option<PathBuf> {
 }
 
 struct Search<'s> {
+    files: &'s Files,
     sysfs: &'s Path,
     seen: BTreeSet<PathBuf>,
     found: BTreeSet<Sbdf>,
@@ -116,7 +146,7 @@ struct Search<'s> {
 impl Search<'_> {
     /// The functions that a device stands on, or else those of the devices that it is made of.
     fn device(&mut self, link: &Path, depth: u8) {
-        let Some(device) = fs::canonicalize(link).ok().filter(|path| path.starts_with(self.sysfs)) else {
+        let Some(device) = self.files.real(link).ok().filter(|path| path.starts_with(self.sysfs)) else {
             return;
         };
         if depth == 0 || self.seen.len() >= DEVICES || !self.seen.insert(device.clone()) {
@@ -131,8 +161,8 @@ impl Search<'_> {
         }
         let depth = depth.saturating_sub(1);
         // What RAID and device mapper are made of; a partition has it one directory up.
-        for slaves in [device.join("slaves"), device.join("../slaves")] {
-            self.entries(&slaves, "", depth);
+        for owner in [Some(device.as_path()), device.parent()].into_iter().flatten() {
+            self.entries(&owner.join("slaves"), "", depth);
         }
         // What bonds, bridges and virtual LANs are made of.
         self.entries(&device, "lower_", depth);
@@ -147,13 +177,12 @@ impl Search<'_> {
 
     /// The devices that the links in a directory lead to.
     fn entries(&mut self, directory: &Path, prefix: &str, depth: u8) {
-        let Ok(entries) = fs::read_dir(directory) else { return };
-        let links = entries.flatten().take(DEVICES).filter(|entry| {
-            entry.file_type().is_ok_and(|kind| kind.is_symlink())
-                && entry.file_name().to_str().is_some_and(|name| name.starts_with(prefix))
-        });
-        for link in links {
-            self.device(&link.path(), depth);
+        let Ok((names, _)) = self.files.names(directory, DEVICES as u64) else { return };
+        for name in names.iter().filter(|name| name.to_str().is_some_and(|name| name.starts_with(prefix))) {
+            let link = directory.join(name);
+            if self.files.kind(&link).is_ok_and(|kind| kind == Kind::Link) {
+                self.device(&link, depth);
+            }
         }
     }
 }
@@ -161,6 +190,7 @@ impl Search<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
     use std::os::unix::fs::symlink;
 
     /// A host whose root file system is on a mirror of two disks behind one controller and one NVMe with
@@ -209,7 +239,10 @@ mod tests {
         let root = tempfile::tempdir().expect("a directory");
         let root = fs::canonicalize(root.path()).expect("there");
         host(&root);
-        let uses = host_uses(&root.join("sys"), &root.join("proc"));
+        let whole = Files::directory(&root).expect("there");
+        let sysfs = Files::directory(&root.join("sys")).expect("there");
+        let uses = host_uses(&whole, Path::new("sys"), &whole, Path::new("proc"));
+        assert_eq!(uses, host_uses(&sysfs, Path::new(""), &whole, Path::new("proc")), "as the live host's");
         let of = |address: &str| {
             let address: Sbdf = address.parse().expect("valid");
             uses.get(&address).map(|uses| uses.iter().map(ToString::to_string).collect::<Vec<_>>())
@@ -225,7 +258,8 @@ mod tests {
     #[test]
     fn a_host_without_tables_uses_nothing() {
         let root = tempfile::tempdir().expect("a directory");
-        assert!(host_uses(root.path(), root.path()).is_empty());
+        let files = Files::directory(root.path()).expect("there");
+        assert!(host_uses(&files, Path::new("sys"), &files, Path::new("proc")).is_empty());
     }
 
     #[test]

@@ -124,6 +124,19 @@ impl<R: Read> Window<R> {
     }
 }
 
+/// What is ahead first, then the rest of the stream.
+#[cfg(feature = "archive")]
+impl<R: Read> Read for Window<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.ahead().is_empty() && !self.finished {
+            self.fill()?;
+        }
+        let count = self.ahead().read(buffer)?;
+        self.consume(count);
+        Ok(count)
+    }
+}
+
 /// Where the first newline is. Looks at 32 bytes at a time, which compilers turn into vector code.
 fn newline(bytes: &[u8]) -> Option<usize> {
     let is_newline = |byte: &u8| *byte == b'\n';

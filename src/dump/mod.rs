@@ -7,11 +7,19 @@
 //!
 //! Nothing here writes, follows a link out of the directory it was given, or trusts a byte.
 
+#[cfg(feature = "archive")]
+mod archive;
+#[cfg(all(feature = "archive", feature = "serde"))]
+pub mod capture;
 mod config_file;
+#[allow(clippy::arithmetic_side_effects, reason = "shifts of fields by constants")]
+mod decoded;
 mod detect;
 mod ecam;
 mod error;
+mod files;
 mod hex;
+mod host;
 mod host_use;
 #[allow(
     clippy::arithmetic_side_effects,
@@ -19,11 +27,13 @@ mod host_use;
     reason = "the table of digits is made at compile time"
 )]
 mod lazy;
+mod limits;
 mod lines;
 #[cfg(feature = "mmap")]
 mod map;
 mod name;
-pub mod platform;
+#[cfg(feature = "archive")]
+mod rdma_topo;
 mod sysfs;
 mod text;
 mod tree;
@@ -35,6 +45,7 @@ mod tree;
 mod uniform;
 
 pub use error::{Error, Unsupported};
+pub use limits::{Limit, Limits};
 
 use core::fmt;
 use core::str::FromStr;
@@ -46,6 +57,7 @@ use std::vec::Vec;
 use crate::addr::Sbdf;
 use crate::config::{ConfigSpace, Source};
 use crate::function::{Attributes, HostBridge, Record, ReservedRegion, Sink};
+use crate::kernel::Host;
 
 /// Where to read from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -80,6 +92,11 @@ pub struct Options {
     /// records that are laid out as lspci lays them out: damage there stays unnoticed, and changes no
     /// answer but how many bytes are said to be captured.
     pub strict: bool,
+    /// How much is taken from one input.
+    pub limits: Limits,
+    /// Read each function of a sysfs whole, in one go, instead of what decoding asks for: what is meant
+    /// to be kept.
+    pub whole: bool,
 }
 
 /// What an input can be.
@@ -90,7 +107,7 @@ pub enum Format {
     Sysfs,
     /// Output of `lspci -x`, `-xxx` or `-xxxx`, whatever else is printed or written between.
     LspciHex,
-    /// Output of lspci without hex. Recognised, not read.
+    /// Output of `lspci -vv` or `-vvv` without hex: registers as far as it prints them.
     LspciText,
     /// The bytes of one function.
     Config,
@@ -98,9 +115,9 @@ pub enum Format {
     Ecam,
     /// A directory with `config` files.
     Tree,
-    /// A packed directory. Recognised, not read.
+    /// A packed directory: tar, plain or compressed. Needs the feature `archive`.
     Archive,
-    /// A dump of rdma_topo: JSON with packed configuration space. Recognised, not read.
+    /// A dump of rdma_topo: JSON with packed configuration space. Needs the feature `archive`.
     RdmaTopo,
 }
 
@@ -161,10 +178,14 @@ pub struct SourceInfo {
     pub kind: Format,
     /// Where it was read from; control characters are escaped.
     pub path: String,
+    /// What of a tree or an archive was read, if not all: the path within.
+    pub part: Option<String>,
     /// Kernel release of the machine, if the input says so.
     pub kernel: Option<String>,
     /// Kernel command line of the machine, if the input says so.
     pub cmdline: Option<String>,
+    /// What the machine says of itself, if the input is a tree of one.
+    pub host: Option<Host>,
     /// How many records were delivered; an address that the input repeats counts each time.
     pub records: usize,
     /// What degraded single functions or files, in the order in which it was met. Bounded:
@@ -209,6 +230,8 @@ pub enum ProblemKind {
     Unreadable,
     /// The function has no configuration space in the input.
     NoConfig,
+    /// Functions whose IDs the text does not tell.
+    NoIds,
     /// Lines of hex text were damaged.
     DamagedLines,
     /// Hex text without a line that says whose it is.
@@ -235,6 +258,7 @@ impl ProblemKind {
             Self::Vanished => "vanished",
             Self::Unreadable => "unreadable",
             Self::NoConfig => "no-config",
+            Self::NoIds => "no-ids",
             Self::DamagedLines => "damaged-lines",
             Self::HeaderLost => "header-lost",
             Self::TooLarge => "too-large",
@@ -263,18 +287,18 @@ impl ProblemKind {
 /// expected, and what to try. Functions may have been delivered before an error.
 pub fn read<K: Sink>(input: &Input, options: &Options, sink: &mut K) -> Result<SourceInfo, Error> {
     let mut delivery = Delivery::new(sink).reading(options);
-    let (kind, host, path) = match input {
+    let (kind, path) = match input {
         Input::Live { sysfs_root } => {
-            let host = sysfs::read_live(sysfs_root, &mut delivery)?;
-            (Format::Sysfs, host, error::shown(sysfs_root))
+            sysfs::read_live(sysfs_root, &mut delivery)?;
+            (Format::Sysfs, error::shown(sysfs_root))
         }
         Input::Stdin => return read_stream(std::io::stdin().lock(), "-", options, sink),
         Input::Path(path) => {
             let kind = detect::read_path(path, options, &mut delivery)?;
-            (kind, Host::default(), error::shown(path))
+            (kind, error::shown(path))
         }
     };
-    Ok(delivery.info(kind, path, host))
+    Ok(delivery.info(kind, path))
 }
 
 /// Reads a stream, or bytes in memory, as [`Input::Stdin`] is read: text, or one binary configuration
@@ -300,14 +324,7 @@ pub fn read_stream<R: std::io::Read, K: Sink>(
 ) -> Result<SourceInfo, Error> {
     let mut delivery = Delivery::new(sink).reading(options);
     let kind = detect::read_stream(input, Path::new(name), options, &mut delivery)?;
-    Ok(delivery.info(kind, error::shown(Path::new(name)), Host::default()))
-}
-
-/// What a live host says about itself.
-#[derive(Debug, Default)]
-struct Host {
-    kernel: Option<String>,
-    cmdline: Option<String>,
+    Ok(delivery.info(kind, error::shown(Path::new(name))))
 }
 
 /// Problems that are kept; a hostile input could have one a line.
@@ -321,29 +338,73 @@ struct Delivery<'a, K> {
     records: usize,
     problems: Vec<Problem>,
     problems_left_out: usize,
+    limits: Limits,
+    whole: bool,
+    /// What the input says about the machine.
+    host: Option<Host>,
+    /// What of a tree is used.
+    part: Option<String>,
+    /// Whether functions have been left out.
+    full: bool,
 }
 
 impl<'a, K: Sink> Delivery<'a, K> {
     fn new(sink: &'a mut K) -> Self {
         let unchecked = sink.takes_unchecked();
-        Self { sink, unchecked, records: 0, problems: Vec::new(), problems_left_out: 0 }
+        Self {
+            sink,
+            unchecked,
+            records: 0,
+            problems: Vec::new(),
+            problems_left_out: 0,
+            limits: Limits::default(),
+            whole: false,
+            host: None,
+            part: None,
+            full: false,
+        }
+    }
+
+    /// Says what of a tree is used, if it is not the whole.
+    fn part(&mut self, path: &Path) {
+        if path != Path::new("") {
+            self.part = Some(error::shown(path));
+        }
+    }
+
+    /// Whether as many functions were delivered as are to be taken; says so once.
+    fn is_full(&mut self) -> bool {
+        let full = self.records as u64 >= self.limits.functions;
+        if full && !core::mem::replace(&mut self.full, true) {
+            let (limit, name) = (self.limits.functions, Limit::Functions.word());
+            let text =
+                format!("more than {limit} functions: the others are left out; see --limit {name}=VALUE");
+            self.problem(ProblemKind::LeftOut, None, text);
+        }
+        full
     }
 
     fn record<S: Source>(&mut self, address: Sbdf, source: S, attributes: Attributes) {
+        if self.is_full() {
+            return;
+        }
         self.records = self.records.saturating_add(1);
         self.sink.record(Record { address, config: &ConfigSpace::new(source), attributes });
     }
 
     fn reading(self, options: &Options) -> Self {
-        Self { unchecked: self.unchecked && !options.strict, ..self }
+        let unchecked = self.unchecked && !options.strict;
+        Self { unchecked, whole: options.whole, limits: options.limits.clone(), ..self }
     }
 
-    fn info(self, kind: Format, path: String, host: Host) -> SourceInfo {
+    fn info(self, kind: Format, path: String) -> SourceInfo {
         SourceInfo {
             kind,
             path,
-            kernel: host.kernel,
-            cmdline: host.cmdline,
+            part: self.part,
+            kernel: self.host.as_ref().and_then(|host| host.release.clone()),
+            cmdline: self.host.as_ref().and_then(|host| host.cmdline.clone()),
+            host: self.host,
             records: self.records,
             problems: self.problems,
             problems_left_out: self.problems_left_out,
@@ -353,6 +414,9 @@ impl<'a, K: Sink> Delivery<'a, K> {
     /// Delivers bytes that were not checked; whether they were as assumed. If not, they count for
     /// nothing, and the function is still to be delivered.
     fn record_unchecked<S: Source>(&mut self, address: Sbdf, source: S, attributes: Attributes) -> bool {
+        if self.is_full() {
+            return true;
+        }
         let config = &ConfigSpace::new(source);
         self.sink.record(Record { address, config, attributes });
         let good = !config.is_spoilt();

@@ -7,158 +7,234 @@
 //! Source: Linux, Documentation/PCI/sysfs-pci.rst and Documentation/ABI/testing/sysfs-bus-pci.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::format;
-use std::fs::{self, File};
-use std::io::{self, Read};
+use std::io;
 use std::path::{Path, PathBuf};
-use std::string::{String, ToString};
+use std::string::ToString;
 use std::vec::Vec;
 
-use super::detect::read_full_at;
 use super::error::{Error, shown};
-use super::host_use::host_uses;
+use super::files::{Files, Kind, Lost, Opened};
+use super::host_use::{host_uses, reserved_regions};
 use super::name;
-use super::tree::open_regular;
-use super::{Delivery, Host, NOTHING, ProblemKind};
+use super::{Delivery, NOTHING, ProblemKind, host};
 use crate::addr::{Sbdf, Segment};
 use crate::config::{CONVENTIONAL_SIZE, SIZE, Source};
-use crate::function::{Attributes, HostBridge, HostUse, RegionKind, ReservedRegion, Sink};
-
-/// Reserved regions that are kept of one group.
-const REGIONS: usize = 256;
+use crate::function::{Attributes, HostBridge, HostUse, Sink};
 
 /// Where sysfs lists PCI functions.
 const DEVICES: &str = "bus/pci/devices";
 
 /// Reads the running host through the sysfs at `root`.
-pub(super) fn read_live<K: Sink>(root: &Path, delivery: &mut Delivery<'_, K>) -> Result<Host, Error> {
-    let own = root == Path::new("/sys");
-    Reader::read(root, own.then_some(Path::new("/proc")), delivery)?;
-    // With another root, /proc may be another machine's, or another container's.
-    if !own {
-        return Ok(Host::default());
+pub(super) fn read_live<K: Sink>(root: &Path, delivery: &mut Delivery<'_, K>) -> Result<(), Error> {
+    let files = Files::directory(root).map_err(|error| no_pci(&root.join(DEVICES), error))?;
+    // Where it is not called `sys`, the /proc beside may be another machine's.
+    let machine = machine(root).and_then(|machine| Files::directory(machine).ok());
+    let here = Path::new("");
+    let uses = machine.as_ref().map(|machine| host_uses(&files, here, machine, Path::new("proc")));
+    Reader::read(&files, here, uses.unwrap_or_default(), delivery)?;
+    match &machine {
+        Some(machine) => host::read(machine, here, delivery),
+        None => host::read_sysfs(&files, here, delivery),
     }
-    Ok(Host { kernel: first_line("sys/kernel/osrelease"), cmdline: first_line("cmdline") })
+    Ok(())
 }
 
-/// Reads a copy of sysfs at `root`, with a copy of `/proc` if there is one.
+/// Reads a copy of sysfs at `root` of a tree.
 pub(super) fn read_copy<K: Sink>(
+    files: &Files,
     root: &Path,
-    proc: Option<&Path>,
     delivery: &mut Delivery<'_, K>,
 ) -> Result<(), Error> {
-    Reader::read(root, proc, delivery).map_err(|error| match error {
-        Error::NoPci { .. } => Error::NoConfigs { path: root.to_path_buf() },
+    let mut uses = Uses::new();
+    match machine(root) {
+        Some(machine) => {
+            uses = host_uses(files, root, files, &machine.join("proc"));
+            host::read(files, machine, delivery);
+        }
+        None => host::read_sysfs(files, root, delivery),
+    }
+    delivery.part(root);
+    Reader::read(files, root, uses, delivery).map_err(|error| match error {
+        Error::NoPci { .. } => Error::NoConfigs { path: files.full(root) },
         error => error,
     })
 }
 
 /// The sysfs that a directory is, or has as `sys`; not one that a link puts there from outside.
-pub(super) fn find(directory: &Path) -> Option<PathBuf> {
+pub(super) fn find(files: &Files, directory: &Path) -> Option<PathBuf> {
     let inside = |root: &PathBuf| {
-        let devices = fs::canonicalize(root.join(DEVICES)).ok()?;
-        let real = fs::canonicalize(directory).ok()?;
-        (devices.is_dir() && devices.starts_with(real)).then_some(())
+        let devices = files.real(&root.join(DEVICES)).ok()?;
+        let real = files.real(directory).ok()?;
+        let is_there = files.kind(&devices).ok()? == Kind::Directory && devices.starts_with(real);
+        is_there.then_some(())
     };
     [directory.to_path_buf(), directory.join("sys")].into_iter().find(|root| inside(root).is_some())
 }
 
-/// The copy of `/proc` beside that of sysfs, in the directory that was named.
-pub(super) fn tables_beside(directory: &Path, copy: &Path) -> Option<PathBuf> {
-    let proc = fs::canonicalize(directory.join("proc")).ok().filter(|_| copy != directory)?;
-    proc.starts_with(fs::canonicalize(directory).ok()?).then_some(proc)
+/// The sysfs that a path leads into, if it names its list of devices: its links lead to the rest.
+pub(super) fn root_above(path: &Path) -> Option<&Path> {
+    path.ends_with(DEVICES).then(|| path.ancestors().nth(3)).flatten()
 }
 
-/// The first megabyte of a table of the kernel below `root`, which has no links in its path; nothing if
-/// it cannot be read.
-pub(super) fn text_file(root: &Path, path: &str) -> String {
-    let mut text = Vec::new();
-    let real = fs::canonicalize(root.join(path)).ok().filter(|path| path.starts_with(root));
-    if let Some(file) = real.and_then(|path| open_regular(&path).ok().flatten()) {
-        // What was read before an error is the beginning of the table all the same.
-        let _ = file.take(1 << 20).read_to_end(&mut text);
+/// Whether the sysfs at `root` lists any function.
+pub(super) fn has_functions(files: &Files, root: &Path) -> bool {
+    list(files, root).is_ok_and(|functions| !functions.is_empty())
+}
+
+/// Whether there are bytes of any function of the sysfs at `root`.
+pub(super) fn has_bytes(files: &Files, root: &Path) -> bool {
+    let procfs = procfs(files, root);
+    list(files, root).unwrap_or_default().into_iter().any(|(address, name)| {
+        let config = root.join(DEVICES).join(name).join("config");
+        let procfs = procfs.as_ref().map(|procfs| procfs_file(procfs, address));
+        [Some(config), procfs]
+            .into_iter()
+            .flatten()
+            .any(|path| files.start_of(&path, 1).is_some_and(|b| !b.is_empty()))
+    })
+}
+
+/// The machine that a sysfs is of: the directory that has it as `sys`.
+fn machine(root: &Path) -> Option<&Path> {
+    root.ends_with("sys").then(|| root.parent()).flatten()
+}
+
+/// The machine's `/proc/bus/pci`, if the tree has it.
+fn procfs(files: &Files, root: &Path) -> Option<PathBuf> {
+    let path = machine(root)?.join("proc/bus/pci");
+    (files.kind(&path).ok()? == Kind::Directory).then_some(path)
+}
+
+/// A function's file in `/proc/bus/pci`, which names segment 0 only if there are others.
+///
+/// Source: Linux 7.2.13, `drivers/pci/proc.c`, `pci_proc_attach_device`.
+fn procfs_file(procfs: &Path, address: Sbdf) -> PathBuf {
+    let (bus, devfn) = (address.bus(), address.bdf.devfn());
+    let directory = match address.segment.0 {
+        0 => format!("{bus:02x}"),
+        segment => format!("{segment:04x}:{bus:02x}"),
+    };
+    procfs.join(directory).join(format!("{:02x}.{:x}", devfn >> 3, devfn & 7))
+}
+
+/// The functions that a sysfs lists, sorted.
+fn list(files: &Files, root: &Path) -> io::Result<Vec<(Sbdf, OsString)>> {
+    let (names, _) = files.names(&files.real(&root.join(DEVICES)).map_err(as_io)?, u64::MAX)?;
+    let mut functions: Vec<_> = names.into_iter().filter_map(|name| Some((address(&name)?, name))).collect();
+    functions.sort_unstable();
+    Ok(functions)
+}
+
+fn as_io(lost: Lost) -> io::Error {
+    match lost {
+        Lost::Outside => io::ErrorKind::NotFound.into(),
+        Lost::Failed(error) => error,
     }
-    String::from_utf8_lossy(&text).into_owned()
 }
 
-/// The first line of a file of `/proc`.
-fn first_line(path: &str) -> Option<String> {
-    let text = text_file(Path::new("/proc"), path);
-    text.lines().next().map(str::trim).filter(|line| !line.is_empty()).map(ToString::to_string)
+fn no_pci(devices: &Path, error: io::Error) -> Error {
+    match error.kind() {
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => {
+            Error::NoPci { path: devices.to_path_buf() }
+        }
+        _ => Error::io(devices, error),
+    }
 }
+
+/// What the host uses functions for.
+type Uses = BTreeMap<Sbdf, Vec<HostUse>>;
 
 struct Reader<'a, 'b, K> {
+    files: &'a Files,
     delivery: &'a mut Delivery<'b, K>,
-    /// The root without links: nothing outside is read.
-    root: PathBuf,
+    /// Where sysfs is in the tree: nothing outside is read.
+    root: &'a Path,
+    procfs: Option<PathBuf>,
     host_bridges: BTreeSet<HostBridge>,
-    /// What the host uses functions for.
-    uses: BTreeMap<Sbdf, Vec<HostUse>>,
+    uses: Uses,
     /// Groups whose reserved regions have been read.
     groups: BTreeSet<u32>,
+    /// Functions on the way to others, with their directories.
+    above: BTreeMap<Sbdf, PathBuf>,
     /// Functions of which the kernel gave the first bytes only.
     limited: usize,
+    /// Functions without a file, and the first of them.
+    missing: usize,
+    first_missing: Option<Sbdf>,
 }
 
 impl<'a, 'b, K: Sink> Reader<'a, 'b, K> {
-    fn read(root: &Path, proc: Option<&Path>, delivery: &'a mut Delivery<'b, K>) -> Result<(), Error> {
+    fn read(
+        files: &'a Files,
+        root: &'a Path,
+        uses: Uses,
+        delivery: &'a mut Delivery<'b, K>,
+    ) -> Result<(), Error> {
         let devices = root.join(DEVICES);
-        let failed = |error: io::Error| match error.kind() {
-            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => Error::NoPci { path: devices.clone() },
-            _ => Error::io(&devices, error),
-        };
-        let real = fs::canonicalize(root).map_err(failed)?;
-        let mut addresses = Vec::new();
-        for entry in fs::read_dir(&devices).map_err(failed)? {
-            let name = entry.map_err(failed)?.file_name();
-            if let Some(address) = address(&name) {
-                addresses.push((address, name));
-            }
+        let functions = list(files, root).map_err(|error| no_pci(&files.full(&devices), error))?;
+        if functions.is_empty() {
+            return Err(Error::NoPci { path: files.full(&devices) });
         }
-        if addresses.is_empty() {
-            return Err(Error::NoPci { path: devices });
-        }
-        addresses.sort_unstable();
-        let uses = proc.map(|proc| host_uses(&real, proc)).unwrap_or_default();
         let mut reader = Self {
+            files,
             delivery,
-            root: real,
+            root,
+            procfs: procfs(files, root),
             host_bridges: BTreeSet::new(),
             uses,
             groups: BTreeSet::new(),
+            above: BTreeMap::new(),
             limited: 0,
+            missing: 0,
+            first_missing: None,
         };
-        for (address, name) in addresses {
-            reader.function(address, &devices.join(name));
+        for (address, name) in &functions {
+            reader.function(*address, &devices.join(name));
+        }
+        // Some copies have bridges as directories on the way only, without their links.
+        for (address, directory) in core::mem::take(&mut reader.above) {
+            if functions.binary_search_by_key(&address, |(known, _)| *known).is_err() {
+                reader.function(address, &directory);
+            }
         }
         reader.say_limited();
+        reader.say_missing();
         Ok(())
     }
 
     /// Delivers one function: what cannot be read is missing, the function is not.
     fn function(&mut self, address: Sbdf, link: &Path) {
-        let directory = match fs::canonicalize(link) {
-            Ok(directory) if directory.starts_with(&self.root) => directory,
-            Ok(_) => {
-                let text = format!("{}: a link out of the directory: not followed", shown(link));
+        let directory = match self.files.real(link) {
+            Ok(directory) if directory.starts_with(self.root) => directory,
+            Ok(_) | Err(Lost::Outside) => {
+                let text =
+                    format!("{}: a link out of the directory: not followed", shown(&self.files.full(link)));
                 self.delivery.problem(ProblemKind::LeadsOut, Some(address), text);
                 return self.delivery.record(address, NOTHING, Attributes::default());
             }
-            Err(error) => {
-                self.delivery.file_problem(Some(address), link, &error);
+            Err(Lost::Failed(error)) => {
+                self.delivery.file_problem(Some(address), &self.files.full(link), &error);
                 return self.delivery.record(address, NOTHING, Attributes::default());
             }
         };
-        self.name_host_bridges(&directory);
-        let mut attributes = attributes(&directory);
+        self.name_those_above(&directory);
+        let mut attributes = attributes(self.files, &directory);
         attributes.host_uses = self.uses.remove(&address).unwrap_or_default();
-        attributes.kernel_group.into_iter().for_each(|group| self.reserved_regions(group));
+        if let Some(group) = attributes.kernel_group.filter(|group| self.groups.insert(*group)) {
+            for region in reserved_regions(self.files, self.root, group) {
+                self.delivery.reserved_region(group, region);
+            }
+        }
         let path = directory.join("config");
-        match open_regular(&path).and_then(|file| file.map(Config::open).transpose()) {
+        let full = self.files.full(&path);
+        let opened = self.open(&path, address);
+        let whole = self.delivery.whole;
+        match opened.and_then(|file| file.map(|file| Config::open(file, whole)).transpose()) {
             Ok(Some(config)) => {
                 if config.extent == 0 {
-                    let text = format!("{}: gives no bytes: the function may be gone", shown(&path));
+                    let text = format!("{}: gives no bytes: the function may be gone", shown(&full));
                     self.delivery.problem(ProblemKind::Unreadable, Some(address), text);
                 }
                 self.limited = self.limited.saturating_add(usize::from(config.limited));
@@ -167,25 +243,39 @@ impl<'a, 'b, K: Sink> Reader<'a, 'b, K> {
                 return;
             }
             Ok(None) => {
-                let text = format!("{}: no regular file: not read", shown(&path));
+                let text = format!("{}: no regular file: not read", shown(&full));
                 self.delivery.problem(ProblemKind::Unreadable, Some(address), text);
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                let text = format!("{}: missing: nothing is known of this function", shown(&path));
-                self.delivery.problem(ProblemKind::NoConfig, Some(address), text);
+                self.missing = self.missing.saturating_add(1);
+                self.first_missing.get_or_insert(address);
             }
-            Err(error) => self.delivery.file_problem(Some(address), &path, &error),
+            Err(error) => self.delivery.file_problem(Some(address), &full, &error),
         }
         self.delivery.record(address, NOTHING, attributes);
     }
 
+    /// The function's bytes: from its own directory, else from the copy of `/proc/bus/pci` beside.
+    fn open(&self, config: &Path, address: Sbdf) -> io::Result<Option<Opened<'a>>> {
+        let opened = self.files.open(config);
+        // Not read if there is no other place to look at: each byte may have to be read once only.
+        let has_bytes =
+            || matches!(&opened, Ok(Some(opened)) if opened.read_at(&mut [0], 0).is_ok_and(|n| n > 0));
+        let Some(procfs) = self.procfs.as_ref().filter(|_| !has_bytes()) else { return opened };
+        match self.files.open(&procfs_file(procfs, address)) {
+            Ok(Some(other)) => Ok(Some(other)),
+            _ => opened,
+        }
+    }
+
     /// Host bridges are directories `pciDDDD:BB` on the way to the function. One below a function is
     /// made by that function's driver (VMD), and everything below uses that function's requester ID.
-    fn name_host_bridges(&mut self, directory: &Path) {
-        let Ok(path) = directory.strip_prefix(&self.root) else { return };
-        let mut above = None;
+    fn name_those_above(&mut self, directory: &Path) {
+        let Ok(path) = directory.strip_prefix(self.root) else { return };
+        let (mut at, mut above) = (self.root.to_path_buf(), None);
         for component in path.components() {
             let name = component.as_os_str();
+            at.push(name);
             if let Some((segment, bus)) = name.to_str().and_then(name::host_bridge) {
                 let host_bridge = HostBridge { segment: Segment(segment), bus, requester: above };
                 if self.host_bridges.insert(host_bridge) {
@@ -193,27 +283,22 @@ impl<'a, 'b, K: Sink> Reader<'a, 'b, K> {
                 }
             }
             above = address(name);
+            if let Some(above) = above.filter(|_| at != directory) {
+                self.above.entry(above).or_insert_with(|| at.clone());
+            }
         }
     }
 
-    /// Tells the reserved regions of a group that has not come before. Source: Linux,
-    /// Documentation/ABI/testing/sysfs-kernel-iommu_groups.
-    fn reserved_regions(&mut self, group: u32) {
-        if !self.groups.insert(group) {
-            return;
-        }
-        let text = text_file(&self.root, &format!("kernel/iommu_groups/{group}/reserved_regions"));
-        let number = |text: &str| u64::from_str_radix(text.strip_prefix("0x")?, 16).ok();
-        for line in text.lines().take(REGIONS) {
-            let mut parts = line.split(' ');
-            let (Some(first), Some(last), Some(kind)) = (
-                parts.next().and_then(number),
-                parts.next().and_then(number),
-                parts.next().and_then(RegionKind::from_word),
-            ) else {
-                continue;
+    /// One line, however many there are: some copies have the links only.
+    fn say_missing(&mut self) {
+        if self.missing > 0 {
+            let text = match self.missing {
+                1 => "has no config file: nothing is known of this function".to_string(),
+                n => {
+                    format!("and {} more have no config file: nothing is known of them", n.saturating_sub(1))
+                }
             };
-            self.delivery.reserved_region(group, ReservedRegion { first, last, kind });
+            self.delivery.problem(ProblemKind::NoConfig, self.first_missing, text);
         }
     }
 
@@ -236,18 +321,19 @@ fn address(name: &OsStr) -> Option<Sbdf> {
 }
 
 /// What the links in a function's directory say. They are read, never followed.
-fn attributes(directory: &Path) -> Attributes {
-    let target = |name: &str| fs::read_link(directory.join(name)).ok()?.file_name().map(OsStr::to_os_string);
+fn attributes(files: &Files, directory: &Path) -> Attributes {
+    let target = |name: &str| files.link(&directory.join(name)).ok()?.file_name().map(OsStr::to_os_string);
     let driver = target("driver").and_then(|name| name.into_string().ok());
     let group = target("iommu_group").and_then(|name| name.to_str()?.parse().ok());
     let physical_function = target("physfn").and_then(|name| address(&name));
     Attributes { driver, kernel_group: group, physical_function, ..Attributes::default() }
 }
 
-/// An open `config` file; the header is kept, the rest is read when it is asked for.
-struct Config {
-    file: File,
-    header: [u8; HEADER as usize],
+/// An open `config` file; the start is kept, the rest is read when it is asked for.
+struct Config<'a> {
+    file: Opened<'a>,
+    /// The first bytes, which were read when it was opened.
+    start: Vec<u8>,
     extent: u16,
     /// Whether the file gave less than its size.
     limited: bool,
@@ -256,34 +342,35 @@ struct Config {
 /// What the kernel gives to everybody.
 const HEADER: u16 = 64;
 
-impl Config {
-    fn open(file: File) -> io::Result<Self> {
-        let size = match file.metadata()?.len() {
+impl<'a> Config<'a> {
+    fn open(file: Opened<'a>, whole: bool) -> io::Result<Self> {
+        let size = match file.size()? {
             // Some file systems that pass sysfs on do not know the size.
             0 => SIZE,
             size => u16::try_from(size).unwrap_or(SIZE).min(SIZE),
         };
-        let mut header = [0; HEADER as usize];
-        let length = read_full_at(&file, &mut header, 0)?;
-        let mut extent = u16::try_from(length).unwrap_or(HEADER);
-        if extent == HEADER {
+        let mut start = std::vec![0; usize::from(if whole { size } else { HEADER })];
+        let length = file.read_at(&mut start, 0)?;
+        start.truncate(length);
+        let mut extent = u16::try_from(length).unwrap_or(SIZE);
+        if extent == HEADER && !whole {
             // The largest size whose last byte can be read: that of the file, else what the kernel
             // limits it to.
             let sizes = [size, 256, 128];
             let readable = |size: &u16| *size > HEADER && ends_at(&file, *size);
             extent = sizes.into_iter().filter(|end| *end <= size).find(readable).unwrap_or(HEADER);
         }
-        Ok(Self { file, header, extent, limited: extent < size && extent > 0 })
+        Ok(Self { file, start, extent, limited: extent < size && extent > 0 })
     }
 }
 
 /// Whether the last bytes before `end` can be read.
-fn ends_at(file: &File, end: u16) -> bool {
+fn ends_at(file: &Opened<'_>, end: u16) -> bool {
     let mut last = [0; 1];
-    matches!(read_full_at(file, &mut last, u64::from(end.saturating_sub(1))), Ok(1))
+    matches!(file.read_at(&mut last, u64::from(end.saturating_sub(1))), Ok(1))
 }
 
-impl Source for &Config {
+impl Source for &Config<'_> {
     fn extent(&self) -> u16 {
         self.extent
     }
@@ -293,11 +380,11 @@ impl Source for &Config {
         if end > usize::from(self.extent) {
             return None;
         }
-        if end <= self.header.len() {
-            return self.header.get(usize::from(offset)..)?.first_chunk().copied();
+        if end <= self.start.len() {
+            return self.start.get(usize::from(offset)..)?.first_chunk().copied();
         }
         let mut bytes = [0; N];
-        let length = read_full_at(&self.file, &mut bytes, u64::from(offset)).ok()?;
+        let length = self.file.read_at(&mut bytes, u64::from(offset)).ok()?;
         (length == N).then_some(bytes)
     }
 }
@@ -307,6 +394,7 @@ mod tests {
     use super::super::Problem;
     use super::*;
     use crate::function::Inventory;
+    use std::fs::{self, File};
     use std::os::unix::fs::{PermissionsExt, symlink};
     use std::vec;
 
@@ -332,7 +420,7 @@ mod tests {
         symlink("../0000:00:0e.0", plain.join("physfn")).expect("made");
     }
 
-    fn read_root(root: &Path) -> (Result<Host, Error>, Inventory, Vec<Problem>) {
+    fn read_root(root: &Path) -> (Result<(), Error>, Inventory, Vec<Problem>) {
         let mut inventory = Inventory::new();
         let mut delivery = Delivery::new(&mut inventory);
         let result = read_live(root, &mut delivery);
@@ -345,7 +433,7 @@ mod tests {
         let root = tempfile::tempdir().expect("a directory");
         copy(root.path());
         let (result, inventory, problems) = read_root(root.path());
-        assert!(result.expect("read").kernel.is_none(), "not this host's");
+        result.expect("read");
         assert!(problems.is_empty(), "{problems:?}");
         assert_eq!(inventory.functions().len(), 3);
         assert!(
@@ -382,7 +470,7 @@ mod tests {
         let captured: Vec<_> = inventory.functions().iter().map(|function| function.captured).collect();
         assert_eq!(captured, [0, 0, 0, 256, 256]);
         let kinds: Vec<_> = problems.iter().map(|problem| problem.kind).collect();
-        assert_eq!(kinds, [ProblemKind::NoConfig, ProblemKind::Vanished, ProblemKind::LeadsOut]);
+        assert_eq!(kinds, [ProblemKind::Vanished, ProblemKind::LeadsOut, ProblemKind::NoConfig]);
         assert_eq!(inventory.attributes(0).and_then(|known| known.kernel_group), Some(17), "still known");
     }
 
@@ -412,11 +500,11 @@ mod tests {
     fn reads_stop_where_the_file_does() {
         let root = tempfile::tempdir().expect("a directory");
         let path = root.path().join("config");
-        for (length, extent) in
-            [(0, 0), (10, 10), (64, 64), (100, 100), (256, 256), (4096, 4096), (5000, 4096)]
-        {
+        let lengths = [(0, 0), (10, 10), (64, 64), (100, 100), (256, 256), (4096, 4096), (5000, 4096)];
+        let cases = lengths.into_iter().flat_map(|case| [(case, false), (case, true)]);
+        for ((length, extent), whole) in cases {
             fs::write(&path, vec![7; length]).expect("written");
-            let config = Config::open(File::open(&path).expect("there")).expect("read");
+            let config = Config::open(Opened::File(File::open(&path).expect("there")), whole).expect("read");
             let source = &config;
             assert_eq!(source.extent(), extent);
             assert!(!config.limited);

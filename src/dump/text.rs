@@ -10,12 +10,13 @@ use std::path::Path;
 use std::string::String;
 use std::vec::Vec;
 
+use super::decoded::{Filled, Image, Text};
 use super::error::{Error, Unsupported};
 use super::hex::{Body, HexLine, HexRecord, hex_line};
 use super::lines::Window;
-use super::{Delivery, NOTHING, ProblemKind, lazy, uniform};
+use super::{Delivery, Format, NOTHING, ProblemKind, lazy, uniform};
 use crate::addr::Sbdf;
-use crate::config::Source;
+use crate::config::{SIZE, Source};
 use crate::function::{Attributes, Sink};
 
 /// Functions without hex that are kept until it is clear that the text is a hex dump. More do not
@@ -30,7 +31,7 @@ pub(super) fn read<R: Read, K: Sink>(
     mut window: Window<R>,
     path: &Path,
     delivery: &mut Delivery<'_, K>,
-) -> Result<(), Error> {
+) -> Result<Format, Error> {
     let failed = |error| Error::io(path, error);
     if window.look_ahead(3).map_err(failed)?.starts_with(BYTE_ORDER_MARK) {
         window.consume(BYTE_ORDER_MARK.len());
@@ -49,7 +50,11 @@ pub(super) fn read<R: Read, K: Sink>(
     }
     reader.finish(delivery);
     if reader.hex_records > 0 {
-        return Ok(());
+        return Ok(Format::LspciHex);
+    }
+    if reader.texts > 0 {
+        reader.deliver_waiting(delivery);
+        return Ok(Format::LspciText);
     }
     if reader.listed > 0 {
         return Err(Error::unsupported(path, Unsupported::LspciText));
@@ -80,10 +85,14 @@ struct Reader {
     state: State,
     body: Body,
     attributes: Attributes,
-    /// Functions without hex, not delivered yet.
-    waiting: Vec<(Sbdf, Attributes)>,
+    /// What is decoded of the function.
+    decoded: Text,
+    /// Functions without hex, not delivered yet, with what was decoded of them.
+    waiting: Vec<(Sbdf, Attributes, Option<Image>)>,
     waiting_left_out: bool,
     hex_records: usize,
+    /// Functions of which decoded text tells registers.
+    texts: usize,
     listed: usize,
 }
 
@@ -93,9 +102,11 @@ impl Reader {
             state: State::Start,
             body: Body::new(),
             attributes: Attributes::default(),
+            decoded: Text::default(),
             waiting: Vec::new(),
             waiting_left_out: false,
             hex_records: 0,
+            texts: 0,
             listed: 0,
         }
     }
@@ -108,13 +119,17 @@ impl Reader {
     fn line<K: Sink>(&mut self, line: &[u8], delivery: &mut Delivery<'_, K>) {
         let line = unquoted(line);
         match line.first() {
-            Some(b' ' | b'\t') => return self.attribute(line),
+            Some(b' ' | b'\t') => {
+                self.decoded.push(line);
+                return self.attribute(line);
+            }
             Some(first) if first.is_ascii_hexdigit() || matches!(first, b'S' | b'I') => {}
             _ => return,
         }
         if let Some((address, listed)) = header(line) {
             self.finish_record(delivery);
             self.listed = self.listed.saturating_add(usize::from(listed));
+            self.decoded.begin(line);
             self.state = State::Record { address, listed };
             return;
         }
@@ -193,7 +208,9 @@ impl Reader {
         // The first hex of a text decides what its functions without hex are: it is looked at closely.
         if delivery.unchecked && self.waiting.is_empty() && self.attributes.damaged_lines == 0 {
             if let Some((record, length)) = lazy::record(text, is_last) {
-                if delivery.record_unchecked(address, record, self.attributes.clone()) {
+                if self.text_beyond(record.extent()).is_none()
+                    && delivery.record_unchecked(address, record, self.attributes.clone())
+                {
                     self.hex_records = self.hex_records.saturating_add(1);
                     self.attributes = Attributes::default();
                     self.state = State::Delivered { address };
@@ -237,20 +254,64 @@ impl Reader {
             delivery.problem(ProblemKind::DamagedLines, Some(address), text);
         }
         self.hex_records = self.hex_records.saturating_add(1);
-        for (address, attributes) in core::mem::take(&mut self.waiting) {
-            delivery.record(address, NOTHING, attributes);
+        self.deliver_waiting(delivery);
+        let mut attributes = attributes;
+        match self.text_beyond(record.extent()) {
+            Some(text) => {
+                attributes.text_from = Some(record.extent());
+                delivery.record(address, Filled { bytes: record, text: &text }, attributes);
+            }
+            None => delivery.record(address, record, attributes),
         }
-        delivery.record(address, record, attributes);
+    }
+
+    /// What decoded text tells of extended configuration space, where the hex does not: bytes win, text
+    /// fills in what they lack.
+    fn text_beyond(&self, extent: u16) -> Option<Image> {
+        (extent < SIZE).then(|| self.decoded.image()).flatten().filter(Image::is_extended)
+    }
+
+    fn deliver_waiting<K: Sink>(&mut self, delivery: &mut Delivery<'_, K>) {
+        let mut waiting = core::mem::take(&mut self.waiting);
+        waiting.sort_by_key(|(address, ..)| *address);
+        let slot = |address: &Sbdf| (address.segment, address.bus(), address.bdf.devfn() >> 3);
+        for device in waiting.chunk_by_mut(|(a, ..), (b, ..)| slot(a) == slot(b)) {
+            let functions = device.iter().filter(|(address, ..)| address.bdf.devfn() & 7 != 0).count();
+            for (_, _, image) in device.iter_mut().filter(|_| functions > 0) {
+                image.iter_mut().for_each(Image::set_multifunction);
+            }
+        }
+        let nameless =
+            waiting.iter().filter(|(_, _, image)| image.as_ref().is_some_and(|i| !i.has_ids)).count();
+        if nameless > 0 {
+            let text = format!(
+                "{nameless} function(s) without their IDs, which read 0: exceptions for single devices are \
+                 not found; take the listing with lspci -nnvv"
+            );
+            delivery.problem(ProblemKind::NoIds, None, text);
+        }
+        for (address, mut attributes, image) in waiting {
+            match image {
+                Some(image) => {
+                    attributes.text_from = Some(0);
+                    delivery.record(address, &image, attributes);
+                }
+                None => delivery.record(address, NOTHING, attributes),
+            }
+        }
     }
 
     /// A function without hex is one only if the text is a hex dump at all: of a text that is none,
     /// nothing is delivered.
     fn deliver_without_hex<K: Sink>(&mut self, address: Sbdf, delivery: &mut Delivery<'_, K>) {
         let attributes = core::mem::take(&mut self.attributes);
+        let image = self.decoded.image();
+        self.texts = self.texts.saturating_add(usize::from(image.is_some()));
         if self.hex_records > 0 {
-            delivery.record(address, NOTHING, attributes);
+            self.waiting.push((address, attributes, image));
+            self.deliver_waiting(delivery);
         } else if self.waiting.len() < MAX_WAITING {
-            self.waiting.push((address, attributes));
+            self.waiting.push((address, attributes, image));
         } else if !self.waiting_left_out {
             self.waiting_left_out = true;
             let text =
@@ -302,6 +363,11 @@ fn header(line: &[u8]) -> Option<(Sbdf, bool)> {
     let &[_, _, b':', _, _, b'.', _] = address.get(bus_at..)? else { return None };
     let address = core::str::from_utf8(address).ok()?.parse().ok()?;
     Some((address, slot.is_some() || looks_listed(rest)))
+}
+
+/// Whether a line begins the record of a function, surely one of lspci's.
+pub(super) fn is_listed(line: &[u8]) -> bool {
+    header(unquoted(line)).is_some_and(|(_, listed)| listed)
 }
 
 /// Whether what follows the address is what lspci writes: a class that begins with a capital letter or

@@ -5,7 +5,7 @@ use crate::function::{Function, Inventory};
 use std::string::ToString;
 use std::vec::Vec;
 
-type Outcome = (Result<(), Error>, Inventory, Vec<crate::dump::Problem>);
+type Outcome = (Result<Format, Error>, Inventory, Vec<crate::dump::Problem>);
 
 fn read_text(text: impl AsRef<[u8]>) -> Outcome {
     let mut inventory = Inventory::new();

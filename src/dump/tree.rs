@@ -1,81 +1,126 @@
-//! Directories: configuration files by their names, or a copy of sysfs somewhere inside.
+//! Trees of files, on disk or from an archive: a copy of sysfs somewhere inside, configuration files by
+//! their names, or one text dump.
+//!
+//! What holds the most comes first: configuration space of a sysfs tree, with `/proc/bus/pci` beside
+//! it for what it lacks; then files by their names; then the text of lspci; then sysfs's links alone,
+//! which tell the functions and the kernel's groups. What was used is said.
 
-use std::ffi::OsString;
 use std::format;
-use std::fs::{self, File, OpenOptions};
-use std::io;
-use std::os::unix::fs::OpenOptionsExt;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
-use std::vec::Vec;
-
-use nix::fcntl::OFlag;
+use std::vec;
 
 use super::config_file::BUFFER;
-use super::detect::{is_text, read_full_at};
+use super::detect::is_text;
 use super::error::{Error, shown};
+use super::files::{Files, Kind, Lost, Opened};
+use super::limits::{Limit, Limits};
+use super::lines::Window;
 use super::name::address_of;
-use super::{Delivery, Format, NOTHING, ProblemKind, sysfs};
+use super::{Delivery, Format, NOTHING, ProblemKind, host, sysfs, text};
 use crate::addr::Sbdf;
 use crate::function::{Attributes, Sink};
 
 /// How deep configuration files are looked for.
 const MAX_DEPTH: usize = 16;
 
-/// How many entries are looked at: a full segment with a dozen files a function.
-const MAX_ENTRIES: usize = 1 << 20;
-
-/// Reads every configuration file below `root`, in the order of their names.
-pub(super) fn read<K: Sink>(root: &Path, delivery: &mut Delivery<'_, K>) -> Result<Format, Error> {
-    if let Some(copy) = sysfs::find(root) {
-        sysfs::read_copy(&copy, sysfs::tables_beside(root, &copy).as_deref(), delivery)?;
-        return Ok(Format::Sysfs);
+/// Reads a tree; gives what its useful part is.
+pub(super) fn read<K: Sink>(files: &Files, delivery: &mut Delivery<'_, K>) -> Result<Format, Error> {
+    let root = Path::new("");
+    let mut walk = Walk { files, entries: 0, configs: 0, copy: None };
+    if !walk.machine(root, delivery)? {
+        walk.directory(root, 0, delivery)?;
     }
-    let real = fs::canonicalize(root).map_err(|error| Error::io(root, error))?;
-    let mut walk = Walk { given: root, real, entries: 0, configs: 0, copy: None };
-    walk.directory(root, 0, delivery)?;
     match walk {
-        Walk { copy: Some(_), .. } => Ok(Format::Sysfs),
-        Walk { configs: 0, .. } => Err(Error::NoConfigs { path: root.to_path_buf() }),
+        Walk { copy: Some((_, kind)), .. } => Ok(kind),
+        Walk { configs: 0, .. } => {
+            let Some(dump) = text_dump(files, root, &delivery.limits)? else {
+                return Err(Error::NoConfigs { path: files.full(root) });
+            };
+            read_text(files, &dump, delivery)
+        }
         _ => Ok(Format::Tree),
     }
 }
 
+/// Reads one text dump of a tree.
+fn read_text<K: Sink>(files: &Files, path: &Path, delivery: &mut Delivery<'_, K>) -> Result<Format, Error> {
+    let full = files.full(path);
+    let opened = files.open(path).map_err(|error| Error::io(&full, error))?;
+    let opened = opened.ok_or_else(|| Error::NoConfigs { path: full.clone() })?;
+    delivery.part(path);
+    let limit = delivery.limits.file;
+    if opened.size().is_ok_and(|size| size > limit) {
+        return Err(Error::Limit { path: full, limit: Limit::File, value: limit });
+    }
+    text::read(Window::new(Sequential { opened, at: 0 }), &full, delivery)
+}
+
 struct Walk<'a> {
-    /// The root as it was given, for messages.
-    given: &'a Path,
-    /// The root without links.
-    real: PathBuf,
-    entries: usize,
+    files: &'a Files,
+    entries: u64,
     configs: usize,
-    /// The copy of sysfs that was read.
-    copy: Option<PathBuf>,
+    /// The copy of sysfs that was read, and what was used of the machine that it is of.
+    copy: Option<(PathBuf, Format)>,
 }
 
 impl Walk<'_> {
+    /// Reads the copy of sysfs that a directory is or has, if there is one with functions.
+    fn machine<K: Sink>(&mut self, path: &Path, delivery: &mut Delivery<'_, K>) -> Result<bool, Error> {
+        let Some(copy) = sysfs::find(self.files, path) else { return Ok(false) };
+        if !sysfs::has_functions(self.files, &copy) {
+            return Ok(false);
+        }
+        if let Some((first, _)) = self.copy.take() {
+            let full = |path: &Path| self.files.full(path);
+            return Err(Error::SeveralTrees {
+                path: full(Path::new("")),
+                first: full(&first),
+                second: full(&copy),
+            });
+        }
+        let dump = match sysfs::has_bytes(self.files, &copy) {
+            true => None,
+            false => text_dump(self.files, path, &delivery.limits)?,
+        };
+        let kind = match dump {
+            Some(dump) => read_text(self.files, &dump, delivery)?,
+            None => {
+                sysfs::read_copy(self.files, &copy, delivery)?;
+                Format::Sysfs
+            }
+        };
+        self.copy = Some((copy, kind));
+        Ok(true)
+    }
+
     fn directory<K: Sink>(
         &mut self,
         path: &Path,
         depth: usize,
         delivery: &mut Delivery<'_, K>,
     ) -> Result<(), Error> {
-        let names = match self.names(path) {
-            Ok(names) => names,
-            Err(Listing::Failed(error)) if depth == 0 => return Err(Error::io(path, error)),
-            Err(Listing::Failed(error)) => {
-                delivery.file_problem(None, path, &error);
+        let left = delivery.limits.entries.saturating_sub(self.entries);
+        let names = match self.files.names(path, left) {
+            Ok((names, false)) => names,
+            Ok((_, true)) => return Err(too_many(self.files, &delivery.limits)),
+            Err(error) if depth == 0 => return Err(Error::io(&self.files.full(path), error)),
+            Err(error) => {
+                delivery.file_problem(None, &self.files.full(path), &error);
                 return Ok(());
             }
-            Err(Listing::TooMany) => {
-                return Err(Error::TooManyEntries { path: self.given.to_path_buf(), limit: MAX_ENTRIES });
-            }
         };
+        self.entries = self.entries.saturating_add(names.len() as u64);
+        if names.iter().any(|name| name == "proc") {
+            host::read(self.files, path, delivery);
+        }
         for name in names {
             let path = path.join(name);
-            let Ok(metadata) = fs::symlink_metadata(&path) else { continue };
-            if metadata.is_dir() {
+            let Ok(kind) = self.files.kind(&path) else { continue };
+            if kind == Kind::Directory {
                 self.subdirectory(&path, depth, delivery)?;
-            } else if let Some(address) = address_of(&path) {
-                self.file(&path, address, metadata.is_symlink(), delivery);
+            } else if let Some(address) = address_of(&self.files.full(&path)) {
+                self.file(&path, address, delivery);
             }
         }
         Ok(())
@@ -87,67 +132,41 @@ impl Walk<'_> {
         depth: usize,
         delivery: &mut Delivery<'_, K>,
     ) -> Result<(), Error> {
-        let Some(copy) = sysfs::find(path) else {
-            if depth >= MAX_DEPTH {
-                let text = format!("{}: deeper than {MAX_DEPTH} directories: not looked into", shown(path));
-                delivery.problem(ProblemKind::LeftOut, None, text);
-                return Ok(());
+        if self.machine(path, delivery)? {
+            return Ok(());
+        }
+        if depth >= MAX_DEPTH {
+            let path = self.files.full(path);
+            let text = format!("{}: deeper than {MAX_DEPTH} directories: not looked into", shown(&path));
+            delivery.problem(ProblemKind::LeftOut, None, text);
+            return Ok(());
+        }
+        self.directory(path, depth.saturating_add(1), delivery)
+    }
+
+    fn file<K: Sink>(&mut self, path: &Path, address: Sbdf, delivery: &mut Delivery<'_, K>) {
+        let full = self.files.full(path);
+        let real = match self.files.real(path) {
+            Ok(real) => real,
+            Err(Lost::Outside) => {
+                let text = format!("{}: a link out of the directory: not followed", shown(&full));
+                delivery.problem(ProblemKind::LeadsOut, Some(address), text);
+                return;
             }
-            return self.directory(path, depth.saturating_add(1), delivery);
+            Err(Lost::Failed(error)) => return delivery.file_problem(Some(address), &full, &error),
         };
-        if let Some(first) = self.copy.take() {
-            return Err(Error::SeveralTrees { path: self.given.to_path_buf(), first, second: copy });
-        }
-        match sysfs::read_copy(&copy, sysfs::tables_beside(path, &copy).as_deref(), delivery) {
-            Ok(()) => self.configs = self.configs.saturating_add(1),
-            Err(Error::NoPci { .. }) => return Ok(()),
-            Err(error) => return Err(error),
-        }
-        self.copy = Some(copy);
-        Ok(())
-    }
-
-    /// Names in a directory, sorted, so that what is read does not depend on the file system.
-    fn names(&mut self, path: &Path) -> Result<Vec<OsString>, Listing> {
-        let mut names = Vec::new();
-        for entry in fs::read_dir(path).map_err(Listing::Failed)? {
-            self.entries = self.entries.saturating_add(1);
-            if self.entries > MAX_ENTRIES {
-                return Err(Listing::TooMany);
-            }
-            names.push(entry.map_err(Listing::Failed)?.file_name());
-        }
-        names.sort_unstable();
-        Ok(names)
-    }
-
-    fn file<K: Sink>(&mut self, path: &Path, address: Sbdf, link: bool, delivery: &mut Delivery<'_, K>) {
-        let target;
-        let mut real = path;
-        if link {
-            match fs::canonicalize(path) {
-                Ok(found) if found.starts_with(&self.real) => {
-                    target = found;
-                    real = &target;
-                }
-                Ok(_) => {
-                    let text = format!("{}: a link out of the directory: not followed", shown(path));
-                    delivery.problem(ProblemKind::LeadsOut, Some(address), text);
-                    return;
-                }
-                Err(error) => return delivery.file_problem(Some(address), path, &error),
-            }
-        }
         let mut buffer = [0; BUFFER];
-        let read = open_regular(real).and_then(|file| match file {
-            Some(file) => read_full_at(&file, &mut buffer, 0).map(Some),
+        let read = self.files.open(&real).and_then(|file| match file {
+            Some(file) => file.read_at(&mut buffer, 0).map(Some),
             None => Ok(None),
         });
         match read {
             Ok(None) => {}
-            Ok(Some(length)) => self.bytes(buffer.get(..length).unwrap_or_default(), path, address, delivery),
+            Ok(Some(length)) => {
+                self.bytes(buffer.get(..length).unwrap_or_default(), &full, address, delivery)
+            }
             Err(error) => {
-                delivery.file_problem(Some(address), path, &error);
+                delivery.file_problem(Some(address), &full, &error);
                 delivery.record(address, NOTHING, Attributes::default());
                 self.configs = self.configs.saturating_add(1);
             }
@@ -171,23 +190,99 @@ impl Walk<'_> {
         self.configs = self.configs.saturating_add(1);
     }
 }
-
-/// Why a directory could not be listed.
-enum Listing {
-    Failed(io::Error),
-    TooMany,
+fn too_many(files: &Files, limits: &Limits) -> Error {
+    Error::Limit { path: files.full(Path::new("")), limit: Limit::Entries, value: limits.entries }
 }
 
-/// Opens a regular file, and nothing that would block or do something: a tree may hold pipes and
-/// devices under any name.
-pub(super) fn open_regular(path: &Path) -> io::Result<Option<File>> {
-    if !fs::symlink_metadata(path)?.is_file() {
-        return Ok(None);
+/// How much a text says of each function.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Rank {
+    Listed,
+    Decoded,
+    Hex,
+}
+
+/// The one text dump below a directory that says the most. Links are not followed: they lead to the
+/// same files again.
+fn text_dump(files: &Files, root: &Path, limits: &Limits) -> Result<Option<PathBuf>, Error> {
+    let mut pending = vec![(root.to_path_buf(), 0_usize)];
+    let (mut best, mut other): (Option<(Rank, PathBuf)>, Option<PathBuf>) = (None, None);
+    let mut entries = 0_u64;
+    while let Some((directory, depth)) = pending.pop() {
+        let Ok((names, more)) = files.names(&directory, limits.entries.saturating_sub(entries)) else {
+            continue;
+        };
+        if more {
+            return Err(too_many(files, limits));
+        }
+        entries = entries.saturating_add(names.len() as u64);
+        for name in names {
+            let path = directory.join(name);
+            match files.kind(&path) {
+                Ok(Kind::Directory) if depth < MAX_DEPTH => pending.push((path, depth.saturating_add(1))),
+                Ok(Kind::File) => {
+                    let Some(rank) = files.start_of(&path, PROBE).and_then(|start| rank(&start)) else {
+                        continue;
+                    };
+                    match &best {
+                        Some((known, _)) if *known > rank => {}
+                        Some((known, _)) if *known == rank => other = Some(path),
+                        _ => (best, other) = (Some((rank, path)), None),
+                    }
+                }
+                _ => {}
+            }
+        }
     }
-    let flags = OFlag::O_NONBLOCK | OFlag::O_NOFOLLOW;
-    let file = OpenOptions::new().read(true).custom_flags(flags.bits()).open(path)?;
-    let regular = file.metadata()?.is_file();
-    Ok(regular.then_some(file))
+    match (best, other) {
+        (Some((_, first)), Some(second)) => Err(Error::SeveralDumps {
+            path: files.full(root),
+            first: files.full(&first),
+            second: files.full(&second),
+        }),
+        (best, _) => Ok(best.map(|(_, path)| path)),
+    }
+}
+
+/// How much of a file is looked at to see whether it is a text dump.
+pub(super) const PROBE: usize = 4096;
+
+/// Whether a text begins like lspci's, and how much it says.
+fn rank(start: &[u8]) -> Option<Rank> {
+    if !is_text(start) {
+        return None;
+    }
+    let mut rank = None;
+    for line in start.split(|byte| *byte == b'\n') {
+        let found = match line {
+            _ if text::is_listed(line) => Rank::Listed,
+            [b'0', b'0', b':', b' ', ..] if rank.is_some() => Rank::Hex,
+            [b'\t', ..] if rank.is_some() => Rank::Decoded,
+            _ => continue,
+        };
+        rank = rank.max(Some(found));
+    }
+    rank
+}
+
+/// Whether a file that starts so is kept of an archive as a text dump.
+#[cfg(feature = "archive")]
+pub(super) fn is_text_dump(start: &[u8]) -> bool {
+    rank(start).is_some()
+}
+
+/// A file of a tree, read from its start to its end.
+struct Sequential<'a> {
+    opened: Opened<'a>,
+    at: u64,
+}
+
+impl Read for Sequential<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let length = self.opened.read_at(buffer, self.at)?;
+        self.at = self.at.saturating_add(length as u64);
+        Ok(length)
+    }
 }
 
 #[cfg(test)]
@@ -195,15 +290,18 @@ mod tests {
     use super::super::Problem;
     use super::*;
     use crate::function::Inventory;
+    use std::fs;
     use std::os::unix::fs::symlink;
     use std::string::String;
     use std::string::ToString;
     use std::vec;
+    use std::vec::Vec;
 
     fn read_tree(root: &Path) -> (Result<Format, Error>, Vec<String>, Vec<Problem>) {
         let mut inventory = Inventory::new();
         let mut delivery = Delivery::new(&mut inventory);
-        let result = read(root, &mut delivery);
+        let files = Files::directory(root).expect("there");
+        let result = read(&files, &mut delivery);
         let problems = delivery.problems;
         let found =
             inventory.finish().functions().iter().map(|function| function.address.to_string()).collect();
@@ -294,5 +392,22 @@ mod tests {
         let (result, _, problems) = read_tree(root.path());
         assert!(matches!(result, Err(Error::NoConfigs { .. })));
         assert_eq!(problems[0].kind, ProblemKind::LeftOut);
+    }
+
+    #[test]
+    fn a_text_dump_is_read_where_there_is_no_configuration_file() {
+        let root = tempfile::tempdir().expect("a directory");
+        let text = |device: u8| format!("00:0{device}.0 ISA bridge: x\n00:{}\n", " 11".repeat(16));
+        put(&root.path().join("sos_commands/pci/lspci_-xxxx"), text(1).as_bytes());
+        put(&root.path().join("sos_commands/pci/lspci_-nn"), b"00:02.0 ISA bridge: x\n");
+        put(&root.path().join("notes.txt"), b"see 00:02.0\n");
+        symlink("sos_commands/pci/lspci_-xxxx", root.path().join("lspci")).expect("made");
+        let (result, found, _) = read_tree(root.path());
+        assert!(matches!(result, Ok(Format::LspciHex)));
+        assert_eq!(found, ["0000:00:01.0"]);
+        put(&root.path().join("other.txt"), text(2).as_bytes());
+        assert!(matches!(read_tree(root.path()).0, Err(Error::SeveralDumps { .. })));
+        put(&root.path().join("0000:00:03.0.bin"), &config());
+        assert_eq!(read_tree(root.path()).1, ["0000:00:03.0"], "bytes win");
     }
 }

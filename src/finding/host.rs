@@ -1,7 +1,7 @@
 //! What the host says of itself: its IOMMU, its command line, the groups that its kernel formed.
 
 use alloc::format;
-use alloc::string::{String, ToString};
+use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::{Code, Finding, count};
@@ -97,5 +97,5 @@ fn lifted(lint: Lint) -> Finding {
         lint.at.saturating_add(1),
         lint.message
     );
-    Finding::new(code, lint.functions, message.to_string())
+    Finding::new(code, lint.functions, message)
 }

@@ -16,6 +16,7 @@ use crate::config::{ConfigSpace, HeaderLayout, HeaderType, Source};
 
 /// A function, and what only few functions have.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Decoded {
     /// What every function has.
     pub function: Function,
@@ -25,6 +26,7 @@ pub struct Decoded {
 
 /// What only few functions have, kept apart so that [`Function`] stays compact.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
 pub struct Extras {
     /// SR-IOV: this is a physical function.
     pub sriov: Presence<SrIov>,

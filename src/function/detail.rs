@@ -31,6 +31,7 @@ pub struct Listed {
 
 /// The lists, and the structures that routing does not need.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Detail {
     /// Both lists in the order in which they are linked.
     pub capabilities: Vec<Listed>,

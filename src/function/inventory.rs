@@ -12,6 +12,7 @@ use crate::config::{ConfigSpace, Source};
 
 /// What a dump may say about a function beside its configuration space.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Attributes {
     /// Driver that is bound to it.
     pub driver: Option<String>,
@@ -26,6 +27,9 @@ pub struct Attributes {
     pub conventional_size: bool,
     /// What the host uses it for, beside its driver.
     pub host_uses: Vec<HostUse>,
+    /// From which offset on the registers were decoded by lspci and come from its text, not from
+    /// bytes; `None` if all are bytes.
+    pub text_from: Option<u16>,
 }
 
 /// What a host uses a function for.
@@ -161,6 +165,7 @@ pub trait Sink {
 
 /// An address that the dump holds more than once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Repeat {
     /// The address.
     pub address: Sbdf,

@@ -7,6 +7,7 @@ use crate::config::Source;
 
 /// What the PCI Express capability says, as far as topology and routing need it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
 pub struct PcieSummary {
     offset: u8,
     /// Bits 7:0 of the PCI Express Capabilities register: type and version.

@@ -107,7 +107,7 @@ pub fn lint(line: &str, version: Option<Version>, topology: Option<&Topology>) -
     if let Some(topology) = topology {
         lints.both(&options, topology);
     }
-    lints.found.sort_by_key(|found| (found.at, found.kind));
+    lints.found.sort_by_key(|lint| (lint.at, lint.kind));
     lints.found
 }
 

@@ -31,6 +31,8 @@ pub struct Source {
     pub kind: String,
     /// Path, or `-`.
     pub path: String,
+    /// What of a tree or an archive was read, if not all.
+    pub part: Option<String>,
     /// Kernel release of the machine, where known.
     pub kernel: Option<String>,
     /// Kernel command line of the machine, where known.

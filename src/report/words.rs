@@ -7,7 +7,7 @@ use crate::route::linux::{Dependency, Guess, Linux};
 use crate::route::p2pdma::Why;
 use crate::route::port::TlpClass;
 use crate::route::{Assumptions, Reason, RootComplex};
-use crate::topology::{FunctionIndex, Topology};
+use crate::topology::{FunctionIndex, Parent, Topology};
 
 /// What a group rests on, in one sentence.
 #[must_use]
@@ -153,7 +153,14 @@ pub fn scope(fabric: &Fabric<'_>, index: FunctionIndex, of_other: bool) -> Strin
     let among = if of_other { "the other's among them" } else { "the other's is not among them" };
     let reach = match scope.impersonated {
         Impersonated::Nobody => {
-            format!("{function} can use no requester ID but its device's: it stands on a root bus")
+            let why = match topology.parent_of(index) {
+                Parent::Root => "it stands on a root bus",
+                Parent::Orphan(_) => "no port above it is in the dump",
+                Parent::Bridge(_) | Parent::VirtualFunctions(_) => {
+                    "no PCIe port is above it that could let others through"
+                }
+            };
+            format!("{function} can use no requester ID but its device's: {why}")
         }
         Impersonated::BusesOf(port) => format!(
             "{function} can use requester IDs of the buses below {}, which validates them{unproven}: {among}",
@@ -162,10 +169,7 @@ pub fn scope(fabric: &Fabric<'_>, index: FunctionIndex, of_other: bool) -> Strin
         Impersonated::AnyRequesterId(port) => {
             let among = match of_other {
                 true => "the other's among them",
-                false => {
-                    "the other is not below it, and whether the root complex takes its ID from there is not \
-                     known"
-                }
+                false => "the other is not below it; whether anything above would stop its ID is not known",
             };
             format!(
                 "no port from {function} up to {} validates requester IDs{unproven}: it can use those of all that \

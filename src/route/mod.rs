@@ -68,7 +68,9 @@ impl Default for Assumptions {
 /// What is assumed of traffic between different devices on root buses.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum RootComplex {
-    /// It passes the IOMMU, as Linux assumes.
+    /// It passes the IOMMU, as Linux assumes. What hangs on bridges that are not in the dump is taken to be
+    /// apart from the rest, too, or one such bridge would make one domain of the machine. Neither is proved:
+    /// [`Fabric::unsettled`](fabric::Fabric::unsettled) counts and lists the pairs that rest on it.
     #[default]
     Isolates,
     /// Not known: it may be routed directly.

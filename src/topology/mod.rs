@@ -44,6 +44,7 @@ pub enum Parent {
 
 /// One bus with at least one function.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Bus {
     /// Its segment.
     pub segment: Segment,

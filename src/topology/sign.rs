@@ -11,6 +11,7 @@ use crate::cap::pcie::DevicePortType;
 
 /// What is odd about where a function stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
 pub enum HiddenBridge {
     /// A PCIe endpoint on a bus that no root port, downstream port or PCI-to-PCIe bridge leads to.
     EndpointWithoutPort,

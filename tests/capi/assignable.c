@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-static const char *const policies[] = { "isolation", "group", "libvirt" };
+static const char *const policies[] = { "spec", "linux", "libvirt", "relaxed" };
 static const char *const verdicts[] = { "yes", "no", "not known" };
 static const char *const presences[] = { "no ACS", "ACS", "not captured whether it has ACS" };
 static const char *const dispositions[] = { "direct", "undetermined", "redirected", "blocked" };
@@ -94,7 +94,7 @@ static void print_function(const acsscan_scan *scan, size_t function)
     must(acsscan_group_of(scan, function, &group, &certain, &error), &error);
     print_set(scan, certain ? "group" : "group (predicted)", group, acsscan_group_members);
 
-    for (policy = ACSSCAN_POLICY_ISOLATION; policy <= ACSSCAN_POLICY_LIBVIRT; policy++) {
+    for (policy = ACSSCAN_POLICY_SPEC; policy <= ACSSCAN_POLICY_LIBVIRT_RELAXED; policy++) {
         acsscan_verdict verdict;
 
         must(acsscan_check(scan, &function, 1, policy, &verdict, &why, &error), &error);
@@ -136,7 +136,7 @@ int main(int argc, char **argv)
              &error);
         printf("first to second (%s): %s\n", dispositions[disposition], why);
         acsscan_string_free(why);
-        must(acsscan_check(scan, functions, count, ACSSCAN_POLICY_ISOLATION, &verdict, &why, &error), &error);
+        must(acsscan_check(scan, functions, count, ACSSCAN_POLICY_SPEC, &verdict, &why, &error), &error);
         printf("all to one guest: %s: %s\n", verdicts[verdict], why);
         acsscan_string_free(why);
     }

@@ -87,7 +87,7 @@ static void *ask(void *argument)
         CHECK(acs.presence == ACSSCAN_PRESENCE_PRESENT && acs.offset == 0x100);
         CHECK(acs.capability == 0x1f && acs.control == 0x1d);
         CHECK(acsscan_function_kernel_group(scan, 1, &group, NULL) == ACSSCAN_STATUS_OK && group == 14);
-        CHECK(acsscan_check(scan, &function, 1, ACSSCAN_POLICY_ISOLATION, &verdict, &why, NULL) ==
+        CHECK(acsscan_check(scan, &function, 1, ACSSCAN_POLICY_SPEC, &verdict, &why, NULL) ==
               ACSSCAN_STATUS_OK);
         CHECK(verdict == ACSSCAN_VERDICT_ASSIGNABLE);
         acsscan_string_free(why);

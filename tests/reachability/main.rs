@@ -3,6 +3,7 @@
 
 mod cases;
 mod engines;
+mod evidence;
 mod matrix;
 mod models;
 mod oracle;

@@ -51,7 +51,8 @@ pub struct StepDocument {
 pub struct OtherDocument {
     /// The second function.
     pub function: String,
-    /// `isolated`, `not isolated`, `not proved isolated`.
+    /// `isolated`, `isolated as assumed` (only an assumption keeps them apart), `not proved isolated`,
+    /// `not isolated`.
     pub verdict: &'static str,
     /// Who may use whose requester ID.
     pub impersonation: Vec<String>,
@@ -165,6 +166,8 @@ impl OtherDocument {
     ) -> Self {
         let (fabric, topology, assumptions) = (reach.fabric, reach.topology(), reach.domains.assumptions());
         let mut worst = Disposition::Blocked;
+        // Whether more than an assumption would have to hold.
+        let mut merges = false;
         let mut routes = Vec::new();
         let mut impersonation = Vec::new();
         for (from, to) in [(function, other), (other, function)] {
@@ -172,6 +175,7 @@ impl OtherDocument {
                 let unproven = fabric.scope(from).unproven;
                 worst = worst.min(if unproven { Disposition::Undetermined } else { Disposition::Direct });
                 let accepted = reach.accepted.of_impersonation(fabric, from, to);
+                merges = true;
                 impersonation.push(format!(
                     "{} may use the requester ID of {}{}",
                     address(topology, from),
@@ -182,6 +186,7 @@ impl OtherDocument {
             for class in assumptions.counted() {
                 let (disposition, reason) = fabric.disposition(from, to, class, assumptions);
                 worst = worst.min(disposition);
+                merges |= assumptions.merges(disposition, reason);
                 if !disposition.isolates() {
                     reasons.insert(reason);
                 }
@@ -201,7 +206,8 @@ impl OtherDocument {
         }
         let verdict = match worst {
             Disposition::Direct => "not isolated",
-            Disposition::Undetermined => "not proved isolated",
+            Disposition::Undetermined if merges => "not proved isolated",
+            Disposition::Undetermined => "isolated as assumed",
             Disposition::Redirected | Disposition::Blocked => "isolated",
         };
         Self { function: address(topology, other), verdict, impersonation, routes }

@@ -165,6 +165,9 @@ pub struct SourceDocument {
     pub kind: String,
     /// Path, or `-`.
     pub path: String,
+    /// What of a directory or an archive was read, if not all: the path within.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub part: Option<String>,
     /// How many functions.
     pub functions: usize,
     /// Whether everything that the answers need was captured.
@@ -186,6 +189,7 @@ impl SourceDocument {
         Self {
             kind: source.kind.clone(),
             path: source.path.clone(),
+            part: source.part.clone(),
             functions: topology.functions().len(),
             complete: !source.has_losses()
                 && topology.functions().iter().all(|function| function.is_complete()),

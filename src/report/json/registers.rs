@@ -191,7 +191,7 @@ pub struct AcsDocument {
     /// What counts, after the device database. Absent where nothing is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub effective: Option<EffectiveDocument>,
-    /// Where the registers were read from: `bytes`.
+    /// Where the registers were read from: `bytes`, or `text` that lspci decoded.
     pub from: &'static str,
 }
 
@@ -222,6 +222,8 @@ impl AcsDocument {
         let wide = matches!(linux.isolation(index).basis, Basis::WideRegisters { .. });
         let extras = linux.topology().inventory().extras(index).filter(|_| !wide);
         let vector = extras.and_then(|extras| extras.egress_vector);
+        let known = linux.topology().inventory().attributes(index);
+        let text_from = known.and_then(|known| known.text_from).unwrap_or(u16::MAX);
         let dwords = acs.map_or(0, |acs| usize::from(acs.capability.vector_bits()).div_ceil(32));
         Self {
             presence: PresenceDocument::from(&function.acs),
@@ -232,7 +234,7 @@ impl AcsDocument {
                 vector.iter().take(dwords).map(|dword| dword.map(|dword| format!("{dword:#010x}"))).collect()
             }),
             effective: EffectiveDocument::new(linux, index, function),
-            from: "bytes",
+            from: if acs.is_some_and(|acs| acs.offset.get() >= text_from) { "text" } else { "bytes" },
         }
     }
 }

@@ -119,10 +119,11 @@ impl View<'_> {
             n if n == functions.len() => String::from("none of them known whole"),
             n => format!("{n} of them not known whole"),
         };
-        let Source { kind, path, kernel, .. } = self.source;
+        let Source { kind, path, part, kernel, .. } = self.source;
+        let part = part.as_deref().map(|part| format!(", {}", clean(part))).unwrap_or_default();
         let kernel = kernel.as_deref().map(|kernel| format!(", Linux {}", clean(kernel))).unwrap_or_default();
         let total = count(functions.len(), "function");
-        writeln!(out, "{BOLD}Source{BOLD:#}  {} ({kind}{kernel}): {total}, {complete}", clean(path))?;
+        writeln!(out, "{BOLD}Source{BOLD:#}  {} ({kind}{part}{kernel}): {total}, {complete}", clean(path))?;
         for problem in &self.source.problems {
             self.paragraph(out, 8, &clean(&problem.text))?;
         }

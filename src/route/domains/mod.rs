@@ -78,7 +78,7 @@ pub struct Domains {
     assumptions: Assumptions,
     /// Functions by domain, each domain's by address.
     members: Partition,
-    /// The same with proved bonds only.
+    /// Labels of the parts that proved bonds only would make; empty if there are no others.
     proved: Vec<u32>,
     /// By domain.
     merges: Vec<(u32, Merge)>,
@@ -153,6 +153,9 @@ impl<'d> IsolationDomain<'d> {
     /// together, each by address.
     #[must_use]
     pub fn remains(&self) -> Vec<Vec<FunctionIndex>> {
+        if self.domains.proved.is_empty() {
+            return vec![self.functions().collect()];
+        }
         let mut labelled: Vec<(u32, FunctionIndex)> = self
             .functions()
             .map(|function| (self.domains.proved.get(function).copied().unwrap_or(NONE), function))
@@ -181,10 +184,14 @@ impl Fabric<'_> {
         let mut lists = Lists::new(self.nodes().len(), assumptions.count_relaxed_and_io);
         pass::run(self, &assumptions, true, &runs, &mut lists);
         scope::impersonate(self, &assumptions, true, &mut lists.joiner);
-        let proved = self.with_ports(&runs, lists.joiner.labels());
+        let proved = lists.joiner.clone();
         pass::run(self, &assumptions, false, &runs, &mut lists);
         scope::impersonate(self, &assumptions, false, &mut lists.joiner);
         let bonds = core::mem::take(&mut lists.joiner.merges);
+        let proved = match bonds.len() > proved.merges.len() {
+            true => self.with_ports(&runs, proved.labels()),
+            false => Vec::new(),
+        };
         let members = Partition::new(self.with_ports(&runs, lists.joiner.labels()));
         let domain_of = |function: FunctionIndex| members.part_of.get(function).copied().unwrap_or(NONE);
         let mut merges: Vec<_> = bonds.into_iter().map(|merge| (domain_of(merge.from), merge)).collect();
@@ -205,6 +212,9 @@ impl Fabric<'_> {
                 }
                 for own in labels.get(*start as usize..*end as usize).unwrap_or_default() {
                     all = if all == NOTHING || all == *own { *own } else { SEVERAL };
+                    if all == SEVERAL {
+                        break;
+                    }
                 }
             }
             // Virtual functions that spilled over count where their physical one does.

@@ -135,6 +135,8 @@ pub(in crate::route) struct Place {
     /// The first bridge from here up that may do anything but let a redirected memory request or
     /// completion through; [`NONE`] if it gets to the top.
     pub(in crate::route) watcher: u32,
+    /// Whether a bridge above may do anything but let a translated request pass.
+    pub(in crate::route) translation_watched: bool,
     /// Topmost bridge; [`NONE`] on root buses and orphans.
     pub(in crate::route) top: u32,
     /// The bus on which that stands, or this one.
@@ -154,6 +156,7 @@ impl Place {
         above: NONE,
         depth: 0,
         watcher: NONE,
+        translation_watched: false,
         top: NONE,
         root: NONE,
         first: NONE,
@@ -228,7 +231,18 @@ pub(super) fn watch(nodes: &[Node], places: &mut [Place]) {
             }
             _ => false,
         };
+        let translated_pass = match (node.kind, node.acs) {
+            (Kind::RootPort | Kind::SwitchDownstreamPort, Acs::Present(services)) => {
+                !services.enabled().contains(AcsControl::TRANSLATION_BLOCKING)
+            }
+            (Kind::RootPort | Kind::SwitchDownstreamPort, Acs::Absent) => true,
+            (Kind::RootPort | Kind::SwitchDownstreamPort, Acs::Unknown(_)) | (Kind::UnknownBridge, _) => {
+                false
+            }
+            _ => true,
+        };
         if let Some(slot) = places.get_mut(index) {
+            slot.translation_watched = !translated_pass || above.translation_watched;
             slot.watcher = if passes { above.watcher } else { place.up };
             slot.top = if above.top == NONE { place.up } else { above.top };
             slot.root = above.root;

@@ -145,15 +145,18 @@ impl<S: Sink> Walk<'_, '_, S> {
 
     /// Whether ports that are merely passed can make a difference, or are asked for.
     #[inline]
-    fn must_pass(&self) -> bool {
-        S::ALL || !self.assumptions.hostile || matches!(self.class, TlpClass::MemoryTranslated | TlpClass::Io)
+    fn must_pass(&self, from: &Place) -> bool {
+        S::ALL
+            || !self.assumptions.hostile
+            || self.class == TlpClass::Io
+            || (self.class == TlpClass::MemoryTranslated && from.translation_watched)
     }
 
     /// Up to where the ways part.
     fn climb(&mut self, from: u32, s: &Node, to: u32, t: &Node) -> Outcome {
-        let must_pass = self.must_pass();
         let (mut x, mut y) = (from, to);
         let (mut at, mut peer) = (self.fabric.place(s.bus), self.fabric.place(t.bus));
+        let must_pass = self.must_pass(at);
         if !must_pass && at.root != peer.root {
             let top = |place: &Place, own| if place.top == NONE { own } else { place.top };
             (x, y) = (top(at, from), top(peer, to));

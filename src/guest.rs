@@ -1,0 +1,282 @@
+//! What a guest is given: the PCI functions that a libvirt domain names.
+//!
+//! Layer 7. The text comes from whoever may define guests: its size and depth are bounded, document type
+//! declarations (and with them entities) are refused, and nothing is looked up.
+//!
+//! Source: libvirt, docs/formatdomain.rst, "Host device assignment", "Network interfaces" (hostdev) and
+//! "Hard drives" (nvme); docs/hooks.rst.
+
+use std::string::String;
+use std::vec::Vec;
+
+use quick_xml::Reader;
+use quick_xml::events::{BytesStart, Event};
+
+use crate::addr::Sbdf;
+
+/// Largest domain description that is read, in bytes: libvirt's own limit for what its clients send is
+/// lower for most texts.
+pub const MAX_BYTES: usize = 16 << 20;
+
+/// Deepest nesting of elements; libvirt's descriptions have about ten levels.
+pub const MAX_DEPTH: usize = 64;
+
+/// The text is no description of a domain.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum DomainError {
+    /// Too long.
+    #[error("the domain's XML has more than {MAX_BYTES} bytes")]
+    TooLarge,
+    /// Elements within elements.
+    #[error("the domain's XML is nested more than {MAX_DEPTH} deep, at byte {at}")]
+    TooDeep {
+        /// Offset in bytes.
+        at: u64,
+    },
+    /// A document type declaration, which could define entities.
+    #[error("the domain's XML has a document type declaration, which libvirt never writes, at byte {at}")]
+    DocumentType {
+        /// Offset in bytes.
+        at: u64,
+    },
+    /// No well-formed XML.
+    #[error("the domain's XML is damaged at byte {at}: {what}")]
+    Damaged {
+        /// Offset in bytes.
+        at: u64,
+        /// The parser's words.
+        what: String,
+    },
+    /// Another document, or none.
+    #[error("expected a <domain> element, as virsh dumpxml prints it")]
+    NotADomain,
+    /// A function that is assigned, without a readable address.
+    #[error(
+        "a <{element}> assigns a PCI function without a source address that can be read, before byte {at}"
+    )]
+    NoAddress {
+        /// `hostdev`, `interface` or `disk`.
+        element: &'static str,
+        /// Offset in bytes.
+        at: u64,
+    },
+}
+
+/// The functions that a domain is given by `<hostdev type='pci'>`, `<interface type='hostdev'>` and
+/// `<disk type='nvme'>`: sorted, each once.
+///
+/// ```
+/// let xml = br#"<domain><devices><hostdev mode='subsystem' type='pci'><source>
+///     <address domain='0x0000' bus='0x06' slot='0x02' function='0x0'/></source></hostdev></devices></domain>"#;
+/// let functions = acsscan::guest::assigned_functions(xml)?;
+/// assert_eq!(functions, ["0000:06:02.0".parse().unwrap()]);
+/// # Ok::<(), acsscan::guest::DomainError>(())
+/// ```
+///
+/// # Errors
+///
+/// If the text is no such description; then nothing is known of what the guest is given.
+pub fn assigned_functions(xml: &[u8]) -> Result<Vec<Sbdf>, DomainError> {
+    if xml.len() > MAX_BYTES {
+        return Err(DomainError::TooLarge);
+    }
+    let mut reader = Reader::from_reader(xml);
+    let mut walk = Walk::default();
+    loop {
+        let event = reader.read_event();
+        let at = reader.buffer_position();
+        match event {
+            Ok(Event::Start(start)) => walk.start(&start, at)?,
+            Ok(Event::Empty(start)) => {
+                walk.start(&start, at)?;
+                walk.end(at)?;
+            }
+            Ok(Event::End(_)) => walk.end(at)?,
+            Ok(Event::DocType(_)) => return Err(DomainError::DocumentType { at }),
+            Ok(Event::Eof) => break,
+            Ok(_) => {}
+            Err(error) => return Err(damaged(at, &error)),
+        }
+    }
+    if !walk.is_domain {
+        return Err(DomainError::NotADomain);
+    }
+    if !walk.path.is_empty() {
+        return Err(damaged(u64::try_from(xml.len()).unwrap_or(u64::MAX), &"it ends within an element"));
+    }
+    walk.found.sort_unstable();
+    walk.found.dedup();
+    Ok(walk.found)
+}
+
+fn damaged(at: u64, what: &dyn core::fmt::Display) -> DomainError {
+    DomainError::Damaged { at, what: std::format!("{what}") }
+}
+
+/// Where the reader is.
+#[derive(Debug, Default)]
+struct Walk {
+    /// Names of the open elements.
+    path: Vec<Vec<u8>>,
+    is_domain: bool,
+    /// The element of the device that is open, if it assigns a function, and whether its address came.
+    device: Option<(&'static str, bool)>,
+    found: Vec<Sbdf>,
+}
+
+impl Walk {
+    fn start(&mut self, start: &BytesStart<'_>, at: u64) -> Result<(), DomainError> {
+        if self.path.len() >= MAX_DEPTH {
+            return Err(DomainError::TooDeep { at });
+        }
+        let name = start.name().as_ref().to_vec();
+        let path: Vec<&[u8]> = self.path.iter().map(Vec::as_slice).collect();
+        match *path.as_slice() {
+            [] => {
+                if name != b"domain" || self.is_domain {
+                    return Err(DomainError::NotADomain);
+                }
+                self.is_domain = true;
+            }
+            [b"domain", b"devices"] => {
+                let kind = attribute(start, b"type", at)?;
+                self.device = match (name.as_slice(), kind.as_deref()) {
+                    (b"hostdev", Some(b"pci")) => Some(("hostdev", false)),
+                    (b"interface", Some(b"hostdev")) => Some(("interface", false)),
+                    (b"disk", Some(b"nvme")) => Some(("disk", false)),
+                    _ => None,
+                };
+            }
+            [b"domain", b"devices", _, b"source"] if name == b"address" => {
+                if let Some((element, found)) = &mut self.device {
+                    let address = address(start, at)?.ok_or(DomainError::NoAddress { element, at })?;
+                    *found = true;
+                    self.found.push(address);
+                }
+            }
+            _ => {}
+        }
+        self.path.push(name);
+        Ok(())
+    }
+
+    fn end(&mut self, at: u64) -> Result<(), DomainError> {
+        self.path.pop();
+        if self.path.len() == 2 {
+            if let Some((element, false)) = self.device.take() {
+                return Err(DomainError::NoAddress { element, at });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// An attribute's value. All are looked at, so that one that is there twice is an error.
+fn attribute(start: &BytesStart<'_>, name: &[u8], at: u64) -> Result<Option<Vec<u8>>, DomainError> {
+    let mut found = None;
+    for attribute in start.attributes() {
+        let attribute = attribute.map_err(|error| damaged(at, &error))?;
+        if attribute.key.as_ref() == name {
+            found = Some(attribute.value.into_owned());
+        }
+    }
+    Ok(found)
+}
+
+/// The address of a `<address>` element; domain and function are 0 if left out.
+fn address(start: &BytesStart<'_>, at: u64) -> Result<Option<Sbdf>, DomainError> {
+    let mut parts = [Some(0), None, None, Some(0)];
+    for (part, name) in parts.iter_mut().zip(["domain", "bus", "slot", "function"]) {
+        if let Some(text) = attribute(start, name.as_bytes(), at)? {
+            *part = core::str::from_utf8(&text).ok().and_then(number);
+        }
+    }
+    let [Some(domain), Some(bus), Some(slot), Some(function)] = parts else { return Ok(None) };
+    let [Ok(bus), Ok(slot), Ok(function)] = [bus, slot, function].map(u8::try_from) else { return Ok(None) };
+    Ok(Sbdf::new(domain, bus, slot, function))
+}
+
+/// A number as C's `strtoul` reads it with base 0.
+fn number(text: &str) -> Option<u32> {
+    let (digits, radix) = match text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")) {
+        Some(digits) => (digits, 16),
+        None if text.len() > 1 && text.starts_with('0') => (text, 8),
+        None => (text, 10),
+    };
+    // No sign, which `from_str_radix` would take.
+    let plain = digits.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    if plain { u32::from_str_radix(digits, radix).ok() } else { None }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::format;
+    use std::string::ToString;
+
+    fn found(devices: &str) -> Result<Vec<String>, DomainError> {
+        let xml = format!(
+            "<?xml version='1.0'?>\n<domain type='kvm'><name>a</name><devices>{devices}</devices></domain>\n"
+        );
+        assigned_functions(xml.as_bytes()).map(|all| all.iter().map(ToString::to_string).collect())
+    }
+
+    #[test]
+    fn every_way_to_assign_a_function_is_seen_and_the_guests_own_addresses_are_not() {
+        let devices = "
+            <hostdev mode='subsystem' type='pci' managed='yes'>
+              <driver name='vfio'/>
+              <source><address domain='0x0001' bus='0x06' slot='0x1f' function='0x7'/></source>
+              <address type='pci' domain='0x0000' bus='0x09' slot='0x00' function='0x0'/>
+            </hostdev>
+            <interface type='hostdev'><source><address type='pci' bus='10' slot='0' function='07'/></source></interface>
+            <disk type='nvme'><source type='pci' namespace='1'><address bus='0x05' slot='0x00'/></source></disk>
+            <hostdev mode='subsystem' type='usb'><source><address bus='1' device='2'/></source></hostdev>
+            <interface type='network'><source network='default'/></interface>
+            <controller type='pci'><address type='pci' bus='0x03' slot='0x02'/></controller>";
+        assert_eq!(found(devices).expect("read"), ["0000:05:00.0", "0000:0a:00.7", "0001:06:1f.7"]);
+        assert_eq!(found("").expect("read"), Vec::<String>::new());
+    }
+
+    #[test]
+    fn an_assignment_that_cannot_be_read_is_an_error_and_not_left_out() {
+        for device in [
+            "<hostdev type='pci'/>",
+            "<hostdev type='pci'><source/></hostdev>",
+            "<hostdev type='pci'><source><address slot='0'/></source></hostdev>",
+            "<hostdev type='pci'><source><address bus='0x100' slot='0'/></source></hostdev>",
+            "<hostdev type='pci'><source><address bus='&#48;' slot='0'/></source></hostdev>",
+            "<hostdev type='pci'><source><address bus='-1' slot='0'/></source></hostdev>",
+            "<interface type='hostdev'><address bus='1' slot='0'/></interface>",
+        ] {
+            assert!(
+                matches!(found(device), Err(DomainError::NoAddress { .. })),
+                "{device}: {:?}",
+                found(device)
+            );
+        }
+    }
+
+    #[test]
+    fn hostile_text_ends_at_once() {
+        let bomb =
+            b"<!DOCTYPE d [<!ENTITY a 'aaaa'><!ENTITY b '&a;&a;&a;'>]><domain><name>&b;</name></domain>";
+        assert!(matches!(assigned_functions(bomb), Err(DomainError::DocumentType { .. })));
+        let deep = "<domain>".to_string() + &"<a>".repeat(1_000_000);
+        assert!(matches!(assigned_functions(deep.as_bytes()), Err(DomainError::TooDeep { .. })));
+        let huge = std::vec![b' '; MAX_BYTES + 1];
+        assert_eq!(assigned_functions(&huge), Err(DomainError::TooLarge));
+        for other in ["", "<network/>", "<domain/><domain/>", "text"] {
+            assert_eq!(assigned_functions(other.as_bytes()), Err(DomainError::NotADomain), "{other}");
+        }
+        for damaged in
+            ["<domain>", "<domain></devices>", "<domain", "<domain><devices><hostdev type='pci' type='x'/>"]
+        {
+            assert!(
+                matches!(assigned_functions(damaged.as_bytes()), Err(DomainError::Damaged { .. })),
+                "{damaged}"
+            );
+        }
+    }
+}

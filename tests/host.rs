@@ -1,0 +1,304 @@
+//! A host's own facts, captures of it, and the hook of libvirt.
+#![cfg(feature = "cli")]
+
+mod support;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::Write;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use support::{acsscan, shared, subdirectories};
+
+fn text(path: &Path) -> &str {
+    path.to_str().expect("UTF-8")
+}
+
+fn put(path: &Path, bytes: impl AsRef<[u8]>) {
+    fs::create_dir_all(path.parent().expect("a parent")).expect("made");
+    fs::write(path, bytes).expect("written");
+}
+
+/// A machine's `sys` and `proc` made of an oracle set: its functions, with the groups that the kernel
+/// formed.
+fn machine(set: &Path, root: &Path) {
+    let groups = fs::read_to_string(set.join("groups.json")).expect("readable");
+    let groups: BTreeMap<String, Option<u32>> = serde_json::from_str(&groups).expect("JSON");
+    let sysfs = root.join("sys");
+    for entry in fs::read_dir(set.join("configs")).expect("a directory") {
+        let path = entry.expect("readable").path();
+        let name = path.file_name().and_then(|name| name.to_str()).expect("UTF-8");
+        let address = name.trim_end_matches(".bin");
+        let directory = sysfs.join("devices/flat").join(address);
+        put(&directory.join("config"), fs::read(&path).expect("readable"));
+        let link = sysfs.join("bus/pci/devices").join(address);
+        fs::create_dir_all(link.parent().expect("one")).expect("made");
+        symlink(format!("../../../devices/flat/{address}"), link).expect("made");
+        if let Some(Some(group)) = groups.get(address) {
+            symlink(format!("../../../kernel/iommu_groups/{group}"), directory.join("iommu_group"))
+                .expect("made");
+            put(&sysfs.join(format!("kernel/iommu_groups/{group}/type")), "DMA-FQ\n");
+        }
+    }
+    fs::create_dir_all(sysfs.join("class/iommu/dmar0")).expect("made");
+    put(&root.join("proc/cmdline"), "quiet intel_iommu=on\n");
+    put(&root.join("proc/sys/kernel/osrelease"), "7.2.13\n");
+}
+
+fn json(arguments: &[&str]) -> serde_json::Value {
+    let output = acsscan(&[arguments, &["--format", "json"]].concat());
+    serde_json::from_slice(&output.stdout)
+        .unwrap_or_else(|error| panic!("{arguments:?}: {error}: {}", String::from_utf8_lossy(&output.stderr)))
+}
+
+/// A document without the name of its source.
+fn without_source(mut document: serde_json::Value) -> serde_json::Value {
+    document.as_object_mut().expect("an object").remove("source");
+    document
+}
+
+#[test]
+fn oracle_sets_turned_into_captures_have_the_groups_of_their_kernel() {
+    let Some(oracle) = shared("oracle") else { return };
+    let mut compared = 0;
+    for set in subdirectories(&oracle) {
+        let root = tempfile::tempdir().expect("a directory");
+        machine(&set, root.path());
+        if !root.path().join("sys/kernel").exists() {
+            continue;
+        }
+        let capture = root.path().join("host.tar.zst");
+        let sysfs = root.path().join("sys");
+        let output = acsscan(&["capture", "--sysfs-root", text(&sysfs), "-o", text(&capture)]);
+        assert_eq!(
+            output.status.code(),
+            Some(0),
+            "{}: {}",
+            set.display(),
+            String::from_utf8_lossy(&output.stderr)
+        );
+        assert!(output.stdout.is_empty());
+        let read = json(&["--dump", text(&capture)]);
+        assert_eq!(read["differences"], serde_json::json!([]), "{}", set.display());
+        assert_eq!(read["host"]["iommu"], "in-use");
+        assert_eq!(read["host"]["mode"], "translated");
+        assert_eq!(read["host"]["kernel"], "7.2.13");
+        let direct = json(&["--sysfs-root", text(&sysfs)]);
+        assert_eq!(without_source(read), without_source(direct), "{}", set.display());
+        compared += 1;
+    }
+    assert!(compared > 10, "only {compared} sets");
+}
+
+#[test]
+fn a_capture_of_this_host_answers_as_the_host_does() {
+    if !Path::new("/sys/bus/pci/devices").exists() || acsscan(&["-n"]).status.code() == Some(4) {
+        eprintln!("skipped: no PCI on this host");
+        return;
+    }
+    let scratch = tempfile::tempdir().expect("a directory");
+    let file = scratch.path().join("host.tar.zst");
+    let output = acsscan(&["capture", "-o", text(&file)]);
+    assert!(matches!(output.status.code(), Some(0 | 3)), "{}", String::from_utf8_lossy(&output.stderr));
+    for verb in [&[][..], &["show"], &["groups"]] {
+        let here = without_source(json(&[verb, &["-n"]].concat()));
+        let there = without_source(json(&[verb, &["-n", "--dump", text(&file)]].concat()));
+        assert_eq!(here, there, "{verb:?}");
+    }
+}
+
+#[test]
+fn a_capture_is_a_tree_that_other_tools_unpack_and_overwrites_nothing() {
+    let Some(oracle) = shared("oracle") else { return };
+    let root = tempfile::tempdir().expect("a directory");
+    machine(&oracle.join("v01-small"), root.path());
+    let sysfs = root.path().join("sys");
+    let file = root.path().join("host.tar.zst");
+    let capture = |more: &[&str]| {
+        acsscan(&[&["capture", "--sysfs-root", text(&sysfs), "-o", text(&file)], more].concat())
+    };
+    assert_eq!(capture(&[]).status.code(), Some(0));
+    assert_eq!(capture(&[]).status.code(), Some(2), "it is there");
+    assert_eq!(capture(&["--force", "--redact"]).status.code(), Some(0));
+    let left: Vec<_> =
+        fs::read_dir(root.path()).expect("listed").map(|e| e.expect("read").file_name()).collect();
+    assert_eq!(left.len(), 3, "no temporary file stays: {left:?}");
+    let unpacked = root.path().join("unpacked");
+    fs::create_dir(&unpacked).expect("made");
+    let tar = Command::new("tar").args(["--zstd", "-xf", text(&file), "-C", text(&unpacked)]).status();
+    if !tar.is_ok_and(|status| status.success()) {
+        eprintln!("skipped: no tar with zstd");
+        return;
+    }
+    let manifest = fs::read_to_string(unpacked.join("manifest.json")).expect("there");
+    let manifest: serde_json::Value = serde_json::from_str(&manifest).expect("JSON");
+    assert_eq!(manifest["redacted"], serde_json::json!(["serials", "vpd", "hostname"]));
+    assert_eq!(manifest["complete"], true);
+    let direct = without_source(json(&["groups", "--sysfs-root", text(&sysfs)]));
+    assert_eq!(without_source(json(&["groups", "--dump", text(&unpacked)])), direct);
+}
+
+#[test]
+fn without_an_iommu_that_is_the_first_thing_said() {
+    let Some(oracle) = shared("oracle") else { return };
+    let root = tempfile::tempdir().expect("a directory");
+    machine(&oracle.join("v01-small"), root.path());
+    let sysfs = root.path().join("sys");
+    fs::remove_dir_all(sysfs.join("class/iommu/dmar0")).expect("removed");
+    fs::remove_dir_all(sysfs.join("kernel/iommu_groups")).expect("removed");
+    fs::create_dir(sysfs.join("kernel/iommu_groups")).expect("made");
+    put(&sysfs.join("firmware/acpi/tables/DMAR"), "");
+    put(&root.path().join("proc/cmdline"), "intel_iommu=off pci=noacs\n");
+    let output = acsscan(&["--sysfs-root", text(&sysfs), "--fail-on", "error"]);
+    let stdout = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stdout.starts_with("Host    IOMMU off"), "{stdout}");
+    for found in ["error iommu-off", "intel_iommu=off", "DMAR", "warning cmdline-unknown-option", "noacs"] {
+        assert!(stdout.contains(found), "{found}: {stdout}");
+    }
+}
+
+/// Runs the hook as libvirt does: nothing in the environment, the XML on standard input.
+fn hook(sysfs: &Path, operation: &str, suboperation: &str, xml: &[u8], more: &[&str]) -> Output {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_acsscan"))
+        .env_clear()
+        .args(["hook", "libvirt", "--sysfs-root", text(sysfs)])
+        .args(more)
+        .args(["guest-1", operation, suboperation, "-"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("runs");
+    // Of operations that it does not answer, it reads nothing.
+    let _ = child.stdin.take().expect("piped").write_all(xml);
+    child.wait_with_output().expect("ends")
+}
+
+fn domain(addresses: &[&str]) -> String {
+    let mut devices = String::new();
+    for address in addresses {
+        let at = address.parse::<acsscan::addr::Sbdf>().expect("an address");
+        let (bus, slot, function) = (at.bus(), at.bdf.device(), at.bdf.function());
+        devices.push_str(&format!(
+            "<hostdev mode='subsystem' type='pci' managed='yes'><source><address domain='{:#06x}' bus='{bus:#04x}' \
+             slot='{slot:#04x}' function='{function:#x}'/></source></hostdev>",
+            at.segment.0
+        ));
+    }
+    format!("<domain type='kvm'><name>guest-1</name><devices>{devices}</devices></domain>")
+}
+
+/// A machine, a group of one endpoint, and two functions that share a group.
+fn case(root: &Path) -> Option<(String, Vec<String>)> {
+    let oracle = shared("oracle")?;
+    for set in subdirectories(&oracle) {
+        let _ = fs::remove_dir_all(root);
+        fs::create_dir_all(root).expect("made");
+        machine(&set, root);
+        let document = json(&["--sysfs-root", text(&root.join("sys"))]);
+        let members = |group: &serde_json::Value| -> Vec<String> {
+            let all = group["functions"].as_array().expect("a list");
+            all.iter().map(|address| address.as_str().expect("text").to_owned()).collect()
+        };
+        let domains: Vec<_> = document["domains"].as_array().expect("a list").iter().map(members).collect();
+        let groups: Vec<_> = document["groups"].as_array().expect("a list").iter().map(members).collect();
+        let show = json(&["show", "--sysfs-root", text(&root.join("sys"))]);
+        let endpoints: Vec<String> = show["functions"]
+            .as_array()
+            .expect("a list")
+            .iter()
+            .filter(|function| function["buses"].is_null() && function["port_type"] == "endpoint")
+            .map(|function| function["address"].as_str().expect("text").to_owned())
+            .collect();
+        let of = |partition: &[Vec<String>], address: &String| {
+            let part = partition.iter().find(|part| part.contains(address)).cloned().unwrap_or_default();
+            part.into_iter().filter(|other| endpoints.contains(other)).collect::<Vec<_>>()
+        };
+        let alone = endpoints.iter().find(|e| of(&domains, e).len() == 1 && of(&groups, e).len() == 1);
+        let shared = endpoints.iter().map(|e| of(&groups, e)).find(|all| all.len() == 2);
+        if let (Some(alone), Some(shared)) = (alone, shared) {
+            return Some((alone.clone(), shared));
+        }
+    }
+    panic!("no set has both");
+}
+
+#[test]
+fn the_hook_lets_isolated_functions_pass_and_refuses_others_with_the_reason() {
+    let root = tempfile::tempdir().expect("a directory");
+    let Some((alone, shared)) = case(root.path()) else { return };
+    let sysfs = root.path().join("sys");
+    let run = |addresses: &[&str], more: &[&str]| {
+        hook(&sysfs, "prepare", "begin", domain(addresses).as_bytes(), more)
+    };
+    let stderr = |output: &Output| String::from_utf8_lossy(&output.stderr).into_owned();
+    let passed = run(&[&alone], &[]);
+    assert_eq!((passed.status.code(), stderr(&passed).as_str()), (Some(0), ""), "{alone}");
+    let refused = run(&[&shared[0]], &["--policy", "linux"]);
+    assert_eq!(refused.status.code(), Some(1), "{shared:?}: {}", stderr(&refused));
+    assert!(refused.stdout.is_empty());
+    let line = stderr(&refused);
+    assert!(line.starts_with("acsscan: guest guest-1 may not start: "), "{line}");
+    assert!(line.contains(&shared[0]) && line.contains(&shared[1]), "{line}");
+    let together = run(&[&shared[0], &shared[1]], &["--policy", "linux"]);
+    assert_eq!(together.status.code(), Some(0), "both go together: {}", stderr(&together));
+    assert_eq!(run(&[], &[]).status.code(), Some(0), "nothing is assigned");
+    assert_eq!(run(&["0000:fe:1f.7"], &[]).status.code(), Some(1), "not there");
+}
+
+#[test]
+fn the_hook_ends_other_operations_with_zero_whatever_happens() {
+    let nowhere = Path::new("/nowhere");
+    for (operation, suboperation) in [
+        ("prepare", "end"),
+        ("start", "begin"),
+        ("started", "begin"),
+        ("stopped", "end"),
+        ("release", "end"),
+        ("reconnect", "begin"),
+        ("attach", "begin"),
+        ("migrate", "begin"),
+        ("restore", "begin"),
+    ] {
+        for more in [&[][..], &["--policy", "nonsense"], &["--no-such-option"]] {
+            let output = hook(nowhere, operation, suboperation, b"<not xml", more);
+            assert_eq!(output.status.code(), Some(0), "{operation} {suboperation} {more:?}");
+            assert!(output.stdout.is_empty());
+        }
+    }
+    let xml = domain(&["0000:01:00.0"]);
+    assert_ne!(
+        hook(nowhere, "prepare", "begin", xml.as_bytes(), &["--policy", "nonsense"]).status.code(),
+        Some(0)
+    );
+    assert_eq!(hook(nowhere, "prepare", "begin", xml.as_bytes(), &[]).status.code(), Some(4), "fails closed");
+    let passed = hook(nowhere, "prepare", "begin", xml.as_bytes(), &["--unknown", "pass"]);
+    assert_eq!(passed.status.code(), Some(0));
+    assert!(String::from_utf8_lossy(&passed.stderr).contains("unchecked"));
+}
+
+#[test]
+fn hostile_xml_ends_the_hook_quickly_with_an_error_of_one_line() {
+    let mut bomb = String::from("<!DOCTYPE domain [<!ENTITY a0 'ha'>");
+    for n in 1..60 {
+        bomb.push_str(&format!("<!ENTITY a{n} '&a{};&a{};'>", n - 1, n - 1));
+    }
+    bomb.push_str("]><domain><name>&a59;</name></domain>");
+    let deep = "<domain>".to_owned() + &"<devices>".repeat(200_000);
+    let huge = "<domain>".to_owned() + &" ".repeat(40 << 20);
+    let steering = "<domain><\u{1b}[2J\n";
+    for xml in [bomb.as_str(), &deep, &huge, steering, ""] {
+        let start = Instant::now();
+        let output = hook(Path::new("/nowhere"), "prepare", "begin", xml.as_bytes(), &["--unknown", "pass"]);
+        assert!(start.elapsed() < Duration::from_secs(20), "{:?}", start.elapsed());
+        assert_eq!(output.status.code(), Some(4), "{:.40}", xml);
+        assert!(output.stdout.is_empty());
+        let stderr = String::from_utf8(output.stderr).expect("UTF-8");
+        assert_eq!(stderr.lines().count(), 1, "{stderr:?}");
+        assert!(!stderr.trim_end().chars().any(char::is_control), "{stderr:?}");
+    }
+}

@@ -477,6 +477,14 @@ fn what_the_host_uses_is_told_with_its_reserved_regions() {
         objections.as_array().expect("some").iter().any(|o| o["code"] == "direct-mapping"),
         "{objections}"
     );
+    let capture = text(&root.join("host.tar.zst"));
+    let captured = acsscan(&["capture", "--sysfs-root", &text(&root.join("sys")), "-o", &capture]);
+    assert!(matches!(captured.status.code(), Some(0 | 3)), "{captured:?}");
+    let output = acsscan(&["check", "00:17.0", "--dump", &capture, "--format", "json"]);
+    let check: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    let member = &check["unit"][0];
+    assert_eq!((&member["driver"], &member["host_uses"]), (&"ahci".into(), &Value::Array(vec![])));
+    assert_eq!(member["reserved_regions"][1]["kind"], "direct", "captures have them");
 }
 
 #[test]

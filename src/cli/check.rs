@@ -145,7 +145,7 @@ pub(super) fn verdict(
         let more = objection.others.len().saturating_sub(SHOWN);
         others.extend((more > 0).then(|| format!("and {more} more")));
         let others = if others.is_empty() { String::new() } else { format!(": {}", others.join(", ")) };
-        let certain = if objection.certain { "" } else { "not known whether it is so: " };
+        let certain = if objection.certain { "" } else { "not known: " };
         format!(
             "{certain}{} {}{others}",
             words::address(topology, objection.function),

@@ -7,6 +7,7 @@ use super::{Exit, Stop, address, input};
 use crate::addr::Sbdf;
 use crate::cap::acs::AcsControl;
 use crate::db::{self, Claim, Date, Entry, Layer, Loaded, Match, Places, Slot};
+use crate::function::Function;
 use crate::report::json::{
     AcceptanceDocument, Body, DbAcceptDocument, DbCheckDocument, DbExplainDocument, DbListDocument,
     DbLookupDocument, EntryDocument, FileDocument, RoleDocument, SourceDocument,
@@ -16,6 +17,7 @@ use crate::route::accept::subjects;
 use crate::route::check::Assignment;
 use crate::route::evidence::control_tokens;
 use crate::route::fabric::Fabric;
+use crate::route::linux::Linux;
 use crate::route::port::Acs;
 use crate::topology::{FunctionIndex, Topology};
 
@@ -217,12 +219,16 @@ fn accept(common: &Common, options: &Accept) -> Result<Exit, Stop> {
     let topology = &scanned.topology;
     let function = address::find(topology, &options.function)?;
     let with = options.with.as_deref().map(|with| address::find(topology, with)).transpose()?;
-    let fabric = Fabric::new(topology, &scanned.database);
+    let linux = Linux::new(topology, &scanned.database);
+    // As check sees it, whose objections are to be accepted.
+    let fabric = Fabric::seen_by(&linux);
     let accepted = scanned.acceptances();
     let domains = fabric.domains(&assumptions(common));
     let assignment = Assignment::new(&fabric, &domains, &accepted, &[function]);
     let open = |proved| assignment.ways().iter().filter(|way| way.proved == proved).count();
-    if assignment.ways().is_empty() {
+    // What passes a port is open between others, about which the port does not tell.
+    let is_port = topology.function(function).is_some_and(Function::is_bridge);
+    if assignment.ways().is_empty() && !is_port {
         eprintln!("acsscan: nothing is open about {}: there is nothing to accept", options.function);
     } else if open(true) > 0 && !options.direct {
         eprintln!("acsscan: some of what is open is proved, and is accepted only with --direct");

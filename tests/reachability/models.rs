@@ -4,9 +4,11 @@
 use Disposition::{Blocked, Direct, Redirected, Undetermined};
 use acsscan::cap::acs::AcsControl;
 use acsscan::db::{Claim, Condition, ConditionKind, Database, Entry, Layer, Match};
+use acsscan::route::disagree::{Danger, disagreements};
 use acsscan::route::domains::{HeldBy, Impersonated};
 use acsscan::route::evidence::Evidence;
 use acsscan::route::fabric::Fabric;
+use acsscan::route::linux::Linux;
 use acsscan::route::port::TlpClass::{Completion, MemoryTranslated, MemoryUntranslated};
 use acsscan::route::trace::GateKind;
 use acsscan::route::{Assumptions, Disposition, Reason, libvirt, p2pdma};
@@ -259,4 +261,20 @@ fn the_kernel_counts_any_redirect_on_the_way() {
     assert_eq!((zen.map_type, zen.why), (p2pdma::MapType::ThroughHostBridge, p2pdma::Why::AmdZenGuessed));
     assert!(zen.guessed);
     assert_eq!((zen.distance, zen.common), (4, None), "both ways up to the root are counted whole");
+}
+
+#[test]
+fn what_the_kernel_separates_although_a_direct_route_exists_comes_first() {
+    // The kernel counts what a port does not implement as on.
+    let topology = switch(|port| port.acs(0, 0, 0), ALL);
+    let (database, default) = (Database::default(), Assumptions::default());
+    let answer = ask_with(&topology, &database, "03:00.0", "04:00.0", MemoryUntranslated, &default);
+    assert_eq!(answer, (Direct, Reason::RequestRedirectNotImplemented));
+    let groups = Linux::new(&topology, &database).group().group_of;
+    assert_ne!(groups[index(&topology, "03:00.0")], groups[index(&topology, "04:00.0")]);
+    let domains = Fabric::new(&topology, &database).domains(&default);
+    let found = disagreements(&topology, &domains, &groups);
+    assert_eq!(found.first().map(|first| first.kind), Some(Danger::SeparatedAlthoughDirect));
+    let bond = found.first().and_then(|first| first.example).expect("a pair that shows it");
+    assert_eq!((bond.held_by, bond.reason), (HeldBy::Direct, Some(Reason::RequestRedirectNotImplemented)));
 }

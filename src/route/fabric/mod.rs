@@ -257,3 +257,8 @@ pub(in crate::route) fn services(node: &Node) -> Services {
         Acs::Absent | Acs::Unknown(_) => Services::default(),
     }
 }
+
+/// Whether a function decides pair by pair.
+pub(in crate::route) fn has_egress_control(node: &Node) -> bool {
+    services(node).enabled().contains(AcsControl::EGRESS_CONTROL)
+}

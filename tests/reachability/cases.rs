@@ -262,7 +262,7 @@ pub(super) fn root_ports(second: &str, acs: Option<(u16, u16)>) -> Topology {
         .topology()
 }
 
-fn together(topology: &Topology, a: &str, b: &str, assumptions: &Assumptions) -> bool {
+pub(super) fn together(topology: &Topology, a: &str, b: &str, assumptions: &Assumptions) -> bool {
     let database = Database::default();
     let domains = Fabric::new(topology, &database).domains(assumptions);
     domains.domain_of(index(topology, a)) == domains.domain_of(index(topology, b))

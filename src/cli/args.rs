@@ -78,7 +78,8 @@ Examples:
 Examples:
   acsscan p2p 03:00.0 04:00.0 --dump host.txt                   can one attack the other?
   acsscan p2p 03:00.0 04:00.0 --as-configured --dump host.txt   does peer-to-peer traffic work?
-  acsscan p2p --matrix --class gpu,nic --dump host.txt          GPUs against network cards")]
+  acsscan p2p --matrix --class gpu,nic --dump host.txt          GPUs against network cards
+  acsscan p2p --cliques --dump host.txt                         GPUDirect in a guest: who with whom")]
     P2p(P2p),
     /// Why a function's isolation domain is as it is, and what could change it
     #[command(after_help = "\
@@ -303,19 +304,26 @@ pub(super) enum UnknownArg {
 #[derive(Debug, Args)]
 pub(super) struct P2p {
     /// The function that sends
-    #[arg(value_name = "FROM", required_unless_present = "matrix", requires = "to")]
+    #[arg(value_name = "FROM", required_unless_present = "among", requires = "to")]
     pub(super) from: Option<String>,
     /// The function that is to be reached
     #[arg(value_name = "TO")]
     pub(super) to: Option<String>,
+    /// Further functions, with --cliques
+    #[arg(value_name = "ADDR", requires = "cliques", conflicts_with = "class")]
+    pub(super) others: Vec<String>,
     /// The sender is not hostile: its own registers count, and closed windows block
-    #[arg(long, conflicts_with = "matrix")]
+    #[arg(long, conflicts_with = "among")]
     pub(super) as_configured: bool,
     /// Classes of functions that answer alike against each other, instead of one pair
-    #[arg(long, conflicts_with = "from")]
+    #[arg(long, conflicts_with = "from", group = "among")]
     pub(super) matrix: bool,
+    /// Which functions a guest may be told reach each other (all display controllers of NVIDIA, if none are
+    /// named), with the arguments of QEMU (x-nv-gpudirect-clique) and Cloud Hypervisor
+    #[arg(long, group = "among")]
+    pub(super) cliques: bool,
     /// Only functions of these kinds: gpu, nic, nvme, storage, accelerator, usb, other
-    #[arg(long, value_name = "KIND[,KIND]", requires = "matrix", value_delimiter = ',', value_parser = label)]
+    #[arg(long, value_name = "KIND[,KIND]", requires = "among", value_delimiter = ',', value_parser = label)]
     pub(super) class: Vec<Label>,
 }
 

@@ -6,6 +6,7 @@ mod address;
 mod args;
 mod capture;
 mod check;
+mod clique;
 mod diff;
 mod groups;
 mod hook;
@@ -109,6 +110,7 @@ fn run(cli: &Cli) -> Result<Exit, Stop> {
         None => scan::run(&cli.common, &cli.addresses, cli.summary),
         Some(Verb::Show(show)) => show::run(&cli.common, show),
         Some(Verb::Groups(groups)) => groups::run(&cli.common, groups),
+        Some(Verb::P2p(p2p)) if p2p.cliques => clique::run(&cli.common, p2p),
         Some(Verb::P2p(p2p)) => reach::p2p(&cli.common, p2p),
         Some(Verb::Explain(explain)) => reach::explain(&cli.common, explain),
         Some(Verb::Diff(diff)) => diff::run(&cli.common, diff),

@@ -3,6 +3,7 @@
 //! Within a major schema number JSON changes only by adding. Addresses and registers are strings,
 //! single bits booleans, verdicts words; lists are sorted by address.
 
+mod clique;
 mod diff;
 mod effect;
 mod explain;
@@ -15,6 +16,9 @@ mod registers;
 mod route;
 mod summary;
 
+pub use clique::{
+    CliqueDocument, CliqueMemberDocument, CliquePairDocument, CliquesDocument, HindranceDocument,
+};
 pub use diff::{
     CauseDocument, DiffDocument, FindingChangeDocument, FromToDocument, RegisterDocument, RegroupedDocument,
 };
@@ -80,6 +84,9 @@ pub enum Body {
     /// `acsscan p2p --matrix`: classes against classes.
     #[serde(rename = "p2p-matrix")]
     Matrix(MatrixDocument),
+    /// `acsscan p2p --cliques`: what a guest may be told reaches each other.
+    #[serde(rename = "p2p-cliques")]
+    Cliques(CliquesDocument),
     /// `acsscan explain`: why a function's domain is as it is.
     Explain(ExplainDocument),
     /// `acsscan diff`: what changed.

@@ -13,7 +13,7 @@ use crate::route::fabric::Fabric;
 use crate::route::matrix::Matrix;
 use crate::route::p2pdma::Mapping;
 use crate::route::port::TlpClass;
-use crate::route::trace::{Hop, Route};
+use crate::route::trace::{Gate, Hop, Route};
 use crate::route::{Assumptions, Reason};
 use crate::topology::{FunctionIndex, Topology};
 
@@ -328,21 +328,23 @@ impl RouteDocument {
     /// Describes a route.
     #[must_use]
     pub fn new(topology: &Topology, route: &Route) -> Self {
-        let gate = |gate: &crate::route::trace::Gate| GateDocument {
-            function: address(topology, gate.function),
-            gate: gate.kind.word(),
-            open: gate.open,
-        };
         Self {
             tlp: route.class.word(),
             disposition: route.disposition.word(),
             reason: route.reason.code(),
             message: route.reason.to_string(),
             hops: route.hops.iter().map(|hop| HopDocument::new(topology, hop)).collect(),
-            gates: route.gates.iter().map(gate).collect(),
+            gates: route.gates.iter().map(|gate| GateDocument::new(topology, gate)).collect(),
             substituted_requester: route.substituted_requester.map(|requester| requester.to_string()),
             accepted: None,
         }
+    }
+}
+
+impl GateDocument {
+    /// Describes a gate.
+    pub(super) fn new(topology: &Topology, gate: &Gate) -> Self {
+        Self { function: address(topology, gate.function), gate: gate.kind.word(), open: gate.open }
     }
 }
 

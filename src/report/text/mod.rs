@@ -1,5 +1,6 @@
 //! Text for people. Colour only ever repeats what a word says.
 
+mod clique;
 mod diff;
 mod domains;
 mod explain;
@@ -12,6 +13,7 @@ mod show;
 mod summary;
 mod tree;
 
+pub use clique::cliques;
 pub use diff::diff;
 pub use domains::Reach;
 pub use explain::explain;

@@ -31,7 +31,7 @@ Examples:
   acsscan --dump host.txt                      somebody else's dump
   acsscan 01:00.0 --dump host.txt              one function, and its group
   acsscan show -s 00:1c --dump host.txt        decoded registers, as lspci -s selects them
-  acsscan show -t --dump host.txt              the hierarchy, with groups
+  acsscan show -t --dump host.txt              the hierarchy, with groups and domains
   acsscan groups --format json --dump host.txt the groups for a program
   acsscan capture -o host.tar.zst              this host in one file, as root
 
@@ -64,7 +64,8 @@ pub(super) enum Verb {
 Examples:
   acsscan show -s 00:1c.0                  one function of this host
   acsscan show -d 8086: --dump host.txt    every Intel function of a dump
-  acsscan show -t --dump host.txt          the hierarchy as a tree, with groups")]
+  acsscan show -t --dump host.txt          the hierarchy as a tree, with groups and domains
+  acsscan show -t --format dot | dot -Tsvg the same for Graphviz")]
     Show(Show),
     /// The groups that a model forms
     #[command(after_help = "\
@@ -210,7 +211,7 @@ pub(super) struct Show {
     /// Functions by ID, as lspci: [vendor]:[device][:class[:prog-if]]
     #[arg(short = 'd', long = "device", value_name = "ID")]
     pub(super) device: Option<String>,
-    /// The hierarchy as a tree, each function with its group
+    /// The hierarchy as a tree, each function with its group and isolation domain
     #[arg(short = 't', long = "tree", conflicts_with_all = ["slot", "device", "addresses"])]
     pub(super) tree: bool,
 }
@@ -387,6 +388,8 @@ pub(super) enum OutputFormat {
     Json,
     /// For programs, one record a line, of a scan: see acsscan schema --format jsonl
     Jsonl,
+    /// The hierarchy with its domains for Graphviz, of a scan or of show -t
+    Dot,
 }
 
 /// When to use colour.

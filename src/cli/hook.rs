@@ -80,6 +80,10 @@ struct Refusal {
 
 /// `None`: the guest may start.
 fn judge(common: &Common, hook: &LibvirtHook, functions: &[Sbdf]) -> Result<Option<Refusal>, Stop> {
+    if common.overlays.any() {
+        let why = String::from("a hook is about the machine as it is: leave out the what-if options");
+        return Ok(Some(Refusal { exit: Exit::Usage, why }));
+    }
     let scanned = input::read(common, false)?;
     let iommu = scanned.source.host.as_ref().map(|host| host.iommu(&scanned.topology));
     if let Some(Iommu::Off | Iommu::Absent) = iommu {

@@ -24,7 +24,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
 
-use args::{Cli, Hook, Verb};
+use args::{Cli, Hook, OutputFormat, Verb};
 
 /// Exit codes, as the output contract has them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -106,6 +106,15 @@ pub fn main() -> ExitCode {
 }
 
 fn run(cli: &Cli) -> Result<Exit, Stop> {
+    let draws = match &cli.verb {
+        None => cli.addresses.is_empty() && !cli.summary,
+        Some(Verb::Show(show)) => show.tree,
+        Some(_) => false,
+    };
+    if cli.common.format == OutputFormat::Dot && !draws && !matches!(cli.verb, Some(Verb::Hook { .. })) {
+        let text = "--format dot draws the whole hierarchy: acsscan --format dot, or show -t --format dot";
+        return Err(Stop::Usage(String::from(text)));
+    }
     match &cli.verb {
         None => scan::run(&cli.common, &cli.addresses, cli.summary),
         Some(Verb::Show(show)) => show::run(&cli.common, show),

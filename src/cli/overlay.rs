@@ -48,12 +48,16 @@ impl Overlays {
     /// Whether any is given.
     pub(super) fn any(&self) -> bool {
         !self.set.is_empty()
+            || self.firmware.is_some()
             || self.enable_acs.is_some()
             || self.kernel_params.is_some()
             || !self.remove.is_empty()
             || !self.relocate.is_empty()
     }
 }
+
+/// Most devices that are moved: each move builds the hierarchy anew.
+const MAX_MOVES: usize = 64;
 
 /// Applies them: devices first, then the kernel, then registers.
 pub(super) fn apply(common: &Common, scanned: Scanned) -> Result<Scanned, Stop> {
@@ -68,11 +72,19 @@ pub(super) fn apply(common: &Common, scanned: Scanned) -> Result<Scanned, Stop> 
     let Scanned { mut source, mut topology, database } = scanned;
     let has_groups = compare::kernel_groups(&topology).iter().any(Option::is_some);
     let mut notes = Vec::new();
-    for name in &options.remove {
-        let index = one(&topology, name)?;
-        let (changed, note) = overlay::remove(topology, index);
+    if !options.remove.is_empty() {
+        let functions =
+            options.remove.iter().map(|name| one(&topology, name)).collect::<Result<Vec<_>, _>>()?;
+        let (changed, removed) = overlay::remove(topology, &functions);
         topology = changed;
-        notes.push(format!("--remove {name}: {note}"));
+        let names = options.remove.iter().zip(removed);
+        notes.extend(names.map(|(name, note)| format!("--remove {name}: {note}")));
+    }
+    if options.relocate.len() > MAX_MOVES {
+        return Err(Stop::Usage(format!(
+            "--move is given {} times, {MAX_MOVES} are the most",
+            options.relocate.len()
+        )));
     }
     for text in &options.relocate {
         let Some((device, port)) = text.split_once('=') else {
@@ -87,6 +99,10 @@ pub(super) fn apply(common: &Common, scanned: Scanned) -> Result<Scanned, Stop> 
         let started = boot(common, &source, &mut topology, &database, has_groups)?;
         notes.extend(started);
     }
+    let wide = match options.set.is_empty() {
+        true => Vec::new(),
+        false => overlay::wide_registers(&topology, &database),
+    };
     for text in &options.set {
         let Some((name, edits)) = text.split_once('=') else {
             return Err(Stop::Usage(format!("--set {text}: expected ADDR=CHANGES, as in 00:1c.0=+ReqRedir")));
@@ -94,7 +110,7 @@ pub(super) fn apply(common: &Common, scanned: Scanned) -> Result<Scanned, Stop> 
         let edits =
             overlay::parse_edits(edits).map_err(|error| Stop::Usage(format!("--set {text}: {error}")))?;
         let index = one(&topology, name)?;
-        let note = overlay::set(&mut topology, &database, index, &edits).map_err(refused)?;
+        let note = overlay::set(&mut topology, &wide, index, &edits).map_err(refused)?;
         notes.push(format!("--set {text}: {note}"));
     }
     // What the running kernel grouped is another machine than the one that is looked at now.

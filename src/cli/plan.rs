@@ -168,18 +168,12 @@ fn possible(
     if named.len() > MAX_CONNECTED {
         return Err(Stop::Usage(format!("plan connect takes {MAX_CONNECTED} functions at most")));
     }
-    let (mut pairs, mut left_out) = (Vec::new(), Vec::new());
+    let mut pairs = Vec::new();
     for (n, a) in named.iter().enumerate() {
-        for b in named.iter().skip(n.saturating_add(1)) {
-            match plan::connect(topology, &scanned.database, assumed, &[(*a, *b)]) {
-                Outcome::Reached(_) => pairs.push((*a, *b)),
-                Outcome::Impossible(obstacles) => {
-                    left_out.extend(obstacles.iter().map(|found| ObstacleDocument::new(topology, found)));
-                }
-            }
-        }
+        pairs.extend(named.iter().skip(n.saturating_add(1)).map(|b| (*a, *b)));
     }
-    Ok((pairs, left_out))
+    let (pairs, obstacles) = plan::connectable(topology, &scanned.database, assumed, &pairs);
+    Ok((pairs, obstacles.iter().map(|found| ObstacleDocument::new(topology, found)).collect()))
 }
 
 /// The machine against itself after the plan.

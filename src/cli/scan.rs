@@ -34,7 +34,10 @@ pub(super) fn run(common: &Common, names: &[String], in_numbers: bool) -> Result
     answers.write(
         common,
         |answers| Body::Scan(document(answers, selected.as_deref())),
-        |mut out, view| text::scan(&mut out, view, selected.as_deref()),
+        |mut out, view| match common.format {
+            OutputFormat::Dot => text::dot(&mut out, view),
+            _ => text::scan(&mut out, view, selected.as_deref()),
+        },
     )?;
     Ok(answers.exit(common, selected.as_deref()))
 }

@@ -4,10 +4,11 @@
 //! short on machines of any size and still speaks for every pair.
 
 use alloc::collections::BTreeMap;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use super::fabric::Fabric;
-use super::matrix::{Class, MAX_CLASSES, Relation, TooManyClasses};
+use super::matrix::{Class, MAX_CLASSES, Relation, Spread, TooManyClasses};
 use super::port::TlpClass;
 use super::{Assumptions, Disposition, Reason};
 use crate::topology::FunctionIndex;
@@ -35,9 +36,9 @@ impl Turn {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Effect {
     /// The initiators, by index after the change.
-    pub from: Class,
+    pub from: Arc<Class>,
     /// The targets.
-    pub to: Class,
+    pub to: Arc<Class>,
     /// How the pairs stand to each other.
     pub relation: Relation,
     /// How many pairs.
@@ -100,10 +101,16 @@ pub fn effects(
     }
     let mut classes: Vec<Class> = refined.into_values().collect();
     classes.sort_by_key(|class| class.members.first().copied());
+    let shared: Vec<Arc<Class>> = classes.iter().cloned().map(Arc::new).collect();
+    let spreads: Vec<Spread> = classes.iter().map(|class| after.spread(class)).collect();
     let place = |index: FunctionIndex| places.get(index).copied().flatten();
     let mut found = Vec::new();
     for (from, to, relation, (s, t)) in after.pairs(&classes) {
-        let (Some(from), Some(to)) = (classes.get(from), classes.get(to)) else { continue };
+        let (Some(from), Some(to), Some(from_spread), Some(to_spread)) =
+            (shared.get(from), shared.get(to), spreads.get(from), spreads.get(to))
+        else {
+            continue;
+        };
         let (Some(old_s), Some(old_t)) = (place(s), place(t)) else { continue };
         if before.relation(old_s, old_t) != relation {
             continue;
@@ -115,13 +122,13 @@ pub fn effects(
         };
         let turns: Vec<Turn> = assumptions.counted().filter_map(turn).collect();
         if !turns.is_empty() {
-            let [in_device, on_bus, apart] = after.counts(from, to);
+            let [in_device, on_bus, apart] = from_spread.counts(to_spread);
             let pairs = match relation {
                 Relation::SameDevice => in_device,
                 Relation::SameBus => on_bus,
                 Relation::Apart => apart,
             };
-            found.push(Effect { from: from.clone(), to: to.clone(), relation, pairs, turns });
+            found.push(Effect { from: Arc::clone(from), to: Arc::clone(to), relation, pairs, turns });
         }
     }
     Ok(found)

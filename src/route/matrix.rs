@@ -197,6 +197,34 @@ impl Special {
     }
 }
 
+/// Where the members of a class stand: how many in each device, and on each bus.
+pub(super) struct Spread {
+    first: Option<FunctionIndex>,
+    devices: Vec<(u32, u64)>,
+    buses: Vec<(u32, u64)>,
+    all: u64,
+}
+
+impl Spread {
+    /// How many pairs of different functions of two classes stand to each other in each way: in one device,
+    /// on one bus, apart. Classes have no member in common, unless they are the same.
+    pub(super) fn counts(&self, other: &Self) -> [u64; 3] {
+        let together = |a: &[(u32, u64)], b: &[(u32, u64)]| -> u64 {
+            let (few, many) = if a.len() <= b.len() { (a, b) } else { (b, a) };
+            let beside = |place: u32| {
+                let at = many.binary_search_by_key(&place, |(place, _)| *place).ok();
+                at.and_then(|at| many.get(at)).map_or(0, |(_, count)| *count)
+            };
+            few.iter().map(|(place, count)| count.saturating_mul(beside(*place))).sum()
+        };
+        let same = if self.first == other.first { self.all } else { 0 };
+        let device = together(&self.devices, &other.devices);
+        let bus = together(&self.buses, &other.buses);
+        let all = self.all.saturating_mul(other.all);
+        [device.saturating_sub(same), bus.saturating_sub(device), all.saturating_sub(bus)]
+    }
+}
+
 impl Fabric<'_> {
     /// The matrix over the functions with these labels (all if empty), of hostile initiators.
     ///
@@ -250,27 +278,20 @@ impl Fabric<'_> {
         }
     }
 
-    /// How many pairs of different functions of two classes stand to each other in each way: in one
-    /// device, on one bus, apart.
-    pub(super) fn counts(&self, a: &Class, b: &Class) -> [u64; 3] {
-        let count = |class: &Class, place: &dyn Fn(u32) -> u32| {
-            let mut counts: BTreeMap<u32, u64> = BTreeMap::new();
-            for member in &class.members {
-                let slot = counts.entry(place(*member as u32)).or_default();
-                *slot = slot.saturating_add(1);
-            }
-            counts
+    /// Where the members of a class stand.
+    pub(super) fn spread(&self, class: &Class) -> Spread {
+        let count = |place: &dyn Fn(u32) -> u32| {
+            let mut places: Vec<u32> = class.members.iter().map(|member| place(*member as u32)).collect();
+            places.sort_unstable();
+            places.chunk_by(|a, b| a == b).filter_map(|run| Some((*run.first()?, run.len() as u64))).collect()
         };
-        let together = |place: &dyn Fn(u32) -> u32| -> u64 {
-            let (a, b) = (count(a, place), count(b, place));
-            a.iter().map(|(at, n)| n.saturating_mul(b.get(at).copied().unwrap_or(0))).sum()
-        };
-        let same = if a.members == b.members { a.members.len() as u64 } else { 0 };
-        let device = together(&|index| self.node(index).device);
-        // Functions of one device are on one bus, virtual ones as if they were.
-        let bus = together(&|index| self.node(index).bus);
-        let all = (a.members.len() as u64).saturating_mul(b.members.len() as u64);
-        [device.saturating_sub(same), bus.saturating_sub(device), all.saturating_sub(bus)]
+        Spread {
+            first: class.members.first().copied(),
+            devices: count(&|index| self.node(index).device),
+            // Functions of one device are on one bus, virtual ones as if they were.
+            buses: count(&|index| self.node(index).bus),
+            all: class.members.len() as u64,
+        }
     }
 
     fn key(&self, index: FunctionIndex, label: Label, special: &Special) -> Key {

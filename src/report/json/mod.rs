@@ -22,7 +22,7 @@ pub use clique::{
 pub use diff::{
     CauseDocument, DiffDocument, FindingChangeDocument, FromToDocument, RegisterDocument, RegroupedDocument,
 };
-pub use effect::{EffectDocument, TurnDocument, effects};
+pub use effect::{Addresses, EffectDocument, TurnDocument, effects};
 pub use explain::{ExplainDocument, StepDocument};
 pub use function::FunctionDocument;
 pub use group::{

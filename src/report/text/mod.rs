@@ -3,6 +3,7 @@
 mod clique;
 mod diff;
 mod domains;
+mod dot;
 mod explain;
 mod groups;
 mod matrix;
@@ -16,6 +17,7 @@ mod tree;
 pub use clique::cliques;
 pub use diff::diff;
 pub use domains::Reach;
+pub use dot::dot;
 pub use explain::explain;
 pub use groups::{domain_groups, domains_against, groups, libvirt_groups, partitions_against};
 pub use matrix::matrix;

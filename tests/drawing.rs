@@ -79,11 +79,11 @@ fn every_dump_of_the_corpus_is_drawn_as_a_graph_and_as_a_tree_with_its_domains()
         let coloured = acsscan(&["show", "-t", "--color", "always", "--dump", &dump]).stdout;
         let plain = String::from_utf8(plain).expect("UTF-8");
         assert!(plain.contains("domain 0"), "{plain}");
-        assert_eq!(plain.contains("+}"), plain.contains("+ not alone"), "{plain}");
+        assert_eq!(plain.contains("+}"), plain.contains("+ an isolation domain"), "{plain}");
         let coloured = String::from_utf8(coloured).expect("UTF-8");
         assert_eq!(plain, anstream::adapter::strip_str(&coloured).to_string(), "colour says no more");
     }
-    assert!(shared > 5);
+    assert!(shared > 2, "{shared}");
 }
 
 /// A function of 64 bytes.

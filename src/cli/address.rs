@@ -6,17 +6,31 @@ use crate::topology::{FunctionIndex, Topology};
 
 /// The functions of the dump with these names, sorted, each once.
 pub(super) fn resolve(topology: &Topology, names: &[String]) -> Result<Vec<FunctionIndex>, Stop> {
-    let mut found = names.iter().map(|name| find(topology, name)).collect::<Result<Vec<_>, _>>()?;
+    all(topology, names, not_an_address)
+}
+
+/// The same where a verb could have been meant.
+pub(super) fn resolve_or_verb(topology: &Topology, names: &[String]) -> Result<Vec<FunctionIndex>, Stop> {
+    all(topology, names, neither_verb_nor_address)
+}
+
+fn all(
+    topology: &Topology,
+    names: &[String],
+    wrong: impl Fn(&str) -> String,
+) -> Result<Vec<FunctionIndex>, Stop> {
+    let found = names.iter().map(|name| find(topology, name, &wrong));
+    let mut found = found.collect::<Result<Vec<_>, _>>()?;
     found.sort_unstable();
     found.dedup();
     Ok(found)
 }
 
-fn find(topology: &Topology, name: &str) -> Result<FunctionIndex, Stop> {
+fn find(topology: &Topology, name: &str, wrong: impl Fn(&str) -> String) -> Result<FunctionIndex, Stop> {
     let address = match name.parse::<Sbdf>() {
         Ok(address) if !is_way_down(name) => Some(address),
         Ok(_) | Err(_) if is_way_down(name) => way_down(topology, name),
-        _ => return Err(Stop::Usage(not_an_address(name))),
+        _ => return Err(Stop::Usage(wrong(name))),
     };
     address.and_then(|address| topology.index_of(address)).ok_or_else(|| {
         let near = topology.functions().first().map(|function| format!(", such as {}", function.address));
@@ -28,6 +42,10 @@ fn find(topology: &Topology, name: &str) -> Result<FunctionIndex, Stop> {
 }
 
 fn not_an_address(name: &str) -> String {
+    format!("{name}: not an address such as 0000:00:1f.2, nor a way down such as 0000:00:1c.0/00.0")
+}
+
+fn neither_verb_nor_address(name: &str) -> String {
     if std::path::Path::new(name).exists() {
         return format!("{name}: a file is named with --dump: acsscan --dump {name}");
     }

@@ -1,12 +1,14 @@
 //! The command line: what was typed, what it means, and the exit code.
 //!
-//! Layer 8. `args` is what was typed; `input` turns it into a topology; each verb has a file.
+//! Layer 8. `args` is what was typed; `input` turns it into a topology, and `confine` first gives up what
+//! that does not take; each verb has a file.
 
 mod address;
 mod args;
 mod capture;
 mod check;
 mod clique;
+mod confine;
 mod diff;
 mod groups;
 mod hook;
@@ -114,6 +116,11 @@ fn run(cli: &Cli) -> Result<Exit, Stop> {
     if cli.common.format == OutputFormat::Dot && !draws && !matches!(cli.verb, Some(Verb::Hook { .. })) {
         let text = "--format dot draws the whole hierarchy: acsscan --format dot, or show -t --format dot";
         return Err(Stop::Usage(String::from(text)));
+    }
+    match &cli.verb {
+        // The first writes a file, the second has the administrator's word, the last names its inputs itself.
+        Some(Verb::Capture(_) | Verb::Hook { .. } | Verb::Schema | Verb::Diff(_)) => {}
+        _ => input::give_up_the_rest(&cli.common, &[cli.common.dump.clone().flatten()]),
     }
     match &cli.verb {
         None => scan::run(&cli.common, &cli.addresses, cli.summary),

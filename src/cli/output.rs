@@ -151,15 +151,20 @@ impl<'a> Answers<'a> {
             names: &names,
             width: width(),
         };
-        let choice = match common.color {
-            Color::Auto => AutoStream::choice(&io::stdout()),
-            Color::Always => ColorChoice::Always,
-            Color::Never => ColorChoice::Never,
-        };
-        let mut out = BufWriter::new(AutoStream::new(io::stdout().lock(), choice));
+        let mut out = text_output(common);
         text(&mut out, &view)?;
         Ok(out.flush()?)
     }
+}
+
+/// Standard output for people: colours where they are wanted.
+pub(super) fn text_output(common: &Common) -> impl Write {
+    let choice = match common.color {
+        Color::Auto => AutoStream::choice(&io::stdout()),
+        Color::Always => ColorChoice::Always,
+        Color::Never => ColorChoice::Never,
+    };
+    BufWriter::new(AutoStream::new(io::stdout().lock(), choice))
 }
 
 /// Only the findings about these functions (sorted), and those about the input as a whole.

@@ -73,8 +73,11 @@ pub(super) fn apply(common: &Common, scanned: Scanned) -> Result<Scanned, Stop> 
     let has_groups = compare::kernel_groups(&topology).iter().any(Option::is_some);
     let mut notes = Vec::new();
     if !options.remove.is_empty() {
-        let functions =
-            options.remove.iter().map(|name| one(&topology, name)).collect::<Result<Vec<_>, _>>()?;
+        let functions = options
+            .remove
+            .iter()
+            .map(|name| one(&topology, "--remove", name))
+            .collect::<Result<Vec<_>, _>>()?;
         let (changed, removed) = overlay::remove(topology, &functions);
         topology = changed;
         let names = options.remove.iter().zip(removed);
@@ -90,7 +93,7 @@ pub(super) fn apply(common: &Common, scanned: Scanned) -> Result<Scanned, Stop> 
         let Some((device, port)) = text.split_once('=') else {
             return Err(Stop::Usage(format!("--move {text}: expected ADDR=PORT")));
         };
-        let places = (one(&topology, device)?, one(&topology, port)?);
+        let places = (one(&topology, "--move", device)?, one(&topology, "--move", port)?);
         let (changed, note) = overlay::relocate(topology, places.0, places.1).map_err(refused)?;
         topology = changed;
         notes.push(format!("--move {text}: {note}"));
@@ -109,7 +112,7 @@ pub(super) fn apply(common: &Common, scanned: Scanned) -> Result<Scanned, Stop> 
         };
         let edits =
             overlay::parse_edits(edits).map_err(|error| Stop::Usage(format!("--set {text}: {error}")))?;
-        let index = one(&topology, name)?;
+        let index = one(&topology, "--set", name)?;
         let note = overlay::set(&mut topology, &wide, index, &edits).map_err(refused)?;
         notes.push(format!("--set {text}: {note}"));
     }
@@ -123,9 +126,17 @@ fn refused(error: overlay::Refused) -> Stop {
     Stop::Usage(error.to_string())
 }
 
-fn one(topology: &Topology, name: &str) -> Result<FunctionIndex, Stop> {
-    let found = address::resolve(topology, &[name.trim().to_owned()])?;
-    found.first().copied().ok_or_else(|| Stop::Input(format!("{name}: no such function in the dump")))
+/// The function that an option names.
+fn one(topology: &Topology, option: &str, name: &str) -> Result<FunctionIndex, Stop> {
+    let found = address::resolve(topology, &[name.trim().to_owned()]).map_err(|stop| match stop {
+        Stop::Usage(text) => Stop::Usage(format!("{option}: {text}")),
+        Stop::Input(text) => Stop::Input(format!("{option}: {text}")),
+        other => other,
+    })?;
+    found
+        .first()
+        .copied()
+        .ok_or_else(|| Stop::Input(format!("{option}: {name}: no such function in the dump")))
 }
 
 /// What was read of a kernel's command line before, and what the one that is asked for says.

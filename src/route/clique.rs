@@ -173,7 +173,9 @@ fn sorted(functions: &[FunctionIndex], pairs: Vec<Pair>) -> Cliques {
     peers.values_mut().for_each(|peers| peers.sort_unstable());
     let mut found = Cliques { pairs, ..Cliques::default() };
     // Whoever has the most peers left begins, and takes of them whoever goes with all that were taken.
-    while let Some(first) = most_peers(&peers, peers.keys()) {
+    loop {
+        let left: Vec<FunctionIndex> = peers.keys().copied().collect();
+        let Some(first) = most_peers(&peers, &left) else { break };
         let mut set = alloc::vec![first];
         let mut open = peers.get(&first).cloned().unwrap_or_default();
         while let Some(next) = most_peers(&peers, &open) {
@@ -206,13 +208,17 @@ fn sorted(functions: &[FunctionIndex], pairs: Vec<Pair>) -> Cliques {
     found
 }
 
-/// Of these the one with the most peers, the first of several.
-fn most_peers<'f>(
+/// Of these the one with the most peers among these, of several the one with the fewest elsewhere.
+fn most_peers(
     peers: &BTreeMap<FunctionIndex, Vec<FunctionIndex>>,
-    of: impl IntoIterator<Item = &'f FunctionIndex>,
+    of: &[FunctionIndex],
 ) -> Option<FunctionIndex> {
-    let count = |function: &FunctionIndex| peers.get(function).map_or(0, Vec::len);
-    of.into_iter().max_by_key(|function| (count(function), core::cmp::Reverse(**function))).copied()
+    let rank = |function: &FunctionIndex| {
+        let all = peers.get(function).map(Vec::as_slice).unwrap_or_default();
+        let inside = all.iter().filter(|peer| of.binary_search(peer).is_ok()).count();
+        (core::cmp::Reverse(inside), all.len(), *function)
+    };
+    of.iter().min_by_key(|function| rank(function)).copied()
 }
 
 /// How a guest's traffic gets there.

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::io::{self, Write};
 
 use super::View;
-use super::tree::domain;
+use super::tree::Marks;
 use crate::finding::count;
 use crate::topology::{BusIndex, FunctionIndex, Parent};
 
@@ -33,6 +33,7 @@ pub fn dot(out: &mut impl Write, view: &View<'_>) -> io::Result<()> {
     writeln!(out, "digraph acsscan {{")?;
     writeln!(out, "  graph [rankdir=LR];")?;
     writeln!(out, "  node [shape=box, style=filled, fillcolor=white];")?;
+    let marks = Marks::new(view);
     let mut leads = vec![false; topology.functions().len()];
     for bus in topology.buses() {
         if let Parent::Bridge(bridge) | Parent::Orphan(Some(bridge)) = bus.parent {
@@ -60,14 +61,14 @@ pub fn dot(out: &mut impl Write, view: &View<'_>) -> io::Result<()> {
         for function in here {
             if leads.get(function).copied().unwrap_or(false) {
                 let node = format!("f{function}");
-                one(out, view, &node, &[function])?;
+                one(out, view, &marks, &node, &[function])?;
                 writeln!(out, "  {parent} -> {node};")?;
                 nodes = nodes.saturating_add(1);
                 continue;
             }
             // Alone in a domain is alone, whatever its number.
             let domain =
-                domain(view, function).map(|(n, shared)| if shared { (n, true) } else { (0, false) });
+                marks.domain(view, function).map(|(n, shared)| if shared { (n, true) } else { (0, false) });
             alike.entry((topology.ids(function), domain)).or_default().push(function);
         }
         for functions in alike.values() {
@@ -76,7 +77,7 @@ pub fn dot(out: &mut impl Write, view: &View<'_>) -> io::Result<()> {
             for part in parts {
                 let Some(first) = part.first() else { continue };
                 let node = format!("f{first}");
-                one(out, view, &node, part)?;
+                one(out, view, &marks, &node, part)?;
                 writeln!(out, "  {parent} -> {node};")?;
                 nodes = nodes.saturating_add(1);
             }
@@ -106,7 +107,13 @@ fn above(view: &View<'_>, bus: BusIndex) -> String {
 }
 
 /// A node for functions that are alike.
-fn one(out: &mut impl Write, view: &View<'_>, node: &str, functions: &[FunctionIndex]) -> io::Result<()> {
+fn one(
+    out: &mut impl Write,
+    view: &View<'_>,
+    marks: &Marks,
+    node: &str,
+    functions: &[FunctionIndex],
+) -> io::Result<()> {
     let (Some(first), Some(last)) = (functions.first(), functions.last()) else { return Ok(()) };
     let topology = view.topology();
     let mut lines = Vec::new();
@@ -126,7 +133,7 @@ fn one(out: &mut impl Write, view: &View<'_>, node: &str, functions: &[FunctionI
     let group = group.map_or_else(|| String::from("no group"), |group| format!("group {group}"));
     let several = functions.len() > 1;
     let mut fill = "white";
-    lines.push(match domain(view, *first) {
+    lines.push(match marks.domain(view, *first) {
         Some((number, true)) => {
             fill = FILLS.get(number.checked_rem(FILLS.len()).unwrap_or_default()).copied().unwrap_or(fill);
             let group = if several { String::new() } else { format!("{group}, ") };

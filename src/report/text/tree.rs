@@ -7,18 +7,20 @@ use termtree::Tree;
 use anstyle::AnsiColor;
 
 use super::View;
-use crate::topology::{Bus, BusIndex, FunctionIndex, Parent, Topology};
+use crate::topology::{Bus, BusIndex, FunctionIndex, Parent};
 
 /// What hangs on what.
-pub(super) struct Hierarchy {
+struct Hierarchy {
     /// Buses below each function.
-    pub(super) below: Vec<Vec<BusIndex>>,
+    below: Vec<Vec<BusIndex>>,
     /// Buses that virtual functions made beside that of their physical one.
-    pub(super) spilled: Vec<Vec<BusIndex>>,
+    spilled: Vec<Vec<BusIndex>>,
+    marks: Marks,
 }
 
 impl Hierarchy {
-    pub(super) fn new(topology: &Topology) -> Self {
+    fn new(view: &View<'_>) -> Self {
+        let topology = view.topology();
         let buses = topology.buses();
         let mut below: Vec<Vec<BusIndex>> = vec![Vec::new(); topology.functions().len()];
         let mut spilled: Vec<Vec<BusIndex>> = vec![Vec::new(); buses.len()];
@@ -33,14 +35,14 @@ impl Hierarchy {
                 Parent::Root | Parent::Orphan(None) => {}
             }
         }
-        Self { below, spilled }
+        Self { below, spilled, marks: Marks::new(view) }
     }
 
-    pub(super) fn below(&self, function: FunctionIndex) -> &[BusIndex] {
+    fn below(&self, function: FunctionIndex) -> &[BusIndex] {
         self.below.get(function).map(Vec::as_slice).unwrap_or_default()
     }
 
-    pub(super) fn spilled(&self, bus: BusIndex) -> &[BusIndex] {
+    fn spilled(&self, bus: BusIndex) -> &[BusIndex] {
         self.spilled.get(bus).map(Vec::as_slice).unwrap_or_default()
     }
 }
@@ -52,7 +54,7 @@ impl Hierarchy {
 /// Those of the writer.
 pub fn tree(out: &mut impl Write, view: &View<'_>) -> io::Result<()> {
     let buses = view.topology().buses();
-    let hierarchy = Hierarchy::new(view.topology());
+    let hierarchy = Hierarchy::new(view);
     for (index, bus) in buses.iter().enumerate() {
         let label = match bus.parent {
             Parent::Root => format!("[{}:{:02x}]", bus.segment, bus.number),
@@ -68,8 +70,11 @@ pub fn tree(out: &mut impl Write, view: &View<'_>) -> io::Result<()> {
     if view.grouping.groups.iter().any(|group| !group.is_certain()) {
         writeln!(out, "? predicted: acsscan groups says what it depends on")?;
     }
-    if view.reach.domains.iter().any(|domain| domain.functions().len() > 1) {
-        writeln!(out, "+ not alone in its isolation domain: acsscan explain ADDR says why")?;
+    if hierarchy.marks.any() {
+        writeln!(
+            out,
+            "+ an isolation domain of several devices or functions: acsscan explain ADDR says why"
+        )?;
     }
     Ok(())
 }
@@ -78,7 +83,7 @@ pub fn tree(out: &mut impl Write, view: &View<'_>) -> io::Result<()> {
 fn add_bus(tree: &mut Tree<String>, view: &View<'_>, bus: &Bus, index: BusIndex, hierarchy: &Hierarchy) {
     let topology = view.topology();
     for function in topology.on_bus(index) {
-        let mut node = Tree::new(label(view, bus, function));
+        let mut node = Tree::new(label(view, &hierarchy.marks, bus, function));
         for child in hierarchy.below(function) {
             let Some(bus) = topology.bus(*child) else { continue };
             if let Parent::Orphan(_) = bus.parent {
@@ -98,7 +103,7 @@ fn add_bus(tree: &mut Tree<String>, view: &View<'_>, bus: &Bus, index: BusIndex,
     }
 }
 
-fn label(view: &View<'_>, bus: &Bus, index: FunctionIndex) -> String {
+fn label(view: &View<'_>, marks: &Marks, bus: &Bus, index: FunctionIndex) -> String {
     let group = match view.grouping.group_of.get(index).copied().flatten() {
         Some(group) => {
             let certain = view.grouping.groups.get(group).is_some_and(|group| group.is_certain());
@@ -106,7 +111,7 @@ fn label(view: &View<'_>, bus: &Bus, index: FunctionIndex) -> String {
         }
         None => String::from("no group"),
     };
-    let domain = match domain(view, index) {
+    let domain = match marks.domain(view, index) {
         Some((number, true)) => {
             let colour = COLOURS.get(number.checked_rem(COLOURS.len()).unwrap_or_default());
             let style = colour.map(|colour| colour.on_default()).unwrap_or_default();
@@ -141,9 +146,29 @@ const COLOURS: [AnsiColor; 6] = [
     AnsiColor::Red,
 ];
 
-/// A function's isolation domain, and whether others are in it.
-pub(super) fn domain(view: &View<'_>, index: FunctionIndex) -> Option<(usize, bool)> {
-    let number = view.reach.domains.domain_of(index)?;
-    let shared = view.reach.domains.get(number).is_some_and(|domain| domain.functions().len() > 1);
-    Some((number, shared))
+/// Isolation domains, and which of them several functions share that can initiate: a port beside the only
+/// device below it is no danger.
+pub(super) struct Marks {
+    shared: Vec<bool>,
+}
+
+impl Marks {
+    pub(super) fn new(view: &View<'_>) -> Self {
+        let fabric = view.reach.fabric;
+        let shared = view.reach.domains.iter().map(|domain| {
+            let mut initiators = domain.functions().filter(|index| fabric.initiates(*index));
+            initiators.nth(1).is_some()
+        });
+        Self { shared: shared.collect() }
+    }
+
+    pub(super) fn any(&self) -> bool {
+        self.shared.contains(&true)
+    }
+
+    /// A function's isolation domain, and whether it is such a one.
+    pub(super) fn domain(&self, view: &View<'_>, index: FunctionIndex) -> Option<(usize, bool)> {
+        let number = view.reach.domains.domain_of(index)?;
+        Some((number, self.shared.get(number).copied().unwrap_or(false)))
+    }
 }

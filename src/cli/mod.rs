@@ -9,6 +9,7 @@ mod capture;
 mod check;
 mod clique;
 mod confine;
+mod db;
 mod diff;
 mod groups;
 mod hook;
@@ -131,6 +132,8 @@ fn run(cli: &Cli) -> Result<Exit, Stop> {
         Some(Verb::Explain(explain)) => reach::explain(&cli.common, explain),
         Some(Verb::Diff(diff)) => diff::run(&cli.common, diff),
         Some(Verb::Plan { goal }) => plan::run(&cli.common, goal),
+        Some(Verb::Check(check)) => check::run(&cli.common, check),
+        Some(Verb::Db { verb }) => db::run(&cli.common, verb),
         Some(Verb::Capture(capture)) => capture::run(&cli.common, capture),
         Some(Verb::Hook { hook: Hook::Libvirt(hook) }) => hook::run(&cli.common, hook),
         Some(Verb::Schema) => output::schema(&cli.common),

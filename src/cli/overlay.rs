@@ -69,7 +69,7 @@ pub(super) fn apply(common: &Common, scanned: Scanned) -> Result<Scanned, Stop> 
     if !options.any() {
         return Ok(scanned);
     }
-    let Scanned { mut source, mut topology, database } = scanned;
+    let Scanned { mut source, mut topology, database, refused: files, today, live } = scanned;
     let has_groups = compare::kernel_groups(&topology).iter().any(Option::is_some);
     let mut notes = Vec::new();
     if !options.remove.is_empty() {
@@ -119,7 +119,7 @@ pub(super) fn apply(common: &Common, scanned: Scanned) -> Result<Scanned, Stop> 
     // What the running kernel grouped is another machine than the one that is looked at now.
     topology.forget_kernel_groups();
     source.overlays = notes;
-    Ok(Scanned { source, topology, database })
+    Ok(Scanned { source, topology, database, refused: files, today, live })
 }
 
 fn refused(error: overlay::Refused) -> Stop {
@@ -128,15 +128,11 @@ fn refused(error: overlay::Refused) -> Stop {
 
 /// The function that an option names.
 fn one(topology: &Topology, option: &str, name: &str) -> Result<FunctionIndex, Stop> {
-    let found = address::resolve(topology, &[name.trim().to_owned()]).map_err(|stop| match stop {
+    address::find(topology, name.trim()).map_err(|stop| match stop {
         Stop::Usage(text) => Stop::Usage(format!("{option}: {text}")),
         Stop::Input(text) => Stop::Input(format!("{option}: {text}")),
-        other => other,
-    })?;
-    found
-        .first()
-        .copied()
-        .ok_or_else(|| Stop::Input(format!("{option}: {name}: no such function in the dump")))
+        other @ Stop::Output(_) => other,
+    })
 }
 
 /// What was read of a kernel's command line before, and what the one that is asked for says.

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::io::{self, BufWriter, Write};
 
 use super::args::{Common, OutputFormat};
-use super::output::{Answers, lost, text_output};
+use super::output::{Answers, lost, write_text};
 use super::reach::assumptions;
 use super::{Exit, Stop, address, input};
 use crate::finding;
@@ -51,9 +51,8 @@ fn lines(answers: &Answers<'_>, selected: Option<&[usize]>) -> Result<(), Stop> 
     let in_domains = ids(&|index| answers.domains.domain_of(index));
     let in_groups = ids(&|index| grouping.group_of.get(index).copied().flatten());
     let wanted = |ids: &Option<BTreeSet<usize>>, id: usize| ids.as_ref().is_none_or(|ids| ids.contains(&id));
-    let domains = json::domains(answers.fabric, &answers.domains)
-        .filter(|domain| wanted(&in_domains, domain.id))
-        .map(Line::Domain);
+    let reach = answers.reach();
+    let domains = json::domains(&reach).filter(|domain| wanted(&in_domains, domain.id)).map(Line::Domain);
     let groups = json::groups(linux, grouping).filter(|group| wanted(&in_groups, group.id)).map(Line::Group);
     let functions = selected.unwrap_or_default().iter();
     let functions = functions.filter_map(|index| FunctionDocument::new(linux, *index));
@@ -76,9 +75,7 @@ fn summary(common: &Common) -> Result<Exit, Stop> {
     let source = SourceDocument::new(&scanned.source, topology);
     let inconclusive = !source.complete || findings.iter().any(|finding| finding.code.is_missing_part());
     if common.format == OutputFormat::Text {
-        let mut out = text_output(common);
-        text::summary(&mut out, &source, &document)?;
-        out.flush()?;
+        write_text(common, |mut out| text::summary(&mut out, &source, &document))?;
     } else {
         let mut out = BufWriter::new(io::stdout().lock());
         let body = Body::Summary(document);
@@ -108,7 +105,7 @@ fn document(answers: &Answers<'_>, selected: Option<&[usize]>) -> ScanDocument {
         let address = |index: &usize| topology.function(*index).map(|f| f.address.to_string());
         ungrouped = outside.iter().filter_map(address).collect();
     }
-    let mut domains: Vec<_> = json::domains(answers.fabric, &answers.domains).collect();
+    let mut domains: Vec<_> = json::domains(&answers.reach()).collect();
     let mut disagreements = disagreements(topology, &answers.domains, &grouping.group_of);
     if let Some(selected) = selected {
         let ids: BTreeSet<usize> =
@@ -116,7 +113,7 @@ fn document(answers: &Answers<'_>, selected: Option<&[usize]>) -> ScanDocument {
         domains.retain(|domain| ids.contains(&domain.id));
         disagreements.retain(|found| selected.iter().any(|index| found.functions.contains(index)));
     }
-    let document = |found| DisagreementDocument::new(answers.fabric, answers.domains.assumptions(), found);
+    let document = |found| DisagreementDocument::new(&answers.reach(), found);
     let host = answers.scanned.source.host.as_ref();
     ScanDocument {
         host: host.map(|host| HostDocument::new(host, topology)),

@@ -6,6 +6,10 @@
 //! of those names. [`clique`] asks what works, rather than what is open.
 
 #[cfg(feature = "alloc")]
+pub mod accept;
+#[cfg(feature = "alloc")]
+pub mod check;
+#[cfg(feature = "alloc")]
 pub mod clique;
 #[cfg(feature = "alloc")]
 pub mod compare;

@@ -9,6 +9,11 @@ use crate::dump::capture::{self, Redact};
 use crate::report::clean;
 
 pub(super) fn run(common: &Common, arguments: &Capture) -> Result<Exit, Stop> {
+    if common.overlays.any() {
+        return Err(Stop::Usage(String::from(
+            "a capture holds what was read, so that what-if options do not go with it: give them when it is looked at",
+        )));
+    }
     let to_stdout = arguments.output.as_os_str() == "-";
     if to_stdout && io::stdout().is_terminal() {
         let text = "a capture is no text: name a file with -o FILE, or send standard output somewhere";

@@ -14,7 +14,7 @@ use crate::topology::{FunctionIndex, Topology};
 pub(super) fn run(common: &Common, show: &Show) -> Result<Exit, Stop> {
     let slot = show.slot.as_deref().map(Slot::parse).transpose().map_err(Stop::Usage)?;
     let id = show.device.as_deref().map(Id::parse).transpose().map_err(Stop::Usage)?;
-    if show.tree && common.format != OutputFormat::Text {
+    if show.tree && !matches!(common.format, OutputFormat::Text | OutputFormat::Dot) {
         return Err(Stop::Usage(String::from("-t is text: leave out --format json, or -t")));
     }
     let scanned = input::read(common, !show.tree)?;
@@ -30,8 +30,10 @@ pub(super) fn run(common: &Common, show: &Show) -> Result<Exit, Stop> {
     answers.write(
         common,
         |_| Body::Show(ShowDocument { functions: documents().collect() }),
-        |mut out, view| {
-            if show.tree { text::tree(&mut out, view) } else { text::show(&mut out, view, &selected) }
+        |mut out, view| match (show.tree, common.format) {
+            (true, OutputFormat::Dot) => text::dot(&mut out, view),
+            (true, _) => text::tree(&mut out, view),
+            (false, _) => text::show(&mut out, view, &selected),
         },
     )?;
     if show.tree {

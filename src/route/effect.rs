@@ -4,6 +4,7 @@
 //! short on machines of any size and still speaks for every pair.
 
 use alloc::collections::BTreeMap;
+use alloc::sync::Arc;
 use alloc::vec;
 use alloc::vec::Vec;
 
@@ -36,9 +37,9 @@ impl Turn {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Effect {
     /// The initiators, by index after the change.
-    pub from: Class,
+    pub from: Arc<Class>,
     /// The targets.
-    pub to: Class,
+    pub to: Arc<Class>,
     /// How the pairs stand to each other.
     pub relation: Relation,
     /// How many bridges are above the bus where their ways part.
@@ -112,9 +113,10 @@ pub fn effects(
     let Some(meetings) = Meetings::new(after, &class_of).pairs() else {
         return Err(TooManyCells { classes: classes.len() });
     };
+    let shared: Vec<Arc<Class>> = classes.into_iter().map(Arc::new).collect();
     let mut found = Vec::new();
     for (Meeting { from, to, relation, level }, ((s, t), pairs)) in meetings {
-        let (Some(from), Some(to)) = (classes.get(from), classes.get(to)) else { continue };
+        let (Some(from), Some(to)) = (shared.get(from), shared.get(to)) else { continue };
         let (Some(old_s), Some(old_t)) = (place(s), place(t)) else { continue };
         if before.stand(old_s, old_t) != (relation, level) {
             continue;
@@ -126,7 +128,8 @@ pub fn effects(
         };
         let turns: Vec<Turn> = assumptions.counted().filter_map(turn).collect();
         if !turns.is_empty() {
-            found.push(Effect { from: from.clone(), to: to.clone(), relation, level, pairs, turns });
+            let (from, to) = (Arc::clone(from), Arc::clone(to));
+            found.push(Effect { from, to, relation, level, pairs, turns });
         }
     }
     Ok(found)

@@ -1,9 +1,11 @@
 //! Text for people. Colour only ever repeats what a word says.
 
 mod check;
+mod clique;
 mod db;
 mod diff;
 mod domains;
+mod dot;
 mod explain;
 mod groups;
 mod matrix;
@@ -15,8 +17,10 @@ mod summary;
 mod tree;
 
 pub use check::check;
+pub use clique::cliques;
 pub use db::{db_explain, db_files, db_list, db_lookup};
 pub use diff::diff;
+pub use dot::dot;
 pub use explain::explain;
 pub use groups::{domain_groups, domains_against, groups, libvirt_groups, partitions_against};
 pub use matrix::matrix;

@@ -31,9 +31,10 @@ Examples:
   acsscan --dump host.txt                      somebody else's dump
   acsscan 01:00.0 --dump host.txt              one function, and its group
   acsscan show -s 00:1c --dump host.txt        decoded registers, as lspci -s selects them
-  acsscan show -t --dump host.txt              the hierarchy, with groups
+  acsscan show -t --dump host.txt              the hierarchy, with domains and groups
   acsscan groups --format json --dump host.txt the groups for a program
   acsscan capture -o host.tar.zst              this host in one file, as root
+  acsscan report -o host.html --dump host.txt  one page that holds everything, for a browser
 
 Exit codes:
   0 done   1 a finding at or above --fail-on   2 usage
@@ -64,7 +65,8 @@ pub(super) enum Verb {
 Examples:
   acsscan show -s 00:1c.0                  one function of this host
   acsscan show -d 8086: --dump host.txt    every Intel function of a dump
-  acsscan show -t --dump host.txt          the hierarchy as a tree, with groups")]
+  acsscan show -t --dump host.txt          the hierarchy as a tree, with domains and groups
+  acsscan show -t --format dot --dump host.txt | dot -Tsvg -o host.svg   the same, drawn by Graphviz")]
     Show(Show),
     /// The groups that a model forms
     #[command(after_help = "\
@@ -117,6 +119,15 @@ Examples:
   acsscan capture --dump lspci.txt -o host.tar.zst another form of dump
   tar --zstd -xf host.tar.zst && acsscan --dump .  look at it")]
     Capture(Capture),
+    /// One page for a browser that holds everything: hierarchy, registers, routes, findings
+    #[command(after_help = "\
+The page loads nothing from anywhere: it can be opened from a file, sent, and printed.
+
+Examples:
+  acsscan report -o host.html                     this host, as root
+  acsscan report -o host.html --dump host.tar.zst somebody else's
+  acsscan report -o - --dump host.txt > host.html to standard output")]
+    Report(Report),
     /// Answer as a hook of other programs
     Hook {
         /// Of which program
@@ -209,7 +220,7 @@ pub(super) struct Show {
     /// Functions by ID, as lspci: [vendor]:[device][:class[:prog-if]]
     #[arg(short = 'd', long = "device", value_name = "ID")]
     pub(super) device: Option<String>,
-    /// The hierarchy as a tree, each function with its group
+    /// The hierarchy as a tree, each function with its isolation domain and its group
     #[arg(short = 't', long = "tree", conflicts_with_all = ["slot", "device", "addresses"])]
     pub(super) tree: bool,
 }
@@ -233,6 +244,17 @@ pub(super) struct Capture {
         default_missing_value = "serials,vpd,hostname"
     )]
     pub(super) redact: Vec<RedactArg>,
+}
+
+/// Options of `report`.
+#[derive(Debug, Args)]
+pub(super) struct Report {
+    /// Where to write; - for standard output
+    #[arg(short = 'o', long = "output", value_name = "FILE")]
+    pub(super) output: PathBuf,
+    /// Replace FILE if it exists
+    #[arg(long)]
+    pub(super) force: bool,
 }
 
 /// What `capture` leaves out.
@@ -379,6 +401,8 @@ pub(super) enum OutputFormat {
     Json,
     /// For programs, one record a line, of a scan: see acsscan schema --format jsonl
     Jsonl,
+    /// For Graphviz: of show -t
+    Dot,
 }
 
 /// When to use colour.

@@ -14,6 +14,7 @@ mod output;
 mod overlay;
 mod plan;
 mod reach;
+mod report;
 mod scan;
 mod selector;
 mod show;
@@ -114,6 +115,7 @@ fn run(cli: &Cli) -> Result<Exit, Stop> {
         Some(Verb::Diff(diff)) => diff::run(&cli.common, diff),
         Some(Verb::Plan { goal }) => plan::run(&cli.common, goal),
         Some(Verb::Capture(capture)) => capture::run(&cli.common, capture),
+        Some(Verb::Report(report)) => report::run(&cli.common, report),
         Some(Verb::Hook { hook: Hook::Libvirt(hook) }) => hook::run(&cli.common, hook),
         Some(Verb::Schema) => output::schema(&cli.common),
     }

@@ -1,7 +1,9 @@
 //! `show`: decoded registers.
 
+use std::io::{self, Write};
+
 use super::args::{Common, OutputFormat, Show};
-use super::output::Answers;
+use super::output::{self, Answers};
 use super::reach::assumptions;
 use super::selector::{Id, Slot};
 use super::{Exit, Stop, address, input};
@@ -14,8 +16,12 @@ use crate::topology::{FunctionIndex, Topology};
 pub(super) fn run(common: &Common, show: &Show) -> Result<Exit, Stop> {
     let slot = show.slot.as_deref().map(Slot::parse).transpose().map_err(Stop::Usage)?;
     let id = show.device.as_deref().map(Id::parse).transpose().map_err(Stop::Usage)?;
-    if show.tree && common.format != OutputFormat::Text {
-        return Err(Stop::Usage(String::from("-t is text: leave out --format json, or -t")));
+    let is_dot = common.format == OutputFormat::Dot;
+    if show.tree && common.format != OutputFormat::Text && !is_dot {
+        return Err(Stop::Usage(String::from("-t is text, or --format dot: leave out --format json, or -t")));
+    }
+    if is_dot && !show.tree {
+        return Err(Stop::Usage(String::from("--format dot draws the hierarchy: show -t --format dot")));
     }
     let scanned = input::read(common, !show.tree)?;
     let selected = select(&scanned.topology, &show.addresses, slot, id)?;
@@ -25,6 +31,12 @@ pub(super) fn run(common: &Common, show: &Show) -> Result<Exit, Stop> {
     let documents = || selected.iter().filter_map(|index| FunctionDocument::new(answers.linux, *index));
     if common.format == OutputFormat::Jsonl {
         answers.write_lines(documents().map(|function| Line::Function(Box::new(function))))?;
+        return Ok(answers.exit(common, Some(&selected)));
+    }
+    if is_dot {
+        let mut text = Vec::new();
+        text::dot(&mut text, &answers.view(&output::names(common)?, None))?;
+        io::stdout().lock().write_all(&text)?;
         return Ok(answers.exit(common, Some(&selected)));
     }
     answers.write(

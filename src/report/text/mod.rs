@@ -2,6 +2,7 @@
 
 mod diff;
 mod domains;
+mod dot;
 mod explain;
 mod groups;
 mod matrix;
@@ -14,6 +15,7 @@ mod tree;
 
 pub use diff::diff;
 pub use domains::Reach;
+pub use dot::dot;
 pub use explain::explain;
 pub use groups::{domain_groups, domains_against, groups, libvirt_groups, partitions_against};
 pub use matrix::matrix;

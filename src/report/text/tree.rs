@@ -1,4 +1,4 @@
-//! `acsscan show -t`: the hierarchy, with each function's group.
+//! `acsscan show -t`: the hierarchy, with each function's isolation domain and group.
 
 use std::io::{self, Write};
 
@@ -41,6 +41,9 @@ pub fn tree(out: &mut impl Write, view: &View<'_>) -> io::Result<()> {
         add_bus(&mut root, view, bus, index, &below, &spilled);
         write!(out, "{root}")?;
     }
+    if (0..view.reach.domains.len()).any(|id| view.shares_domain(id)) {
+        writeln!(out, "* functions of such a domain are not proved to be kept apart: acsscan says why")?;
+    }
     if view.grouping.groups.iter().any(|group| !group.is_certain()) {
         writeln!(out, "? predicted: acsscan groups says what it depends on")?;
     }
@@ -79,13 +82,7 @@ fn add_bus(
 }
 
 fn label(view: &View<'_>, bus: &Bus, index: FunctionIndex) -> String {
-    let group = match view.grouping.group_of.get(index).copied().flatten() {
-        Some(group) => {
-            let certain = view.grouping.groups.get(group).is_some_and(|group| group.is_certain());
-            format!("group {group}{}", if certain { "" } else { "?" })
-        }
-        None => String::from("no group"),
-    };
+    let group = view.group_mark(index);
     let topology = view.topology();
     let function = topology.function(index);
     let bdf = function.map(|function| function.address.bdf).unwrap_or_default();
@@ -94,5 +91,33 @@ fn label(view: &View<'_>, bus: &Bus, index: FunctionIndex) -> String {
     let port = function.and_then(|function| function.port_type());
     let port = port.map(|port| format!(" {port},")).unwrap_or_default();
     let name = view.names.function(topology, index);
-    format!("{:02x}:{:02x}.{}{range} {{{group}}}{port} {name}", bus.number, bdf.device(), bdf.function())
+    let domain = view.domain_mark(index);
+    let place = format!("{:02x}:{:02x}.{}", bus.number, bdf.device(), bdf.function());
+    format!("{place}{range} {{{domain}, {group}}}{port} {name}")
+}
+
+impl View<'_> {
+    /// `domain 3`, with a star if several functions that can initiate share it.
+    pub(super) fn domain_mark(&self, index: FunctionIndex) -> String {
+        let Some(id) = self.reach.domains.domain_of(index) else { return String::from("no domain") };
+        format!("domain {id}{}", if self.shares_domain(id) { "*" } else { "" })
+    }
+
+    /// Whether several functions that can initiate share a domain.
+    pub(super) fn shares_domain(&self, id: usize) -> bool {
+        let domain = self.reach.domains.get(id);
+        let functions = domain.into_iter().flat_map(|domain| domain.functions());
+        functions.filter(|index| self.reach.fabric.initiates(*index)).nth(1).is_some()
+    }
+
+    /// `group 3`, with a question mark if it is predicted.
+    pub(super) fn group_mark(&self, index: FunctionIndex) -> String {
+        match self.grouping.group_of.get(index).copied().flatten() {
+            Some(group) => {
+                let certain = self.grouping.groups.get(group).is_some_and(|group| group.is_certain());
+                format!("group {group}{}", if certain { "" } else { "?" })
+            }
+            None => String::from("no group"),
+        }
+    }
 }

@@ -154,36 +154,46 @@ impl core::error::Error for ParseAddressError {}
 impl FromStr for Sbdf {
     type Err = ParseAddressError;
 
+    // Over bytes: the searches of `str` hold panics that no optimizer can prove away.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let last = text.trim_end_matches('/').rsplit('/').next().unwrap_or(text);
-        let parsed = match last.strip_prefix("pci_") {
-            Some(node) => parse_separated(node, '_', '_'),
-            None => parse_separated(last, ':', '.'),
+        let mut last = text.as_bytes();
+        while let [rest @ .., b'/'] = last {
+            last = rest;
+        }
+        if let Some((_, component)) = split_last(last, b'/') {
+            last = component;
+        }
+        let parsed = match last.strip_prefix(b"pci_") {
+            Some(node) => parse_separated(node, b'_', b'_'),
+            None => parse_separated(last, b':', b'.'),
         };
         parsed.ok_or(ParseAddressError)
     }
 }
 
+/// What is before the last `separator`, and what is behind it.
+fn split_last(text: &[u8], separator: u8) -> Option<(&[u8], &[u8])> {
+    let at = text.iter().rposition(|byte| *byte == separator)?;
+    Some((text.get(..at)?, text.get(at.checked_add(1)?..)?))
+}
+
 /// Parses `[domain SEP] bus SEP device LAST function`.
-fn parse_separated(text: &str, separator: char, last: char) -> Option<Sbdf> {
-    let (rest, function) = text.rsplit_once(last)?;
-    let (rest, device) = rest.rsplit_once(separator)?;
-    let (domain, bus) = match rest.rsplit_once(separator) {
-        Some((domain, bus)) => (domain, bus),
-        None => ("0", rest),
-    };
+fn parse_separated(text: &[u8], separator: u8, last: u8) -> Option<Sbdf> {
+    let (rest, function) = split_last(text, last)?;
+    let (rest, device) = split_last(rest, separator)?;
+    let (domain, bus) = split_last(rest, separator).unwrap_or((b"0", rest));
     let bus = u8::try_from(hex(bus, 2)?).ok()?;
     let device = u8::try_from(hex(device, 2)?).ok()?;
     let function = u8::try_from(hex(function, 1)?).ok()?;
     Sbdf::new(hex(domain, 8)?, bus, device, function)
 }
 
-/// One to `max` hexadecimal digits and nothing else (no sign, which `from_str_radix` would take).
-fn hex(text: &str, max: usize) -> Option<u32> {
-    if text.is_empty() || text.len() > max || !text.bytes().all(|b| b.is_ascii_hexdigit()) {
+/// One to `max` hexadecimal digits, eight at most, and nothing else.
+fn hex(text: &[u8], max: usize) -> Option<u32> {
+    if text.is_empty() || text.len() > max {
         return None;
     }
-    u32::from_str_radix(text, 16).ok()
+    text.iter().try_fold(0_u32, |value, digit| Some(value << 4 | char::from(*digit).to_digit(16)?))
 }
 
 /// The 16-bit requester ID that a TLP carries: what the IOMMU and Source Validation look at.

@@ -377,4 +377,22 @@ mod tests {
         let end = [0; 4096];
         assert_eq!(Acs::read(&ConfigSpace::new(&end), 0xffc), None);
     }
+
+    #[test]
+    fn registers_stand_where_the_specification_puts_them() {
+        let mut bytes = [0; 0x160];
+        bytes[0x148..0x150].copy_from_slice(&[0x0d, 0x00, 0x01, 0x00, 0x20, 0x20, 0x20, 0x00]);
+        let config = ConfigSpace::new(&bytes[..]);
+        let acs = Acs::read(&config, 0x148).expect("captured");
+        assert_eq!((acs.capability_offset(), acs.control_offset()), (0x14c, 0x14e));
+        assert_eq!(acs.egress_vector(&config).map(|vector| vector.offset()), Some(0x150));
+    }
+
+    #[test]
+    fn every_memory_target_access_has_a_word_of_its_own() {
+        let words = [0, 1, 2, 3].map(|bits| MemoryTargetAccess::from_bits(bits).word());
+        for (n, word) in words.iter().enumerate() {
+            assert!(!word.is_empty() && !words[..n].contains(word), "{words:?}");
+        }
+    }
 }

@@ -188,13 +188,15 @@ pub(crate) fn extended_capabilities_of<S: Source>(
 }
 
 /// Whether every 256 bytes begin with the function's IDs: the platform drops the upper bits of the
-/// offset, and what reads as extended space is the first 256 bytes again. Source: Linux 7.2.13,
-/// drivers/pci/probe.c, `pci_ext_cfg_is_aliased`.
+/// offset, and what reads as extended space is the first 256 bytes again. Pages that were not captured
+/// prove nothing else. Source: Linux 7.2.13, drivers/pci/probe.c, `pci_ext_cfg_is_aliased`.
 #[cold]
 fn is_aliased<S: Source>(config: &ConfigSpace<S>, ids: u32) -> bool {
+    let pages = (reg::EXTENDED_FIRST..crate::config::SIZE).step_by(0x100);
     ids != u32::MAX
         && ids != 0
-        && (reg::EXTENDED_FIRST..crate::config::SIZE).step_by(0x100).all(|page| config.u32(page) == Some(ids))
+        && config.u32(reg::EXTENDED_FIRST).is_some()
+        && pages.filter_map(|page| config.u32(page)).all(|page| page == ids)
 }
 
 impl<S: Source> Iterator for ExtendedCapabilities<'_, S> {

@@ -188,8 +188,8 @@ pub(super) struct Common {
     /// Domains are always shown; taken because lspci has it
     #[arg(short = 'D', global = true, hide = true)]
     pub(super) domains: bool,
-    /// Taken because lspci has it
-    #[arg(short = 'v', global = true, hide = true, action = clap::ArgAction::Count)]
+    /// Say on standard error what the process has given up before reading
+    #[arg(short = 'v', long, global = true, action = clap::ArgAction::Count)]
     pub(super) verbose: u8,
     /// When to use colour
     #[arg(long, value_name = "WHEN", global = true, default_value = "auto")]

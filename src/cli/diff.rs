@@ -46,6 +46,7 @@ pub(super) fn run(common: &Common, options: &Diff) -> Result<Exit, Stop> {
             "standard input can be read once only: put the dump into a file",
         )));
     }
+    input::give_up_the_rest(common, &[old_source.clone(), new_source.clone()]);
     let old = input::as_it_is(common, old_source)?;
     let new = input::as_if(common, new_source)?;
     let assumed = assumptions(common);

@@ -3,12 +3,13 @@
 use std::path::{Path, PathBuf};
 
 use super::args::Common;
+use super::confine::{self, Needs};
 use super::{Stop, overlay, verbs};
 use crate::addr::Sbdf;
 use crate::db::{self, Database};
 use crate::dump::{self, Input, Limits, Options, ProblemKind, SourceInfo};
 use crate::function::Inventory;
-use crate::report::{Problem, Source};
+use crate::report::{Problem, Source, names};
 use crate::topology::Topology;
 
 /// What was read.
@@ -115,6 +116,28 @@ fn read_source(common: &Common, source: Option<PathBuf>, detail: bool) -> Result
     };
     let database = db::builtin().map_err(|error| Stop::Input(error.to_string()))?;
     Ok(Scanned { source, topology: Topology::new(inventory), database })
+}
+
+/// Gives up what reading these sources (this host for `None`) and the other files that the options name
+/// does not take, and tells with `-v`. Comes before anything is read.
+pub(super) fn give_up_the_rest(common: &Common, sources: &[Option<PathBuf>]) {
+    let mut read = names::files(common.ids.as_deref());
+    read.extend(common.overlays.firmware.clone());
+    for source in sources {
+        let path = source.as_ref().unwrap_or(&common.sysfs_root);
+        read.push(path.clone());
+        // What the machine says of itself stands beside its sysfs.
+        let real = path.canonicalize().unwrap_or_default();
+        if let (true, Some(parent)) = (real.ends_with("sys"), real.parent()) {
+            read.extend(["proc/cmdline", "proc/sys/kernel/osrelease"].map(|file| parent.join(file)));
+        }
+    }
+    let needs = Needs { read, dump: sources.iter().all(Option::is_some) };
+    for line in confine::confine(&needs) {
+        if common.verbose > 0 {
+            eprintln!("acsscan: {line}");
+        }
+    }
 }
 
 fn address(text: &str) -> Result<Sbdf, Stop> {

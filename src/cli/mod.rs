@@ -1,11 +1,13 @@
 //! The command line: what was typed, what it means, and the exit code.
 //!
-//! Layer 8. `args` is what was typed; `input` turns it into a topology; each verb has a file.
+//! Layer 8. `args` is what was typed; `input` turns it into a topology, and `confine` first gives up what
+//! that does not take; each verb has a file.
 
 mod address;
 mod args;
 mod capture;
 mod check;
+mod confine;
 mod diff;
 mod groups;
 mod hook;
@@ -106,6 +108,12 @@ pub fn main() -> ExitCode {
 }
 
 fn run(cli: &Cli) -> Result<Exit, Stop> {
+    match &cli.verb {
+        // The first two write files, the third has the administrator's word, the last names its inputs itself.
+        Some(Verb::Report(report)) if report.output.as_os_str() != "-" => {}
+        Some(Verb::Capture(_) | Verb::Hook { .. } | Verb::Schema | Verb::Diff(_)) => {}
+        _ => input::give_up_the_rest(&cli.common, &[cli.common.dump.clone().flatten()]),
+    }
     match &cli.verb {
         None => scan::run(&cli.common, &cli.addresses, cli.summary),
         Some(Verb::Show(show)) => show::run(&cli.common, show),

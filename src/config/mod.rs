@@ -186,4 +186,15 @@ mod tests {
         bytes[4] = 0;
         assert!(!ConfigSpace::new(&bytes).reads_all_ones());
     }
+
+    #[test]
+    fn what_was_captured_is_what_can_be_read() {
+        let bytes: [u8; 64] = core::array::from_fn(|n| n as u8);
+        let config = ConfigSpace::new(&bytes);
+        assert_eq!((config.captured(), config.extent(), config.is_spoilt()), (64, 64, false));
+        assert_eq!(config.array(0x10), Some([0x10, 0x11, 0x12]));
+        assert_eq!(config.common_header().map(|header| header.vendor_id()), Some(0x0100));
+        let short = ConfigSpace::new(&bytes[..15]);
+        assert_eq!((short.captured(), short.common_header()), (15, None));
+    }
 }

@@ -5,9 +5,9 @@ use std::path::Path;
 
 use super::Delivery;
 use super::Options;
-use super::detect::read_full_at;
 use super::error::Error;
 use super::name::address_of;
+use super::on_demand::read_full_at;
 use crate::config::SIZE;
 use crate::function::{Attributes, Sink};
 

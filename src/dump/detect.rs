@@ -1,7 +1,7 @@
 //! What an input is: by its content first, by its name and size where bytes alone do not tell.
 
 use std::fs::{self, File};
-use std::io::{self, Read};
+use std::io::Read;
 use std::path::Path;
 
 use super::error::{Error, Unsupported};
@@ -169,7 +169,7 @@ pub(super) enum Content {
 }
 
 impl Content {
-    /// Judges the first bytes of an input.
+    /// Judges the first [`PREFIX`] bytes of an input.
     pub(super) fn of(prefix: &[u8]) -> Self {
         const MAGIC: [(usize, &[u8], Unsupported); 7] = [
             (0, b"\x1f\x8b", Unsupported::Gzip),
@@ -180,6 +180,8 @@ impl Content {
             (0, b"PK\x05\x06", Unsupported::Zip),
             (257, b"ustar", Unsupported::Tar),
         ];
+        // A window holds more or less of the input, as the reads came.
+        let prefix = prefix.get(..PREFIX).unwrap_or(prefix);
         let starts = |at: usize, magic: &[u8]| prefix.get(at..).is_some_and(|rest| rest.starts_with(magic));
         if let Some((_, _, what)) = MAGIC.iter().find(|(at, magic, _)| starts(*at, magic)) {
             return Self::Archive(*what);
@@ -210,21 +212,6 @@ fn is_utf_16(prefix: &[u8]) -> bool {
 pub(super) fn is_text(bytes: &[u8]) -> bool {
     let strange = |byte: &&u8| matches!(byte, 0..=8 | 0x0e..=0x1a | 0x1c..=0x1f | 0x7f | 0xff);
     !bytes.contains(&0) && bytes.iter().filter(strange).count().saturating_mul(32) <= bytes.len()
-}
-
-/// Fills the buffer from `offset` on as far as the file goes; gives how many bytes there were.
-pub(super) fn read_full_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
-    use std::os::unix::fs::FileExt;
-    let mut done = 0_usize;
-    while let Some(rest) = buffer.get_mut(done..).filter(|rest| !rest.is_empty()) {
-        match file.read_at(rest, offset.saturating_add(done as u64)) {
-            Ok(0) => break,
-            Ok(count) => done = done.saturating_add(count),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(done)
 }
 
 #[cfg(test)]

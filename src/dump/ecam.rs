@@ -10,8 +10,8 @@ use std::fs::File;
 use std::path::Path;
 use std::vec;
 
-use super::detect::read_full_at;
 use super::error::Error;
+use super::on_demand::read_full_at;
 use super::{Delivery, Options, ProblemKind};
 use crate::addr::{Bdf, Sbdf, Segment};
 use crate::config::{HeaderLayout, HeaderType};

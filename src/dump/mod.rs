@@ -31,6 +31,7 @@ mod lines;
 #[cfg(feature = "mmap")]
 mod map;
 mod name;
+mod on_demand;
 #[cfg(feature = "archive")]
 mod rdma_topo;
 mod sysfs;

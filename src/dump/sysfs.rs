@@ -17,9 +17,10 @@ use std::vec::Vec;
 use super::error::{Error, shown};
 use super::files::{Files, Kind, Lost, Opened};
 use super::name;
+use super::on_demand::Config;
 use super::{Delivery, NOTHING, ProblemKind, host};
 use crate::addr::{Sbdf, Segment};
-use crate::config::{CONVENTIONAL_SIZE, SIZE, Source};
+use crate::config::{CONVENTIONAL_SIZE, Source};
 use crate::function::{Attributes, HostBridge, Sink};
 
 /// Where sysfs lists PCI functions.
@@ -206,13 +207,19 @@ impl<'a, 'b, K: Sink> Reader<'a, 'b, K> {
         let whole = self.delivery.whole;
         match opened.and_then(|file| file.map(|file| Config::open(file, whole)).transpose()) {
             Ok(Some(config)) => {
-                if config.extent == 0 {
+                let source = &config;
+                let extent = source.extent();
+                if extent == 0 {
                     let text = format!("{}: gives no bytes: the function may be gone", shown(&full));
                     self.delivery.problem(ProblemKind::Unreadable, Some(address), text);
                 }
-                self.limited = self.limited.saturating_add(usize::from(config.limited));
-                attributes.conventional_size = config.extent == CONVENTIONAL_SIZE && !config.limited;
-                self.delivery.record(address, &config, attributes);
+                self.limited = self.limited.saturating_add(usize::from(config.is_limited()));
+                attributes.conventional_size = extent == CONVENTIONAL_SIZE && !config.is_limited();
+                self.delivery.record(address, source, attributes);
+                if let Some(lost) = config.lost() {
+                    let text = format!("{}: {lost}: not captured", shown(&full));
+                    self.delivery.problem(ProblemKind::Unreadable, Some(address), text);
+                }
                 return;
             }
             Ok(None) => {
@@ -300,66 +307,6 @@ fn attributes(files: &Files, directory: &Path) -> Attributes {
     let group = target("iommu_group").and_then(|name| name.to_str()?.parse().ok());
     let physical_function = target("physfn").and_then(|name| address(&name));
     Attributes { driver, kernel_group: group, physical_function, ..Attributes::default() }
-}
-
-/// An open `config` file; the start is kept, the rest is read when it is asked for.
-struct Config<'a> {
-    file: Opened<'a>,
-    /// The first bytes, which were read when it was opened.
-    start: Vec<u8>,
-    extent: u16,
-    /// Whether the file gave less than its size.
-    limited: bool,
-}
-
-/// What the kernel gives to everybody.
-const HEADER: u16 = 64;
-
-impl<'a> Config<'a> {
-    fn open(file: Opened<'a>, whole: bool) -> io::Result<Self> {
-        let size = match file.size()? {
-            // Some file systems that pass sysfs on do not know the size.
-            0 => SIZE,
-            size => u16::try_from(size).unwrap_or(SIZE).min(SIZE),
-        };
-        let mut start = std::vec![0; usize::from(if whole { size } else { HEADER })];
-        let length = file.read_at(&mut start, 0)?;
-        start.truncate(length);
-        let mut extent = u16::try_from(length).unwrap_or(SIZE);
-        if extent == HEADER && !whole {
-            // The largest size whose last byte can be read: that of the file, else what the kernel
-            // limits it to.
-            let sizes = [size, 256, 128];
-            let readable = |size: &u16| *size > HEADER && ends_at(&file, *size);
-            extent = sizes.into_iter().filter(|end| *end <= size).find(readable).unwrap_or(HEADER);
-        }
-        Ok(Self { file, start, extent, limited: extent < size && extent > 0 })
-    }
-}
-
-/// Whether the last bytes before `end` can be read.
-fn ends_at(file: &Opened<'_>, end: u16) -> bool {
-    let mut last = [0; 1];
-    matches!(file.read_at(&mut last, u64::from(end.saturating_sub(1))), Ok(1))
-}
-
-impl Source for &Config<'_> {
-    fn extent(&self) -> u16 {
-        self.extent
-    }
-
-    fn array<const N: usize>(&self, offset: u16) -> Option<[u8; N]> {
-        let end = usize::from(offset).checked_add(N)?;
-        if end > usize::from(self.extent) {
-            return None;
-        }
-        if end <= self.start.len() {
-            return self.start.get(usize::from(offset)..)?.first_chunk().copied();
-        }
-        let mut bytes = [0; N];
-        let length = self.file.read_at(&mut bytes, u64::from(offset)).ok()?;
-        (length == N).then_some(bytes)
-    }
 }
 
 #[cfg(test)]
@@ -467,24 +414,5 @@ mod tests {
         assert!(matches!(read_root(root.path()).0, Err(Error::NoPci { .. })));
         fs::create_dir_all(root.path().join(DEVICES)).expect("made");
         assert!(matches!(read_root(root.path()).0, Err(Error::NoPci { .. })));
-    }
-
-    #[test]
-    fn reads_stop_where_the_file_does() {
-        let root = tempfile::tempdir().expect("a directory");
-        let path = root.path().join("config");
-        let lengths = [(0, 0), (10, 10), (64, 64), (100, 100), (256, 256), (4096, 4096), (5000, 4096)];
-        let cases = lengths.into_iter().flat_map(|case| [(case, false), (case, true)]);
-        for ((length, extent), whole) in cases {
-            fs::write(&path, vec![7; length]).expect("written");
-            let config = Config::open(Opened::File(File::open(&path).expect("there")), whole).expect("read");
-            let source = &config;
-            assert_eq!(source.extent(), extent);
-            assert!(!config.limited);
-            assert_eq!(source.array(extent.saturating_sub(4)), (extent >= 4).then_some([7_u8; 4]));
-            assert_eq!(source.array::<4>(extent.saturating_sub(3)), None);
-            assert_eq!(source.array::<4>(62), (extent >= 66).then_some([7; 4]));
-            assert_eq!(source.array::<4>(u16::MAX), None);
-        }
     }
 }

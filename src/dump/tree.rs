@@ -17,6 +17,7 @@ use super::files::{Files, Kind, Lost, Opened};
 use super::limits::{Limit, Limits};
 use super::lines::Window;
 use super::name::address_of;
+use super::on_demand::ReadAt;
 use super::{Delivery, Format, NOTHING, ProblemKind, host, sysfs, text};
 use crate::addr::Sbdf;
 use crate::function::{Attributes, Sink};

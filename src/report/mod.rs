@@ -70,7 +70,7 @@ pub fn clean(text: &str) -> Cow<'_, str> {
 }
 
 /// Control characters, and the bidirectional formatting characters of Unicode (UAX #9).
-fn is_unsafe(c: char) -> bool {
+pub(crate) fn is_unsafe(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{200e}' | '\u{200f}' | '\u{061c}' | '\u{202a}'..='\u{202e}' | '\u{2028}' | '\u{2029}' | '\u{2066}'..='\u{2069}')
 }

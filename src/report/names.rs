@@ -1,6 +1,6 @@
 //! Names of vendors, devices and classes, from the system's `pci.ids`.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use pciid_parser::Database;
 
@@ -8,6 +8,19 @@ use super::clean;
 use crate::config::ClassCode;
 use crate::function::Function;
 use crate::topology::{FunctionIndex, Topology};
+
+/// The files that names are read from: this one, or those of the system. Some may not exist.
+#[must_use]
+pub fn files(own: Option<&Path>) -> Vec<PathBuf> {
+    match own {
+        Some(own) => vec![own.to_path_buf()],
+        None => {
+            ["/usr/share/hwdata/pci.ids", "/usr/share/misc/pci.ids", "/run/current-system/sw/share/pci.ids"]
+                .map(PathBuf::from)
+                .to_vec()
+        }
+    }
+}
 
 /// How functions are named.
 #[derive(Debug, Default)]

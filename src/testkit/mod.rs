@@ -1,9 +1,18 @@
 //! Builders of machines for tests: real configuration space bytes, read back through the library.
 //!
 //! No part of the public interface.
-#![allow(clippy::indexing_slicing, clippy::arithmetic_side_effects, clippy::expect_used)]
+#![allow(
+    clippy::arithmetic_side_effects,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test that does not hold panics"
+)]
 
+pub mod engines;
 pub mod fabric;
+#[cfg(all(feature = "archive", feature = "cli"))]
+pub mod fuzz;
 pub mod generate;
 #[cfg(feature = "std")]
 pub mod lazy;

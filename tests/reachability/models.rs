@@ -68,7 +68,7 @@ fn scopes_that_overlap_on_empty_buses_stay_apart() {
     };
     assert!(!crosses(&apart), "{:?}", impersonation(&apart));
     for topology in [apart, at_03(true)] {
-        let found = super::engines::disagreement(&topology, &Database::default());
+        let found = acsscan::testkit::engines::disagreement(&topology, &Database::default());
         assert!(found.is_none(), "{}", found.unwrap_or_default());
     }
 }

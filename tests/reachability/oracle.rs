@@ -67,7 +67,7 @@ fn database() -> Database {
 #[test]
 fn both_engines_agree_on_every_set() {
     for (name, topology) in sets() {
-        let found = super::engines::disagreement(&topology, &database());
+        let found = acsscan::testkit::engines::disagreement(&topology, &database());
         assert!(found.is_none(), "{name}: {}", found.unwrap_or_default());
     }
 }
@@ -109,7 +109,7 @@ fn real_machines_have_useful_domains_on_which_both_engines_agree() {
                 continue;
             }
             let topology = Topology::new(inventory.finish());
-            let found = super::engines::disagreement(&topology, &database());
+            let found = acsscan::testkit::engines::disagreement(&topology, &database());
             assert!(found.is_none(), "{}: {}", file.display(), found.unwrap_or_default());
             let database = database();
             let fabric = Fabric::new(&topology, &database);

@@ -3,27 +3,12 @@
 use acsscan::db::Database;
 use acsscan::route::fabric::Fabric;
 use acsscan::route::port::TlpClass;
-use acsscan::route::{Assumptions, Disposition, Reason};
+use acsscan::route::{Assumptions, Reason};
 use acsscan::testkit::Machine;
+use acsscan::testkit::engines::{answers, turned_round};
 use acsscan::testkit::fabric::{Choices, Shape, machine};
 use acsscan::topology::{Parent, Topology};
 use proptest::prelude::*;
-
-type Answer = (Disposition, Reason);
-
-/// What becomes of each class between each two functions.
-fn answers(topology: &Topology, assumptions: &Assumptions) -> Vec<Answer> {
-    let database = Database::default();
-    let fabric = Fabric::new(topology, &database);
-    let count = topology.functions().len();
-    let mut answers = Vec::new();
-    for s in 0..count {
-        for t in 0..count {
-            answers.extend(TlpClass::ALL.map(|class| fabric.disposition(s, t, class, assumptions)));
-        }
-    }
-    answers
-}
 
 fn both() -> [Assumptions; 2] {
     [Assumptions::default(), Assumptions { hostile: false, ..Assumptions::default() }]
@@ -93,20 +78,8 @@ proptest! {
         let at = which.index(functions.len());
         functions[at].1 = functions[at].1.clone().captured(length);
         for assumptions in both() {
-            let (old, new) = (answers(&before.topology(), &assumptions), answers(&after.topology(), &assumptions));
-            for (n, (old, new)) in old.iter().zip(&new).enumerate() {
-                let safe = match old.0 {
-                    Disposition::Direct => matches!(new.0, Disposition::Direct | Disposition::Undetermined),
-                    Disposition::Undetermined => new.0 != Disposition::Direct,
-                    Disposition::Redirected | Disposition::Blocked => new.0 != Disposition::Direct,
-                };
-                if !safe {
-                    let topology = before.topology();
-                    let count = topology.functions().len();
-                    let names = [n / 5 / count, n / 5 % count].map(|index| topology.functions()[index].address);
-                    prop_assert!(safe, "{names:?}, class {}: {old:?} became {new:?} after {:?} was cut", n % 5, topology.functions()[at]);
-                }
-            }
+            let turned = turned_round(&before.topology(), &after.topology(), &assumptions);
+            prop_assert!(turned.is_none(), "{turned:?} after function {at} was cut");
         }
     }
 

@@ -19,7 +19,7 @@ use std::vec::Vec;
 
 use nix::fcntl::OFlag;
 
-use super::detect::read_full_at;
+use super::on_demand::{ReadAt, read_full_at};
 
 /// Links that are followed on one path, as many as Linux follows.
 const MAX_LINKS: usize = 40;
@@ -217,18 +217,16 @@ pub(super) enum Opened<'a> {
 }
 
 impl Opened<'_> {
-    /// Its size in bytes, as far as known: some of sysfs's passers-on give 0.
-    pub(super) fn size(&self) -> io::Result<u64> {
-        match self {
-            Self::File(file) => Ok(file.metadata()?.len()),
-            Self::Bytes(bytes) => Ok(bytes.len() as u64),
-        }
-    }
-
     /// Fills the buffer from `offset` on as far as the file goes; gives how many bytes there were.
     pub(super) fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        read_full_at(self, buffer, offset)
+    }
+}
+
+impl ReadAt for Opened<'_> {
+    fn read_once_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
         match self {
-            Self::File(file) => read_full_at(file, buffer, offset),
+            Self::File(file) => file.read_once_at(buffer, offset),
             Self::Bytes(bytes) => {
                 let from = usize::try_from(offset).unwrap_or(usize::MAX);
                 let rest = bytes.get(from..).unwrap_or_default();
@@ -238,6 +236,13 @@ impl Opened<'_> {
                 }
                 Ok(length)
             }
+        }
+    }
+
+    fn size(&self) -> io::Result<u64> {
+        match self {
+            Self::File(file) => file.size(),
+            Self::Bytes(bytes) => Ok(bytes.len() as u64),
         }
     }
 }

@@ -59,7 +59,7 @@ fn a_page_asks_for_nothing_and_complains_of_nothing() {
         browser.open(&path);
         assert_eq!(browser.run("return document.documentElement.dataset.ready"), "yes", "{case}");
         browser.run(
-            "for (const b of document.querySelectorAll('#expand, [role=treeitem], button.cell')) b.click()",
+            "for (const b of document.querySelectorAll('#expand, [role=treeitem], .line, td.cell[data-at]')) b.click()",
         );
         let (complaints, requests) = browser.complaints_and_requests();
         assert_eq!(complaints, [""; 0], "{case}");
@@ -145,10 +145,10 @@ fn a_route_says_of_each_hop_the_bits_that_decide() {
 fn cells_of_the_matrix_tell_their_reason_to_the_pointer_and_to_the_keyboard() {
     let Some(browser) = shown(&corpus("qemu-config-acs"), &[]) else { return };
     let asked = browser.text("#matrix-reason");
-    browser.point("button.cell");
+    browser.point("td.cell[data-at]");
     let reason = browser.text("#matrix-reason");
     assert!(reason != asked && reason.contains("class 0"), "{reason}");
-    browser.run("document.querySelector('button.cell').focus()");
+    browser.run("document.querySelector('td.cell[data-at]').focus()");
     browser.press(RIGHT, false);
     let next = browser.text("#matrix-reason");
     assert_ne!(next, reason);
@@ -193,7 +193,7 @@ fn what_a_dump_or_a_file_is_called_stays_text() {
     browser.click("#find button");
     let detail = browser.text("#detail");
     assert!(detail.contains(HOSTILE), "{detail}");
-    browser.click("button.cell");
+    browser.click("td.cell[data-at]");
     assert!(browser.text("h1").contains("<script>hacked=1<!--"));
     assert_eq!(browser.run("return typeof hacked"), "undefined");
     assert_eq!(browser.run("return document.images.length"), 0);

@@ -362,14 +362,24 @@
     );
   }
 
-  /** The rows of a domain, in words, each a link. */
+  /** The functions of a domain: first, last and number of those that stand in a row on one bus. */
   function membersOf(domain) {
-    const own = [];
+    const ranges = [];
+    let last = null;
     rows.forEach((row, index) => {
       const each = row[EACH] & 1;
-      if (each ? domain >= row[DOMAIN] && domain < row[DOMAIN] + count(index) : row[DOMAIN] === domain) own.push(index);
+      const at = each ? domain - row[DOMAIN] : 0;
+      if (each ? at < 0 || at >= count(index) : row[DOMAIN] !== domain) return;
+      const [from, to, number] = each ? [address(index, at), address(index, at), 1]
+        : [address(index, 0), address(index, count(index) - 1), count(index)];
+      const range = ranges[ranges.length - 1];
+      if (last === index - 1 && busOf[last] === busOf[index]) {
+        range[1] = to;
+        range[2] += number;
+      } else ranges.push([from, to, number]);
+      last = index;
     });
-    return own;
+    return ranges;
   }
   function whyPart(row, member) {
     const domain = domainOf(row, member);
@@ -395,9 +405,9 @@
     });
     return part("Domain, and why",
       make("p", {}, `Domain ${domain}: ${plural(known.initiators, "function")} that can initiate, held together by ${held[known.held_by] || "?"}.`),
-      make("p", { class: "functions" }, ...members.slice(0, 40).flatMap((other) => [
-        count(other) === 1 ? link(address(other, 0)) : make("span", {}, link(address(other, 0)), ` to ${address(other, count(other) - 1)} (${count(other)})`), " "]),
-        members.length > 40 ? `and ${members.length - 40} more rows` : ""),
+      make("p", { class: "functions" }, ...members.slice(0, 40).flatMap(([first, last, number]) => [
+        link(first), number > 1 ? ` to ${last} (${number})` : "", " "]),
+        members.length > 40 ? `and ${members.length - 40} more ranges` : ""),
       make("ul", { class: "why" }, ...why),
       known.left_out ? make("p", { class: "more" }, `${plural(known.left_out, "kind")} of bonds not shown: `, command(`explain ${own}`)) : "",
       known.parts > 1 ? make("p", {}, `Were all unknowns answered well, ${known.parts} parts would remain.`) : "",
@@ -642,47 +652,59 @@
     const at = new Map();
     for (const cell of reach.cells) {
       const key = `${cell[0]} ${cell[1]}`;
-      at.set(key, (at.get(key) || []).concat([cell]));
+      if (!at.has(key)) at.set(key, []);
+      at.get(key).push(cell);
     }
     const size = reach.classes.length;
     const head = (n, scope_) => make("th", { scope: scope_, title: reach.classes[n][1] },
       reach.by_label ? reach.classes[n][0] : scope_ === "col" ? String(n) : `${n} ${reach.classes[n][0]}`);
     const reason = byId("matrix-reason");
+    const all = new Map([...at].map(([key, cells]) => [key, cells.sort((a, b) => rank(a) - rank(b))]));
     const body = reach.classes.map((_, from) =>
       make("tr", { role: "row" }, head(from, "row"), ...reach.classes.map((__, to) => {
-        const all = (at.get(`${from} ${to}`) || []).slice().sort((a, b) => rank(a) - rank(b));
-        if (!all.length) return make("td", { role: "gridcell" }, make("span", { class: "cell none" }));
-        const [first] = all;
-        const tell = () => reason.replaceChildren(...all.map((cell) => make("div", {}, cellText(cell))));
+        const [first] = all.get(`${from} ${to}`) || [];
+        if (!first) return make("td", { role: "gridcell", class: "cell none" });
         const kind = safety(first[3], first[5], first[6]);
         const sign = first[6] === 1 && first[3] !== 0 ? "!" : kind === "assumed" ? "A" : SIGN[first[3]];
-        const button = make("button", {
-          type: "button", class: `cell ${kind}`, tabindex: "-1",
-          "aria-label": all.map(cellText).join("\n"), onmouseenter: tell, onfocus: tell, onclick: () => showCell(first),
-        }, sign);
-        button.dataset.at = `${from} ${to}`;
-        return make("td", { role: "gridcell" }, button);
+        return make("td", { role: "gridcell", class: `cell ${kind}`, tabindex: "-1", "data-at": `${from} ${to}` }, sign);
       })));
-    const table = make("table", { class: "matrix", role: "grid", "aria-labelledby": "matrix-title" },
+    const table = make("table", { class: size > 60 ? "matrix small" : "matrix", role: "grid", "aria-labelledby": "matrix-title" },
       make("thead", {}, make("tr", { role: "row" }, make("td", {}), ...reach.classes.map((_, n) => head(n, "col")))),
       make("tbody", {}, ...body));
     byId("matrix-table").append(table);
-    const cellAt = (from, to) => table.querySelector(`button[data-at="${from} ${to}"]`);
-    const first = table.querySelector("button.cell");
+    const first = table.querySelector("[data-at]");
     if (first) first.tabIndex = 0;
+    const cellOf = (event) => event.target.closest("[data-at]");
+    const tell = (event) => {
+      const cell = cellOf(event);
+      if (!cell) return;
+      const texts = all.get(cell.dataset.at).map(cellText);
+      cell.setAttribute("aria-label", texts.join("\n"));
+      reason.replaceChildren(...texts.map((text) => make("div", {}, text)));
+    };
+    const go = (event) => cellOf(event) && showCell(all.get(cellOf(event).dataset.at)[0]);
+    table.addEventListener("mouseover", tell);
+    table.addEventListener("focusin", tell);
+    table.addEventListener("click", go);
     table.addEventListener("keydown", (event) => {
+      const cell = cellOf(event);
+      if (!cell) return;
+      if (event.key === "Enter" || event.key === " ") {
+        event.preventDefault();
+        go(event);
+        return;
+      }
       const by = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] }[event.key];
-      const button = event.target.closest("button.cell");
-      if (!by || !button) return;
+      if (!by) return;
       event.preventDefault();
-      let [from, to] = button.dataset.at.split(" ").map(Number);
+      let [from, to] = cell.dataset.at.split(" ").map(Number);
       for (;;) {
         from += by[0];
         to += by[1];
         if (from < 0 || to < 0 || from >= size || to >= size) return;
-        const next = cellAt(from, to);
-        if (next) {
-          button.tabIndex = -1;
+        const next = body[from].children[to + 1];
+        if (next.dataset.at) {
+          cell.tabIndex = -1;
           next.tabIndex = 0;
           next.focus();
           return;

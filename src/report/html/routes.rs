@@ -16,7 +16,7 @@ use crate::route::{Disposition, Reason};
 use crate::topology::FunctionIndex;
 
 /// Most classes that a table shows cell by cell; of more, functions of a kind are put together.
-const MAX_CLASSES: usize = 48;
+const MAX_CLASSES: usize = 200;
 /// Most pairs.
 const MAX_PAIRS: usize = 4_096;
 /// Most functions of which all pairs are shown.
@@ -157,6 +157,9 @@ impl Reach {
             entry.1 = entry.1.saturating_add(1);
             entry.2 = entry.2.saturating_add(usize::from(cell.isolates()));
         }
+        // If not all can have their routes on the page, the dangerous ones do.
+        let mut cells: Vec<_> = cells.into_iter().collect();
+        cells.sort_by_key(|(_, (cell, ..))| danger(inputs, cell));
         for ((from, to, relation), (cell, cells, isolated)) in cells {
             let pair = self.pair(inputs, cell.pair.0, cell.pair.1);
             self.cells.push([

@@ -8,6 +8,7 @@ mod args;
 mod capture;
 mod check;
 mod confine;
+mod db;
 mod diff;
 mod groups;
 mod hook;
@@ -122,6 +123,8 @@ fn run(cli: &Cli) -> Result<Exit, Stop> {
         Some(Verb::Explain(explain)) => reach::explain(&cli.common, explain),
         Some(Verb::Diff(diff)) => diff::run(&cli.common, diff),
         Some(Verb::Plan { goal }) => plan::run(&cli.common, goal),
+        Some(Verb::Check(check)) => check::run(&cli.common, check),
+        Some(Verb::Db { verb }) => db::run(&cli.common, verb),
         Some(Verb::Capture(capture)) => capture::run(&cli.common, capture),
         Some(Verb::Report(report)) => report::run(&cli.common, report),
         Some(Verb::Hook { hook: Hook::Libvirt(hook) }) => hook::run(&cli.common, hook),

@@ -1,7 +1,5 @@
 //! `show`: decoded registers.
 
-use std::io::{self, Write};
-
 use super::args::{Common, OutputFormat, Show};
 use super::output::{self, Answers};
 use super::reach::assumptions;
@@ -34,9 +32,8 @@ pub(super) fn run(common: &Common, show: &Show) -> Result<Exit, Stop> {
         return Ok(answers.exit(common, Some(&selected)));
     }
     if is_dot {
-        let mut text = Vec::new();
-        text::dot(&mut text, &answers.view(&output::names(common)?, None))?;
-        io::stdout().lock().write_all(&text)?;
+        let names = output::names(common)?;
+        output::write_text(common, |mut out| text::dot(&mut out, &answers.view(&names, None)))?;
         return Ok(answers.exit(common, Some(&selected)));
     }
     answers.write(
@@ -56,7 +53,7 @@ pub(super) fn run(common: &Common, show: &Show) -> Result<Exit, Stop> {
 }
 
 /// The functions that the options select; all if they select none.
-fn select(
+pub(super) fn select(
     topology: &Topology,
     names: &[String],
     slot: Option<Slot>,

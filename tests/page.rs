@@ -204,3 +204,30 @@ fn what_a_dump_or_a_file_is_called_stays_text() {
     assert_eq!(complaints, [""; 0]);
     assert!(requests.iter().all(|url| url.starts_with("file://")), "{requests:?}");
 }
+
+#[test]
+fn what_somebody_accepted_is_marked_with_the_name() {
+    const ACCEPT: &str = r#"schema = 1
+[[entry]]
+name = "our-card"
+kind = "accept"
+match = { vendor = "8086", devices = ["10ca"] }
+direct = true
+who = "Erika <b>Mustermann</b>"
+reason = "Both guests are ours."
+"#;
+    let scratch = tempfile::tempdir().expect("a directory");
+    let file = scratch.path().join("lab.toml");
+    std::fs::write(&file, ACCEPT).expect("writable");
+    let options = ["--db", file.to_str().expect("UTF-8")];
+    let Some(browser) = shown(&corpus("qemu-config-acs"), &options) else { return };
+    let mark = "accepted (by Erika <b>Mustermann</b>, without end)";
+    browser.keys("#find-text", "04:10.0");
+    browser.click("#find button");
+    assert!(browser.text("#detail .why").contains(mark), "{}", browser.text("#detail .why"));
+    browser.keys("#route-from", "04:10.0");
+    browser.keys("#route-to", "04:00.0");
+    browser.click("#route-form button");
+    assert!(browser.text("#route").contains(mark), "{}", browser.text("#route"));
+    assert!(browser.text("#route .verdict").contains("undetermined"), "the answer stays what it is");
+}

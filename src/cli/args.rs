@@ -4,9 +4,11 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use super::capture::Capture;
 use super::diff::Diff;
 use super::overlay::Overlays;
 use super::plan::PlanVerb;
+use super::report::Report;
 use crate::db::{Date, FILE_BYTES, date};
 use crate::dump::{Format, Limit, Limits};
 use crate::finding::Severity;
@@ -291,51 +293,6 @@ pub(super) struct Show {
     /// The hierarchy as a tree, each function with its isolation domain and its group
     #[arg(short = 't', long = "tree", conflicts_with_all = ["slot", "device", "addresses"])]
     pub(super) tree: bool,
-}
-
-/// Options of `capture`.
-#[derive(Debug, Args)]
-pub(super) struct Capture {
-    /// Where to write; - for standard output
-    #[arg(short = 'o', long = "output", value_name = "FILE")]
-    pub(super) output: PathBuf,
-    /// Replace FILE if it exists
-    #[arg(long)]
-    pub(super) force: bool,
-    /// Leave out: serials (device serial numbers), vpd, hostname, subsystem; without a value the first three
-    #[arg(
-        long,
-        value_name = "WHAT[,WHAT]",
-        num_args = 0..=1,
-        require_equals = true,
-        value_delimiter = ',',
-        default_missing_value = "serials,vpd,hostname"
-    )]
-    pub(super) redact: Vec<RedactArg>,
-}
-
-/// Options of `report`.
-#[derive(Debug, Args)]
-pub(super) struct Report {
-    /// Where to write; - for standard output
-    #[arg(short = 'o', long = "output", value_name = "FILE")]
-    pub(super) output: PathBuf,
-    /// Replace FILE if it exists
-    #[arg(long)]
-    pub(super) force: bool,
-}
-
-/// What `capture` leaves out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(super) enum RedactArg {
-    /// Device Serial Number
-    Serials,
-    /// The last word read of Vital Product Data
-    Vpd,
-    /// The host's name
-    Hostname,
-    /// Subsystem vendor and subsystem ID
-    Subsystem,
 }
 
 /// Programs that have hooks.

@@ -1,10 +1,48 @@
 //! `capture`: what was read, in one file.
 
-use super::args::{Capture, Common, RedactArg};
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+
+use super::args::Common;
 use super::output::Target;
 use super::{Exit, Stop, input};
 use crate::dump::capture::{self, Redact};
 use crate::report::clean;
+
+/// Options of `capture`.
+#[derive(Debug, Args)]
+pub(super) struct Capture {
+    /// Where to write; - for standard output
+    #[arg(short = 'o', long = "output", value_name = "FILE")]
+    output: PathBuf,
+    /// Replace FILE if it exists
+    #[arg(long)]
+    force: bool,
+    /// Leave out: serials (device serial numbers), vpd, hostname, subsystem; without a value the first three
+    #[arg(
+        long,
+        value_name = "WHAT[,WHAT]",
+        num_args = 0..=1,
+        require_equals = true,
+        value_delimiter = ',',
+        default_missing_value = "serials,vpd,hostname"
+    )]
+    redact: Vec<RedactArg>,
+}
+
+/// What `capture` leaves out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum RedactArg {
+    /// Device Serial Number
+    Serials,
+    /// The last word read of Vital Product Data
+    Vpd,
+    /// The host's name
+    Hostname,
+    /// Subsystem vendor and subsystem ID
+    Subsystem,
+}
 
 pub(super) fn run(common: &Common, arguments: &Capture) -> Result<Exit, Stop> {
     let target = Target::new(&arguments.output, arguments.force)?;

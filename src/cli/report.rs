@@ -1,12 +1,27 @@
 //! `report`: one page for a browser.
 
-use super::args::{Common, OutputFormat, Report};
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::args::{Common, OutputFormat};
 use super::output::{self, Answers, Target};
 use super::reach::assumptions;
 use super::{Exit, Stop, input};
 use crate::report::html;
 use crate::route::fabric::Fabric;
 use crate::route::linux::Linux;
+
+/// Options of `report`.
+#[derive(Debug, Args)]
+pub(super) struct Report {
+    /// Where to write; - for standard output
+    #[arg(short = 'o', long = "output", value_name = "FILE")]
+    pub(super) output: PathBuf,
+    /// Replace FILE if it exists
+    #[arg(long)]
+    force: bool,
+}
 
 pub(super) fn run(common: &Common, arguments: &Report) -> Result<Exit, Stop> {
     if common.format != OutputFormat::Text {

@@ -36,7 +36,8 @@ struct DomainRow {
     /// How many functions can initiate.
     initiators: usize,
     held_by: Option<&'static str>,
-    /// `[held by, from, to, class of transaction, reason, evidence, how many more of the kind]`
+    /// `[held by, from, to, class of transaction, reason, evidence, how many more of the kind, who accepted
+    /// it]`
     why: Vec<BondRow>,
     /// Kinds of bonds that are not in `why`.
     left_out: usize,
@@ -44,7 +45,8 @@ struct DomainRow {
     parts: usize,
 }
 
-type BondRow = (&'static str, String, String, Option<&'static str>, Option<usize>, Vec<usize>, usize);
+type BondRow =
+    (&'static str, String, String, Option<&'static str>, Option<usize>, Vec<usize>, usize, Option<String>);
 
 #[derive(Debug, Serialize)]
 struct GroupRow {
@@ -65,7 +67,10 @@ impl Bonds {
             if initiators > 1 {
                 let mut kinds: BTreeMap<_, Vec<&Merge>> = BTreeMap::new();
                 for merge in domain.why() {
-                    kinds.entry((merge.held_by, merge.class, merge.reason)).or_default().push(merge);
+                    kinds
+                        .entry((merge.held_by, merge.class, merge.reason, accepted(inputs, merge)))
+                        .or_default()
+                        .push(merge);
                 }
                 let (mut why, mut left_out) = (Vec::new(), 0_usize);
                 for merges in kinds.values() {
@@ -138,5 +143,12 @@ fn bond(inputs: &Inputs<'_>, reach: &mut Reach, merge: &Merge, more: usize) -> B
         merge.reason.and_then(|reason| Reason::ALL.iter().position(|other| *other == reason)),
         reach.evidence(&evidence),
         more,
+        accepted(inputs, merge),
     )
+}
+
+/// Who accepted a bond.
+fn accepted(inputs: &Inputs<'_>, merge: &Merge) -> Option<String> {
+    let accepted = inputs.view.reach.accepted.of_merge(inputs.fabric(), merge, inputs.assumptions());
+    accepted.map(ToString::to_string)
 }

@@ -326,6 +326,7 @@
     return line;
   }
   const part = (title, ...content) => make("details", { open: "" }, make("summary", {}, title), ...content);
+  const acceptance = (text) => (text ? make("span", { class: "accepted" }, `; ${text}`) : "");
   const pairOf = new Map(reach.pairs.map((pair, index) => [`${reach.functions[pair[0]]} ${reach.functions[pair[1]]}`, index]));
 
   function showDetail() {
@@ -394,14 +395,14 @@
     const members = membersOf(domain);
     const held = { direct: "direct traffic", impersonation: "impersonation", unproven: "what is not known" };
     const remedies = new Set();
-    const why = known.why.map(([by, from, to, tlp, reason, evidence, more]) => {
+    const why = known.why.map(([by, from, to, tlp, reason, evidence, more, accepted]) => {
       const said = reason === null
         ? `${from} may use the requester ID of ${to}: a port above it does not validate them`
         : tlp ? `${tlp} from ${from} to ${to}: ${reach.reasons[reason][1]}`
           : `${from} may perhaps use the requester ID of ${to}: ${reach.reasons[reason][1]}`;
       if (reason !== null) remedies.add(reach.reasons[reason][2]);
       return make("li", {}, make("b", {}, `${held[by] || by}: `), said,
-        more ? ` (and ${more} more bonds of this kind)` : "", evidenceList(evidence));
+        more ? ` (and ${more} more bonds of this kind)` : "", acceptance(accepted), evidenceList(evidence));
     });
     return part("Domain, and why",
       make("p", {}, `Domain ${domain}: ${plural(known.initiators, "function")} that can initiate, held together by ${held[known.held_by] || "?"}.`),
@@ -543,11 +544,11 @@
       reason === null ? "" : `: ${reach.reasons[reason][1]}`, evidenceList(evidence, owner));
   }
   function routeOf(index, tlp) {
-    const [disposition, reason, hops, gates, substituted] = reach.routes[index];
+    const [disposition, reason, hops, gates, substituted, accepted] = reach.routes[index];
     const shut = gates.map((gate) => reach.gates[gate]).filter(([, , isOpen]) => isOpen !== true);
     return make("section", { class: "way" },
       make("h4", {}, `${reach.tlps[tlp]}: `, verdict(disposition, reason, 0), reach.counted.includes(tlp) ? "" : " (not counted)"),
-      make("p", {}, `${reach.reasons[reason][1]}.`),
+      make("p", {}, reach.reasons[reason][1], acceptance(accepted), "."),
       make("ol", { class: "hops" }, ...hops.map(hop)),
       substituted ? make("p", {}, `It arrives with requester ID ${substituted}, a bridge's.`) : "",
       ...shut.map(([owner, gate, isOpen]) =>
@@ -615,13 +616,13 @@
 
   const SIGN = ["D", "?", "R", "B"];
   function cellText(cell) {
-    const [from, to, relation, disposition, tlp, reason, forged, cells, isolated] = cell;
+    const [from, to, relation, disposition, tlp, reason, forged, cells, isolated, , accepted] = cell;
     const ends = reach.by_label
       ? `${reach.classes[from][0]} to ${reach.classes[to][0]}`
       : `class ${from} (${reach.classes[from][0]}) to class ${to} (${reach.classes[to][0]})`;
     const all = cells > 1 ? `; ${isolated} of ${cells} cells isolated, this is the least safe` : "";
     return `${ends}, ${reach.relations[relation]}: ${reach.dispositions[disposition]}, ${reach.tlps[tlp]}: ${reach.reasons[reason][1]}` +
-      `${forged ? `; the initiators ${["", "may", "may perhaps"][forged]} use the targets' requester IDs` : ""}${all}.`;
+      `${forged ? `; the initiators ${["", "may", "may perhaps"][forged]} use the targets' requester IDs` : ""}${all}${accepted ? `; ${reach.texts[accepted - 1]}` : ""}.`;
   }
   function showCell(cell) {
     const panel = byId("route");

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::embed::Table;
 use super::{Inputs, ranges};
+use crate::report::json::accepted_cell;
 use crate::report::words::{self, address};
 use crate::route::evidence::Evidence;
 use crate::route::matrix::{Cell, Label, Matrix, Relation};
@@ -48,7 +49,7 @@ pub(super) struct Reach {
     left_out: usize,
     pairs: Vec<PairRow>,
     functions: Table,
-    /// `[disposition, reason, [hop], [gate], requester ID that arrives]`
+    /// `[disposition, reason, [hop], [gate], requester ID that arrives, who accepted it]`
     routes: Table,
     /// `[function, rule, decision, reason, [evidence]]`
     hops: Table,
@@ -62,9 +63,9 @@ pub(super) struct Reach {
 }
 
 /// What is between two classes: `[from, to, relation, disposition, class of transaction, reason,
-/// impersonation, cells, isolated cells, pair]`, of the least safe cell if they are several.
-/// Impersonation: 0 no, 1 yes, 2 not known. The pair is one more than its index, 0 is none.
-type CellRow = [usize; 10];
+/// impersonation, cells, isolated cells, pair, who accepted it]`, of the least safe cell if they are several.
+/// Impersonation: 0 no, 1 yes, 2 not known. The last two are one more than an index, 0 is none.
+type CellRow = [usize; 11];
 
 /// `[from, to, [route], impersonation, scope of the initiator in words, the kernel's p2pdma in words]`; a
 /// route for each class of transaction.
@@ -162,6 +163,8 @@ impl Reach {
         cells.sort_by_key(|(_, (cell, ..))| danger(inputs, cell));
         for ((from, to, relation), (cell, cells, isolated)) in cells {
             let pair = self.pair(inputs, cell.pair.0, cell.pair.1);
+            let accepted = accepted_cell(&inputs.view.reach, matrix, cell);
+            let accepted = accepted.map(|accepted| self.texts.add(&accepted.to_string()));
             self.cells.push([
                 from,
                 to,
@@ -173,6 +176,7 @@ impl Reach {
                 cells,
                 isolated,
                 pair.map_or(0, |pair| pair.saturating_add(1)),
+                accepted.map_or(0, |text| text.saturating_add(1)),
             ]);
         }
     }
@@ -201,13 +205,17 @@ impl Reach {
             words::p2pdma(mapping.why, redirect.as_deref())
         );
         let forgery = if forges && fabric.scope(from).unproven { 2 } else { u8::from(forges) };
+        let accepted =
+            forges.then(|| inputs.view.reach.accepted.of_impersonation(fabric, from, to)).flatten();
+        let accepted = accepted.map(|accepted| format!("; {accepted}")).unwrap_or_default();
+        let scope = format!("{}{accepted}", words::scope(fabric, from, forges));
         let next = self.pairs.len();
         self.pairs.push((
             self.functions.add(&address(inputs.topology(), from)),
             self.functions.add(&address(inputs.topology(), to)),
             routes,
             forgery,
-            self.texts.add(&words::scope(fabric, from, forges)),
+            self.texts.add(&scope),
             self.texts.add(&p2pdma),
         ));
         self.pair_of.insert((from, to), next);
@@ -234,6 +242,7 @@ impl Reach {
             hops,
             gates,
             route.substituted_requester.map(|requester| requester.to_string()),
+            inputs.view.reach.accepted.of_route(route).map(ToString::to_string),
         ))
     }
 

@@ -4,9 +4,11 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use super::capture::Capture;
 use super::diff::Diff;
 use super::overlay::Overlays;
 use super::plan::PlanVerb;
+use super::report::Report;
 use crate::db::{Date, FILE_BYTES, date};
 use crate::dump::{Format, Limit, Limits};
 use crate::finding::Severity;
@@ -35,6 +37,7 @@ Examples:
   acsscan show -t --dump host.txt              the hierarchy, with groups and domains
   acsscan groups --format json --dump host.txt the groups for a program
   acsscan capture -o host.tar.zst              this host in one file, as root
+  acsscan report -o host.html --dump host.txt  one page that holds everything, for a browser
 
 Exit codes:
   0 done   1 a finding at or above --fail-on   2 usage
@@ -172,6 +175,15 @@ Examples:
   acsscan capture --dump lspci.txt -o host.tar.zst another form of dump
   tar --zstd -xf host.tar.zst && acsscan --dump .  look at it")]
     Capture(Capture),
+    /// One page for a browser that holds everything: hierarchy, registers, routes, findings
+    #[command(after_help = "\
+The page loads nothing from anywhere: it can be opened from a file, sent, and printed.
+
+Examples:
+  acsscan report -o host.html                     this host, as root
+  acsscan report -o host.html --dump host.tar.zst somebody else's
+  acsscan report -o - --dump host.txt > host.html to standard output")]
+    Report(Report),
     /// Answer as a hook of other programs
     Hook {
         /// Of which program
@@ -282,40 +294,6 @@ pub(super) struct Show {
     /// The hierarchy as a tree, each function with its group and isolation domain
     #[arg(short = 't', long = "tree", conflicts_with_all = ["slot", "device", "addresses"])]
     pub(super) tree: bool,
-}
-
-/// Options of `capture`.
-#[derive(Debug, Args)]
-pub(super) struct Capture {
-    /// Where to write; - for standard output
-    #[arg(short = 'o', long = "output", value_name = "FILE")]
-    pub(super) output: PathBuf,
-    /// Replace FILE if it exists
-    #[arg(long)]
-    pub(super) force: bool,
-    /// Leave out: serials (device serial numbers), vpd, hostname, subsystem; without a value the first three
-    #[arg(
-        long,
-        value_name = "WHAT[,WHAT]",
-        num_args = 0..=1,
-        require_equals = true,
-        value_delimiter = ',',
-        default_missing_value = "serials,vpd,hostname"
-    )]
-    pub(super) redact: Vec<RedactArg>,
-}
-
-/// What `capture` leaves out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(super) enum RedactArg {
-    /// Device Serial Number
-    Serials,
-    /// The last word read of Vital Product Data
-    Vpd,
-    /// The host's name
-    Hostname,
-    /// Subsystem vendor and subsystem ID
-    Subsystem,
 }
 
 /// Programs that have hooks.

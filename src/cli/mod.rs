@@ -18,6 +18,7 @@ mod output;
 mod overlay;
 mod plan;
 mod reach;
+mod report;
 mod scan;
 mod selector;
 mod show;
@@ -119,7 +120,8 @@ fn run(cli: &Cli) -> Result<Exit, Stop> {
         return Err(Stop::Usage(String::from(text)));
     }
     match &cli.verb {
-        // The first writes a file, the second has the administrator's word, the last names its inputs itself.
+        // The first two write files, the third has the administrator's word, the last names its inputs itself.
+        Some(Verb::Report(report)) if report.output.as_os_str() != "-" => {}
         Some(Verb::Capture(_) | Verb::Hook { .. } | Verb::Schema | Verb::Diff(_)) => {}
         _ => input::give_up_the_rest(&cli.common, &[cli.common.dump.clone().flatten()]),
     }
@@ -135,6 +137,7 @@ fn run(cli: &Cli) -> Result<Exit, Stop> {
         Some(Verb::Check(check)) => check::run(&cli.common, check),
         Some(Verb::Db { verb }) => db::run(&cli.common, verb),
         Some(Verb::Capture(capture)) => capture::run(&cli.common, capture),
+        Some(Verb::Report(report)) => report::run(&cli.common, report),
         Some(Verb::Hook { hook: Hook::Libvirt(hook) }) => hook::run(&cli.common, hook),
         Some(Verb::Schema) => output::schema(&cli.common),
     }

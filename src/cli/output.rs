@@ -2,6 +2,7 @@
 
 use std::cell::LazyCell;
 use std::io::{self, BufWriter, IsTerminal, Write};
+use std::path::Path;
 use std::rc::Rc;
 
 use anstream::{AutoStream, ColorChoice};
@@ -150,22 +151,73 @@ impl<'a> Answers<'a> {
             let text = "--format jsonl is for the scan and for show: this verb has --format json";
             return Err(Stop::Usage(String::from(text)));
         }
+        if common.format == OutputFormat::Dot {
+            let text = "--format dot draws the hierarchy: acsscan show -t --format dot";
+            return Err(Stop::Usage(String::from(text)));
+        }
         if common.format == OutputFormat::Json {
             let source = SourceDocument::new(&self.scanned.source, &self.scanned.topology);
             return write_json(source, body(self), &self.findings);
         }
         let names = names(common)?;
-        let view = View {
+        let view = self.view(&names, width());
+        write_text(common, |out| text(out, &view))
+    }
+}
+
+impl Answers<'_> {
+    /// What reports for people are made of.
+    pub(super) fn view<'v>(&'v self, names: &'v Names, width: Option<usize>) -> View<'v> {
+        View {
             source: &self.scanned.source,
             linux: self.linux,
             grouping: &*self.grouping,
             reach: self.reach(),
             findings: &self.findings,
-            names: &names,
-            width: width(),
-        };
-        write_text(common, |out| text(out, &view))
+            names,
+            width,
+        }
     }
+}
+
+/// Where an answer goes that is a file.
+pub(super) struct Target<'a> {
+    /// `None`: standard output.
+    path: Option<&'a Path>,
+    force: bool,
+}
+
+impl<'a> Target<'a> {
+    /// A file that is not there yet, unless `force`; `-` is standard output.
+    pub(super) fn new(path: &'a Path, force: bool) -> Result<Self, Stop> {
+        let path = Some(path).filter(|path| path.as_os_str() != "-");
+        if let Some(path) = path.filter(|path| !force && path.symlink_metadata().is_ok()) {
+            return Err(Stop::Usage(format!("{}: is there already; --force replaces it", path.display())));
+        }
+        Ok(Self { path, force })
+    }
+
+    /// Whether it is a terminal.
+    pub(super) fn is_terminal(&self) -> bool {
+        self.path.is_none() && io::stdout().is_terminal()
+    }
+
+    /// Writes it whole or not at all. Only its owner may read a file.
+    pub(super) fn write(&self, bytes: &[u8]) -> Result<(), Stop> {
+        let Some(path) = self.path else { return Ok(io::stdout().lock().write_all(bytes)?) };
+        write_file(path, bytes, self.force)
+            .map_err(|error| Stop::Input(format!("{}: cannot write: {error}", path.display())))
+    }
+}
+
+fn write_file(path: &Path, bytes: &[u8], force: bool) -> io::Result<()> {
+    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut file = tempfile::Builder::new().prefix(".acsscan-").tempfile_in(directory)?;
+    file.write_all(bytes)?;
+    file.as_file().sync_all()?;
+    let kept = if force { file.persist(path) } else { file.persist_noclobber(path) };
+    kept.map_err(|error| error.error)?;
+    std::fs::File::open(directory)?.sync_all()
 }
 
 /// Writes a document to standard output.
@@ -227,7 +279,7 @@ pub(super) fn lost(source: &Source) -> Vec<Finding> {
     found
 }
 
-fn names(common: &Common) -> Result<Names, Stop> {
+pub(super) fn names(common: &Common) -> Result<Names, Stop> {
     match &common.ids {
         // -nn asks lspci for names and numbers, which is what is shown anyway.
         _ if common.numeric == 1 => Ok(Names::numeric()),

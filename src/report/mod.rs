@@ -3,6 +3,8 @@
 //! Layer 7. Nothing here reads a dump. What comes from outside, be it a driver's name or a file's, is
 //! passed through [`clean`] on its way to a terminal.
 
+#[cfg(feature = "cli")]
+pub mod html;
 #[cfg(feature = "serde")]
 pub mod json;
 #[cfg(feature = "cli")]

@@ -1,0 +1,163 @@
+//! `acsscan report`: one page that holds everything, for a browser.
+//!
+//! What is text is put into `page.html` by a template that escapes. What is looked at by clicking is JSON in
+//! a `script` element, from which `page.js` makes elements with text, never with markup. The page loads
+//! nothing from anywhere, and its policy forbids it to.
+//!
+//! The page is bounded: functions that are alike share a row, what repeats stands in tables, and each part
+//! has a limit in bytes. What is left out is said, with the command that tells it.
+
+mod bonds;
+mod embed;
+mod routes;
+mod rows;
+mod sections;
+
+use std::fmt;
+use std::io::{self, Write};
+
+use askama::Template;
+use serde::Serialize;
+
+use super::text::View;
+use bonds::Bonds;
+use routes::Reach;
+use rows::Hierarchy;
+use sections::Sections;
+
+use crate::route::domains::Domains;
+use crate::route::fabric::Fabric;
+use crate::route::linux::Grouping;
+use crate::route::{Assumptions, RootComplex};
+use crate::topology::{FunctionIndex, Topology};
+
+/// Writes the page.
+///
+/// # Errors
+///
+/// Those of the writer.
+pub fn write(out: &mut impl Write, view: &View<'_>) -> io::Result<()> {
+    let inputs = Inputs { view };
+    let matrix = inputs.fabric().matrix(&[], inputs.assumptions());
+    let mut hierarchy = Hierarchy::new(&inputs, matrix.as_ref().ok());
+    let mut reach = Reach::new(&inputs, matrix.as_ref().map_err(|error| error.classes));
+    let bonds = Bonds::new(&inputs, &mut reach);
+    let sections = Sections::new(&inputs);
+    let told = [embed::json(&hierarchy), embed::json(&reach), embed::json(&bonds)];
+    let told = told.iter().fold(sections.bytes(), |sum, part| sum.saturating_add(part.len()));
+    hierarchy.add_registers(&inputs, SIZE.saturating_sub(told));
+    let options = inputs.options();
+    let data = Data { options, hierarchy, reach, bonds };
+    let page = Page {
+        sections,
+        css: include_str!("page.css"),
+        script: include_str!("page.js"),
+        data: embed::json(&data),
+    };
+    page.write_into(out)?;
+    out.write_all(b"\n")
+}
+
+/// Bytes that a page has at most, or little more.
+const SIZE: usize = 4_500_000;
+
+#[derive(Template)]
+#[template(path = "page.html", config = "src/report/html/askama.toml")]
+struct Page<'a> {
+    sections: Sections,
+    css: &'a str,
+    script: &'a str,
+    data: String,
+}
+
+/// What the page's script works on.
+#[derive(Serialize)]
+struct Data {
+    /// Options that make `acsscan` answer as the page does.
+    options: String,
+    hierarchy: Hierarchy,
+    reach: Reach,
+    bonds: Bonds,
+}
+
+/// What the page is made of.
+struct Inputs<'a> {
+    view: &'a View<'a>,
+}
+
+impl fmt::Debug for Inputs<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.view.fmt(f)
+    }
+}
+
+impl Inputs<'_> {
+    fn topology(&self) -> &Topology {
+        self.view.linux.topology()
+    }
+
+    fn fabric(&self) -> &Fabric<'_> {
+        self.view.reach.fabric
+    }
+
+    fn domains(&self) -> &Domains {
+        self.view.reach.domains
+    }
+
+    fn grouping(&self) -> &Grouping {
+        self.view.grouping
+    }
+
+    fn assumptions(&self) -> &Assumptions {
+        self.domains().assumptions()
+    }
+
+    /// `--dump host.txt`, and what differs from the defaults. A name that a shell would not take as it is
+    /// is not repeated.
+    fn options(&self) -> String {
+        let is_plain = |c: char| c.is_ascii_alphanumeric() || "_./:@%+,-".contains(c);
+        let source = &self.view.source;
+        let path = match source.path.as_str() {
+            path if !path.is_empty() && path != "-" && path.chars().all(is_plain) => path,
+            _ => "SOURCE",
+        };
+        let live = source.kind == "sysfs";
+        let mut options = if live { String::new() } else { format!(" --dump {path}") };
+        let assumed = self.assumptions();
+        let told = [
+            (assumed.root_complex == RootComplex::Unknown, " --root-complex unknown"),
+            (assumed.count_relaxed_and_io, " --count-relaxed-and-io"),
+            (!assumed.trust_routing_ids, " --distrust-routing-ids"),
+        ];
+        told.iter().filter(|(is, _)| *is).for_each(|(_, option)| options.push_str(option));
+        options
+    }
+}
+
+/// Functions (sorted) in words: three neighbours and more as `0000:01:00.0 to 0000:01:00.7 (8)`; of a long
+/// list the first ones.
+fn ranges(topology: &Topology, functions: &[FunctionIndex]) -> String {
+    const SHOWN: usize = 12;
+    let address = |index: FunctionIndex| super::words::address(topology, index);
+    let follows = |a: &FunctionIndex, b: &FunctionIndex| {
+        a.checked_add(1) == Some(*b) && topology.bus_of(*a) == topology.bus_of(*b)
+    };
+    let mut pieces = Vec::new();
+    let mut told = 0_usize;
+    for run in functions.chunk_by(follows) {
+        if pieces.len() >= SHOWN {
+            break;
+        }
+        match run {
+            [first, _, .., last] => {
+                pieces.push(format!("{} to {} ({})", address(*first), address(*last), run.len()));
+            }
+            _ => pieces.extend(run.iter().map(|index| address(*index))),
+        }
+        told = told.saturating_add(run.len());
+    }
+    match functions.len().saturating_sub(told) {
+        0 => pieces.join(", "),
+        more => format!("{} and {more} more", pieces.join(", ")),
+    }
+}

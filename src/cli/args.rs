@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::diff::Diff;
+use super::fleet::Fleet;
 use super::overlay::Overlays;
 use super::plan::PlanVerb;
 use crate::dump::{Format, Limit, Limits};
@@ -105,6 +106,9 @@ Examples:
   acsscan diff host.txt --set 00:1c.0=+ReqRedir              what would that change?
   acsscan diff host.txt --kernel-params 'pci=config_acs=…'   and that?")]
     Diff(Diff),
+    /// Many hosts at once: which are alike, which are not, and how they differ
+    #[command(after_help = super::fleet::HELP)]
+    Fleet(Fleet),
     /// Write what was read into one file, to look at it elsewhere
     #[command(after_help = "\
 The file is a tar archive (zstd) with a small sysfs tree, and manifest.json: kernel, command line,
@@ -379,6 +383,10 @@ pub(super) enum OutputFormat {
     Json,
     /// For programs, one record a line, of a scan: see acsscan schema --format jsonl
     Jsonl,
+    /// For Prometheus, as a textfile, of a scan and of fleet
+    Prom,
+    /// One line, for health checks, of a scan and of fleet
+    Line,
 }
 
 /// When to use colour.

@@ -1,6 +1,7 @@
 //! From the options to a topology.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::args::Common;
 use super::confine::{self, Needs};
@@ -17,7 +18,7 @@ use crate::topology::Topology;
 pub(super) struct Scanned {
     pub(super) source: Source,
     pub(super) topology: Topology,
-    pub(super) database: Database,
+    pub(super) database: Arc<Database>,
 }
 
 /// What a path on the command line names.
@@ -31,7 +32,7 @@ pub(super) fn options(common: &Common) -> Result<(Input, Options), Stop> {
 }
 
 /// A source (this host if it is none), and how to read it.
-fn reading(common: &Common, source: Option<PathBuf>) -> Result<(Input, Options), Stop> {
+pub(super) fn reading(common: &Common, source: Option<PathBuf>) -> Result<(Input, Options), Stop> {
     let mut limits = Limits::default();
     for (limit, value) in &common.limits {
         limits.set(*limit, *value);
@@ -95,6 +96,26 @@ pub(super) fn as_if(common: &Common, source: Option<PathBuf>) -> Result<Scanned,
 fn read_source(common: &Common, source: Option<PathBuf>, detail: bool) -> Result<Scanned, Stop> {
     let (input, options) = reading(common, source)?;
     let (info, inventory) = inventory(&input, &options, detail)?;
+    Ok(scanned(info, inventory, database()?))
+}
+
+/// The database: what many scans can share.
+pub(super) fn database() -> Result<Arc<Database>, Stop> {
+    db::builtin().map(Arc::new).map_err(|error| Stop::Input(error.to_string()))
+}
+
+/// Reads one of many inputs, without overlays.
+pub(super) fn one_of_many(
+    path: &Path,
+    options: &Options,
+    database: &Arc<Database>,
+) -> Result<Scanned, dump::Error> {
+    let mut inventory = Inventory::new();
+    let info = dump::read(&Input::Path(path.to_path_buf()), options, &mut inventory)?;
+    Ok(scanned(info, inventory.finish(), Arc::clone(database)))
+}
+
+fn scanned(info: SourceInfo, inventory: Inventory, database: Arc<Database>) -> Scanned {
     let problem = |problem: &dump::Problem| Problem {
         text: problem.to_string(),
         // Holes in a record are counted with the function.
@@ -114,8 +135,7 @@ fn read_source(common: &Common, source: Option<PathBuf>, detail: bool) -> Result
         problems,
         overlays: Vec::new(),
     };
-    let database = db::builtin().map_err(|error| Stop::Input(error.to_string()))?;
-    Ok(Scanned { source, topology: Topology::new(inventory), database })
+    Scanned { source, topology: Topology::new(inventory), database }
 }
 
 /// Gives up what reading these sources (this host for `None`) and the other files that the options name

@@ -9,6 +9,7 @@ mod capture;
 mod check;
 mod confine;
 mod diff;
+mod fleet;
 mod groups;
 mod hook;
 mod input;
@@ -108,8 +109,9 @@ pub fn main() -> ExitCode {
 
 fn run(cli: &Cli) -> Result<Exit, Stop> {
     match &cli.verb {
-        // The first writes a file, the second has the administrator's word, the last names its inputs itself.
-        Some(Verb::Capture(_) | Verb::Hook { .. } | Verb::Schema | Verb::Diff(_)) => {}
+        // The first writes a file, the second has the administrator's word, the last two name their inputs
+        // themselves.
+        Some(Verb::Capture(_) | Verb::Hook { .. } | Verb::Schema | Verb::Diff(_) | Verb::Fleet(_)) => {}
         _ => input::give_up_the_rest(&cli.common, &[cli.common.dump.clone().flatten()]),
     }
     match &cli.verb {
@@ -120,6 +122,7 @@ fn run(cli: &Cli) -> Result<Exit, Stop> {
         Some(Verb::Explain(explain)) => reach::explain(&cli.common, explain),
         Some(Verb::Diff(diff)) => diff::run(&cli.common, diff),
         Some(Verb::Plan { goal }) => plan::run(&cli.common, goal),
+        Some(Verb::Fleet(fleet)) => fleet::run(&cli.common, fleet),
         Some(Verb::Capture(capture)) => capture::run(&cli.common, capture),
         Some(Verb::Hook { hook: Hook::Libvirt(hook) }) => hook::run(&cli.common, hook),
         Some(Verb::Schema) => output::schema(&cli.common),

@@ -126,9 +126,14 @@ impl<'a> Answers<'a> {
         body: impl FnOnce(&Self) -> Body,
         text: impl FnOnce(&mut dyn Write, &View<'_>) -> io::Result<()>,
     ) -> Result<(), Stop> {
-        if common.format == OutputFormat::Jsonl {
-            let text = "--format jsonl is for the scan and for show: this verb has --format json";
-            return Err(Stop::Usage(String::from(text)));
+        let for_others = match common.format {
+            OutputFormat::Jsonl => Some("--format jsonl is for the scan, show and fleet"),
+            OutputFormat::Prom => Some("--format prom is for the scan and fleet"),
+            OutputFormat::Line => Some("--format line is for the scan and fleet"),
+            OutputFormat::Text | OutputFormat::Json => None,
+        };
+        if let Some(text) = for_others {
+            return Err(Stop::Usage(format!("{text}: this verb has --format json")));
         }
         if common.format == OutputFormat::Json {
             let document = Document {
@@ -151,15 +156,23 @@ impl<'a> Answers<'a> {
             names: &names,
             width: width(),
         };
-        let choice = match common.color {
-            Color::Auto => AutoStream::choice(&io::stdout()),
-            Color::Always => ColorChoice::Always,
-            Color::Never => ColorChoice::Never,
-        };
-        let mut out = BufWriter::new(AutoStream::new(io::stdout().lock(), choice));
-        text(&mut out, &view)?;
-        Ok(out.flush()?)
+        write_text(common, |out| text(out, &view))
     }
+}
+
+/// Writes text to standard output, in colour or not.
+pub(super) fn write_text(
+    common: &Common,
+    text: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+) -> Result<(), Stop> {
+    let choice = match common.color {
+        Color::Auto => AutoStream::choice(&io::stdout()),
+        Color::Always => ColorChoice::Always,
+        Color::Never => ColorChoice::Never,
+    };
+    let mut out = BufWriter::new(AutoStream::new(io::stdout().lock(), choice));
+    text(&mut out)?;
+    Ok(out.flush()?)
 }
 
 /// Only the findings about these functions (sorted), and those about the input as a whole.

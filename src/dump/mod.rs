@@ -20,6 +20,7 @@ mod error;
 mod files;
 mod hex;
 mod host;
+pub mod hosts;
 #[allow(
     clippy::arithmetic_side_effects,
     clippy::indexing_slicing,

@@ -7,6 +7,8 @@
 pub mod json;
 #[cfg(feature = "cli")]
 pub mod names;
+#[cfg(feature = "serde")]
+pub mod prom;
 #[cfg(feature = "cli")]
 pub mod text;
 pub mod words;

@@ -17,7 +17,7 @@ use acsscan::config::Source;
 use acsscan::dump::{self, Input, Options};
 use acsscan::function::{HostBridge, Record, Sink};
 
-/// How many functions the host has.
+/// The bytes of each function.
 type Bytes = Vec<(Sbdf, Vec<u8>)>;
 
 #[derive(Default)]
@@ -129,7 +129,7 @@ fn make(hosts: usize, directory: &Path, sources: &[PathBuf]) -> Result<(), Box<d
         match outlier {
             Some(how) => {
                 let what = spoil(&mut machine, how).ok_or("a dump has no ACS")?;
-                println!("{}: {what}", path.file_name().unwrap_or_default().display());
+                println!("{}: {what}", path.display());
             }
             None => {
                 written.insert((which, distance), path.clone());

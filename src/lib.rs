@@ -62,7 +62,7 @@
 //! | 2 | [`cap`] | core | the two list walkers, one file for each capability |
 //! | 3 | `function`, `db` | alloc | one decoded function, compact and owned; the device database |
 //! | 4 | `topology` | alloc | buses, parents, virtual functions, orphans |
-//! | 5 | [`route`] | core, alloc | the models of reachability: `route::{port, trace, domains}` follow the specification, `route::linux` is the kernel's grouping, `route::{libvirt, p2pdma}` those checks |
+//! | 5 | [`route`] | core, alloc | the models of reachability: `route::{port, trace, domains}` follow the specification, `route::linux` is the kernel's grouping, `route::{libvirt, p2pdma}` those checks; `route::check` asks what may be assigned, `route::accept` what somebody accepts |
 //! | 5 | `kernel` | alloc | kernel releases, the command line, what it does to ACS |
 //! | 6 | `diff` | alloc | two states of a machine: what changed, and what caused what |
 //! | 6 | `finding` | alloc | coded, located judgements, lifted from all below |

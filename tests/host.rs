@@ -11,6 +11,7 @@ use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
+use acsscan::testkit::Config;
 use support::{acsscan, shared, subdirectories};
 
 fn text(path: &Path) -> &str {
@@ -156,6 +157,21 @@ fn without_an_iommu_that_is_the_first_thing_said() {
     let stdout = String::from_utf8_lossy(&output.stdout);
     assert_eq!(output.status.code(), Some(1));
     assert!(stdout.starts_with("Host    IOMMU off"), "{stdout}");
+    let check = |policy: &str| {
+        let (sysfs, policy) = (text(&sysfs), ["--policy", policy]);
+        let arguments =
+            [&["check", "0000:00:02.0", "--sysfs-root", sysfs][..], &policy, &["--unknown", "pass"]];
+        let output = acsscan(&[&arguments.concat()[..], &["--format", "json"]].concat());
+        let document: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+        (output.status.code(), document["objections"][0]["code"].as_str().map(str::to_owned))
+    };
+    for policy in ["spec", "linux"] {
+        assert_eq!(check(policy), (Some(1), Some("no-iommu".into())), "{policy}");
+    }
+    let hook =
+        hook(&sysfs, "prepare", "begin", domain(&["0000:00:02.0"]).as_bytes(), &["--policy", "libvirt"]);
+    assert_eq!(hook.status.code(), Some(1), "whatever the policy");
+    assert!(String::from_utf8_lossy(&hook.stderr).contains("no IOMMU"));
     for found in ["error iommu-off", "intel_iommu=off", "DMAR", "warning cmdline-unknown-option", "noacs"] {
         assert!(stdout.contains(found), "{found}: {stdout}");
     }
@@ -248,6 +264,49 @@ fn the_hook_lets_isolated_functions_pass_and_refuses_others_with_the_reason() {
     assert_eq!(together.status.code(), Some(0), "both go together: {}", stderr(&together));
     assert_eq!(run(&[], &[]).status.code(), Some(0), "nothing is assigned");
     assert_eq!(run(&["0000:fe:1f.7"], &[]).status.code(), Some(1), "not there");
+}
+
+#[test]
+fn the_hook_takes_acceptances_and_says_them_and_what_is_not_known() {
+    let root = tempfile::tempdir().expect("a directory");
+    let sysfs = root.path().join("sys");
+    let card = || Config::endpoint().ids(0x1af4, 0x9999).multi_function();
+    for (address, config) in [
+        ("0000:00:01.0", Config::root_port(1, 1).acs(0x001f, 0x001d, 0)),
+        ("0000:01:00.0", card()),
+        ("0000:01:00.1", card()),
+    ] {
+        put(&sysfs.join("devices/flat").join(address).join("config"), config.bytes());
+        fs::create_dir_all(sysfs.join("bus/pci/devices")).expect("made");
+        symlink(format!("../../../devices/flat/{address}"), sysfs.join("bus/pci/devices").join(address))
+            .expect("made");
+    }
+    fs::create_dir_all(sysfs.join("class/iommu/dmar0")).expect("made");
+    fs::create_dir_all(sysfs.join("kernel/iommu_groups/1")).expect("made");
+    let file = root.path().join("accept.toml");
+    let entry = "schema = 1\n[[entry]]\nname = 'lab'\nkind = 'accept'\n\
+                 match = { vendor = '1af4', devices = ['9999'] }\nwho = 'Erika Mustermann'\n\
+                 reason = 'Both guests are ours.'\nuntil = 2026-12-31\n";
+    put(&file, entry);
+    let bad = root.path().join("bad.toml");
+    put(&bad, "schema = 1\nnonsense");
+    let run = |more: &[&str]| {
+        let output = hook(&sysfs, "prepare", "begin", domain(&["0000:01:00.0"]).as_bytes(), more);
+        (output.status.code(), String::from_utf8(output.stderr).expect("UTF-8"))
+    };
+    let (code, line) = run(&["--no-default-db", "--db", text(&bad)]);
+    assert_eq!(code, Some(3), "{line}");
+    assert!(line.starts_with("acsscan: guest guest-1 may not start: not known: 0000:01:00.0 "), "{line}");
+    assert!(line.contains("0000:01:00.1") && line.contains("database-file-refused"), "{line}");
+    let (code, line) = run(&["--no-default-db", "--unknown", "warn"]);
+    assert_eq!(code, Some(0), "{line}");
+    assert!(line.starts_with("acsscan: guest guest-1 may start: not known: 0000:01:00.0 "), "{line}");
+    assert_eq!(run(&["--no-default-db", "--unknown", "pass"]), (Some(0), String::new()));
+    let accepted = |day: &str| run(&["--no-default-db", "--db", text(&file), "--today", day]);
+    let (code, line) = accepted("2026-12-31");
+    assert_eq!(code, Some(0), "{line}");
+    assert!(line.contains("accepted (by Erika Mustermann, until 2026-12-31)"), "{line}");
+    assert_eq!(accepted("2027-01-01").0, Some(3));
 }
 
 #[test]

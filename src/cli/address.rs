@@ -1,7 +1,8 @@
 //! Functions that the user names.
 
 use super::{Stop, verbs};
-use crate::addr::{Bdf, Sbdf};
+use crate::addr::Sbdf;
+use crate::db::Slot;
 use crate::topology::{FunctionIndex, Topology};
 
 /// The functions of the dump with these names, sorted, each once.
@@ -12,13 +13,14 @@ pub(super) fn resolve(topology: &Topology, names: &[String]) -> Result<Vec<Funct
     Ok(found)
 }
 
-fn find(topology: &Topology, name: &str) -> Result<FunctionIndex, Stop> {
-    let address = match name.parse::<Sbdf>() {
-        Ok(address) if !is_way_down(name) => Some(address),
-        Ok(_) | Err(_) if is_way_down(name) => way_down(topology, name),
-        _ => return Err(Stop::Usage(not_an_address(name))),
+/// An address, or a place in the hierarchy such as `0000:00:1c.0/00.0/01.0`.
+pub(super) fn find(topology: &Topology, name: &str) -> Result<FunctionIndex, Stop> {
+    let found = match (name.parse::<Slot>(), name.parse::<Sbdf>()) {
+        (Ok(slot), _) => topology.in_place(&slot),
+        (Err(_), Ok(address)) => topology.index_of(address),
+        (Err(_), Err(_)) => return Err(Stop::Usage(not_an_address(name))),
     };
-    address.and_then(|address| topology.index_of(address)).ok_or_else(|| {
+    found.ok_or_else(|| {
         let near = topology.functions().first().map(|function| format!(", such as {}", function.address));
         Stop::Input(format!(
             "{name}: no such function in the dump; show -t lists them{}",
@@ -41,29 +43,4 @@ fn not_an_address(name: &str) -> String {
             format!("{name}: neither a verb ({}) nor an address such as 0000:00:1f.2", verbs().join(", "))
         }
     }
-}
-
-/// `0000:00:1c.0/00.0/01.0`: an address, then device and function on each bus further down.
-fn is_way_down(name: &str) -> bool {
-    name.split_once('/').is_some_and(|(first, rest)| {
-        first.parse::<Sbdf>().is_ok() && rest.split('/').all(|hop| device_function(hop).is_some())
-    })
-}
-
-fn way_down(topology: &Topology, name: &str) -> Option<Sbdf> {
-    let mut hops = name.split('/');
-    let mut at: Sbdf = hops.next()?.parse().ok()?;
-    for hop in hops {
-        let (device, function) = device_function(hop)?;
-        let range = topology.function(topology.index_of(at)?)?.bus_range()?;
-        at.bdf = Bdf::new(range.secondary, device, function)?;
-    }
-    Some(at)
-}
-
-/// `1f.2`.
-fn device_function(text: &str) -> Option<(u8, u8)> {
-    let (device, function) = text.split_once('.')?;
-    let hex = |text: &str| u8::from_str_radix(text, 16).ok();
-    Bdf::new(0, hex(device)?, hex(function)?).map(|bdf| (bdf.device(), bdf.function()))
 }

@@ -8,6 +8,7 @@ use super::diff::Diff;
 use super::fleet::Fleet;
 use super::overlay::Overlays;
 use super::plan::PlanVerb;
+use crate::db::{Date, FILE_BYTES, date};
 use crate::dump::{Format, Limit, Limits};
 use crate::finding::Severity;
 use crate::route::matrix::Label;
@@ -39,6 +40,40 @@ Examples:
 Exit codes:
   0 done   1 a finding at or above --fail-on   2 usage
   3 something that the answer needs is not in the dump   4 the input could not be read";
+
+const DB_HELP: &str = "\
+Layers, later ones win: what is compiled in, /usr/share/acsscan/devices.d/*.toml,
+/etc/acsscan/devices.d/*.toml, --db FILE (a file or a directory, may be repeated).
+The kernel knows the first layer only: its groups stay what they are.
+
+A file, complete:
+  schema = 1
+
+  [[entry]]                                 # a fact about a device
+  name = \"our-adapter\"
+  kind = \"isolates\"
+  match = { vendor = \"1af4\", devices = [\"1041\", \"1050-105f\"] }
+  services = [\"ReqRedir\", \"CmpltRedir\"]
+  source = \"Letter of the vendor, 2026-03-02\"
+  reason = \"Its functions share no internal path.\"
+
+  [[entry]]                                 # a decision, which is no fact
+  name = \"lab-switch\"
+  kind = \"accept\"
+  slot = \"0000:00:1c.0/00.0/01.0\"          # or match = { ... }
+  direct = true                             # what is proved, too
+  who = \"Erika Mustermann\"
+  reason = \"Both guests are ours.\"
+  until = 2027-06-30
+
+All kinds and keys: the page src/db/README.md of the source.
+
+Examples:
+  acsscan db list                           everything, with sources
+  acsscan db lookup 8086:10fb               what there is about a device
+  acsscan db explain 01:00.0                what it does to a function of this host
+  acsscan db check my.toml                  every mistake, with line and column; exit code 1
+  acsscan db accept 01:00.0 --who Erika --reason 'Both guests are ours' --direct > my.toml";
 
 /// The whole command line.
 #[derive(Debug, Parser)]
@@ -109,6 +144,24 @@ Examples:
     /// Many hosts at once: which are alike, which are not, and how they differ
     #[command(after_help = super::fleet::HELP)]
     Fleet(Fleet),
+    /// May these functions be assigned to one guest together, isolated from everything else?
+    #[command(after_help = "\
+Examples:
+  acsscan check 01:00.0 01:00.1                      both functions of a card, on this host
+  acsscan check 03:00.0 --dump host.txt              the same question about a dump
+  acsscan check 03:00.0 --policy libvirt             as libvirt's own check answers
+  acsscan check -d 10de: --unknown warn              all functions of a vendor; what is not known is told only
+
+Exit codes:
+  0 assignable, or accepted   1 not assignable   3 inconclusive: not everything is known (--unknown fail)")]
+    Check(Check),
+    /// The device database: what configuration space does not tell, and what somebody accepts
+    #[command(after_help = DB_HELP)]
+    Db {
+        /// What to do with it
+        #[command(subcommand)]
+        verb: Db,
+    },
     /// Write what was read into one file, to look at it elsewhere
     #[command(after_help = "\
 The file is a tar archive (zstd) with a small sysfs tree, and manifest.json: kernel, command line,
@@ -196,6 +249,21 @@ pub(super) struct Common {
     /// Do not trust functions of one device to use their own routing IDs
     #[arg(long, global = true)]
     pub(super) distrust_routing_ids: bool,
+    /// Device database: a file, or a directory of them; may be repeated, later ones win
+    #[arg(long, value_name = "FILE", global = true)]
+    pub(super) db: Vec<PathBuf>,
+    /// Leave out /usr/share/acsscan/devices.d and /etc/acsscan/devices.d
+    #[arg(long, global = true)]
+    pub(super) no_default_db: bool,
+    /// Largest database file in bytes
+    #[arg(long, value_name = "BYTES", global = true, default_value_t = FILE_BYTES as u64, hide_short_help = true)]
+    pub(super) db_limit: u64,
+    /// Root of the file system that has both directories; for tests
+    #[arg(long, value_name = "DIR", global = true, default_value = "/", hide = true)]
+    pub(super) db_root: PathBuf,
+    /// The day for which acceptances count, instead of today; for tests
+    #[arg(long, value_name = "DATE", global = true, value_parser = day, hide = true)]
+    pub(super) today: Option<Date>,
     /// Exit with 1 if there is a finding of this severity or above
     #[arg(long, value_name = "SEVERITY", global = true)]
     pub(super) fail_on: Option<FailOn>,
@@ -283,26 +351,6 @@ pub(super) struct LibvirtHook {
     pub(super) arguments: Vec<std::ffi::OsString>,
 }
 
-/// Whose rules decide.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(super) enum PolicyArg {
-    /// The specification's: isolation domains
-    Spec,
-    /// The kernel's groups
-    Linux,
-}
-
-/// What to do about what is not known.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(super) enum UnknownArg {
-    /// Refuse
-    Fail,
-    /// Warn
-    Warn,
-    /// Nothing
-    Pass,
-}
-
 /// Options of `p2p`.
 #[derive(Debug, Args)]
 pub(super) struct P2p {
@@ -332,6 +380,104 @@ pub(super) struct Explain {
     /// Another function: how the two stand to each other
     #[arg(value_name = "OTHER")]
     pub(super) other: Option<String>,
+}
+
+/// Verbs of `db`.
+#[derive(Debug, Subcommand)]
+pub(super) enum Db {
+    /// All entries of all layers, with sources
+    List,
+    /// What the database has about a device
+    Lookup {
+        /// IDs such as 8086:10fb (or 8086:), or a function
+        #[arg(value_name = "ID|ADDR")]
+        asked: String,
+    },
+    /// Whether database files are right: every mistake, with line and column; exit code 1 if there is one
+    Check {
+        /// Files or directories; all files of this host if left out
+        #[arg(value_name = "FILE")]
+        files: Vec<PathBuf>,
+    },
+    /// What the database does to one function, and which entry decides
+    Explain {
+        /// The function
+        #[arg(value_name = "ADDR")]
+        function: String,
+    },
+    /// Print an entry that accepts what is open about a function; writes no file
+    Accept(Accept),
+}
+
+/// Options of `db accept`.
+#[derive(Debug, Args)]
+pub(super) struct Accept {
+    /// The function, or the port that lets traffic through
+    #[arg(value_name = "ADDR")]
+    pub(super) function: String,
+    /// Only together with this function
+    #[arg(long, value_name = "ADDR")]
+    pub(super) with: Option<String>,
+    /// Who decides
+    #[arg(long, value_name = "NAME")]
+    pub(super) who: Option<String>,
+    /// Why
+    #[arg(long, value_name = "TEXT")]
+    pub(super) reason: Option<String>,
+    /// The last day on which it holds; a year from today if left out
+    #[arg(long, value_name = "DATE", value_parser = day)]
+    pub(super) until: Option<Date>,
+    /// Accept what is proved, too: direct traffic and impersonation
+    #[arg(long)]
+    pub(super) direct: bool,
+    /// By PCI ID, not by place: all devices of this kind
+    #[arg(long)]
+    pub(super) by_id: bool,
+}
+
+/// Options of `check`.
+#[derive(Debug, Args)]
+pub(super) struct Check {
+    /// The functions, as in the scan
+    #[arg(value_name = "ADDR")]
+    pub(super) addresses: Vec<String>,
+    /// Functions by address, as lspci: [[[[domain]:]bus]:][device][.[function]]
+    #[arg(short = 's', long = "slot", value_name = "SLOT")]
+    pub(super) slot: Option<String>,
+    /// Functions by ID, as lspci: [vendor]:[device][:class[:prog-if]]
+    #[arg(short = 'd', long = "device", value_name = "ID")]
+    pub(super) device: Option<String>,
+    /// Whose rules decide
+    #[arg(long, value_name = "POLICY", default_value = "spec")]
+    pub(super) policy: PolicyArg,
+    /// What to do about what is not known
+    #[arg(long, value_name = "WHAT", default_value = "fail")]
+    pub(super) unknown: UnknownArg,
+}
+
+/// Whose rules decide.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(super) enum PolicyArg {
+    /// The specification's, strictly: what is not proved to be kept apart counts
+    #[value(alias = "strict")]
+    Spec,
+    /// The kernel's IOMMU groups, as VFIO asks for them
+    Linux,
+    /// libvirt's own check: switch downstream ports only
+    Libvirt,
+    /// libvirt with relaxed_acs_check: its check left out
+    Relaxed,
+}
+
+/// What to do about what is not known.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(super) enum UnknownArg {
+    /// Answer that it is inconclusive, exit code 3
+    Fail,
+    /// Say it, and go on as if it were isolated
+    Warn,
+    /// Go on as if it were isolated
+    Pass,
 }
 
 /// Options of `groups`.
@@ -419,6 +565,10 @@ impl From<FailOn> for Severity {
             FailOn::Error => Self::Error,
         }
     }
+}
+
+pub(super) fn day(text: &str) -> Result<Date, String> {
+    date(text).ok_or_else(|| String::from("expected a day, such as 2027-06-30"))
 }
 
 pub(super) fn label(text: &str) -> Result<Label, String> {

@@ -1,69 +1,203 @@
-//! May functions be assigned to one guest together? The answer that the hook needs.
+//! `check`: may these functions be assigned together?
 
-use super::args::{PolicyArg, UnknownArg};
-use super::output::Answers;
-use crate::report::words::address;
-use crate::route::domains::HeldBy;
-use crate::topology::FunctionIndex;
+use std::cell::LazyCell;
 
-/// The answer.
-pub(super) enum Assessment {
-    /// They may.
-    Assignable,
-    /// They may not; why.
-    Not(String),
-    /// Not known; why.
-    Inconclusive(String),
-}
+use super::args::{Check, Common, PolicyArg, UnknownArg};
+use super::output::{Answers, keep_about};
+use super::reach::assumptions;
+use super::selector::{Id, Slot};
+use super::{Exit, Stop, input, show};
+use crate::finding::{Code, Finding};
+use crate::function::RegionKind;
+use crate::report::json::{Body, CheckDocument, PolicyDocument};
+use crate::report::{text, words};
+use crate::route::check::{Assignment, Judgement, Policy, Unknown, Verdict};
+use crate::route::fabric::Fabric;
+use crate::route::linux::Linux;
+use crate::topology::{FunctionIndex, Topology};
 
-/// Judges functions (sorted) by a policy.
-pub(super) fn assess(
-    answers: &Answers<'_>,
-    functions: &[FunctionIndex],
-    policy: PolicyArg,
-    unknown: UnknownArg,
-) -> Assessment {
-    let topology = &answers.scanned.topology;
-    let endpoint = |index: &FunctionIndex| topology.function(*index).is_some_and(|f| !f.is_bridge());
-    let mut open = None;
-    for function in functions {
-        let (others, certain) = match policy {
-            PolicyArg::Spec => {
-                let domain = answers.domains.domain_of(*function).and_then(|id| answers.domains.get(id));
-                let certain = domain.as_ref().is_none_or(|domain| domain.held_by() != Some(HeldBy::Unproven));
-                (domain.map(|domain| domain.functions().collect()).unwrap_or_default(), certain)
-            }
-            PolicyArg::Linux => {
-                let group = answers.grouping.group_of.get(*function).copied().flatten();
-                let group = group.and_then(|id| answers.grouping.groups.get(id));
-                let certain = group.is_none_or(|group| group.is_certain());
-                (group.map(|group| group.functions.clone()).unwrap_or_default(), certain)
-            }
-        };
-        let others: Vec<String> = others
-            .iter()
-            .filter(|other| endpoint(other) && functions.binary_search(other).is_err())
-            .map(|other| address(topology, *other))
-            .collect();
-        if !others.is_empty() {
-            let together = if policy == PolicyArg::Linux { "group" } else { "isolation domain" };
-            let why = format!(
-                "{} shares its {together} with {}; see acsscan explain {}",
-                address(topology, *function),
-                others.join(", "),
-                address(topology, *function)
-            );
-            if certain {
-                return Assessment::Not(why);
-            }
-            open.get_or_insert(why);
+impl From<PolicyArg> for Policy {
+    fn from(policy: PolicyArg) -> Self {
+        match policy {
+            PolicyArg::Spec => Self::Spec,
+            PolicyArg::Linux => Self::Linux,
+            PolicyArg::Libvirt => Self::Libvirt,
+            PolicyArg::Relaxed => Self::Relaxed,
         }
     }
-    if open.is_none() && answers.is_inconclusive(Some(functions)) {
-        open = Some(String::from("not everything that the answer needs was captured: is this root?"));
+}
+
+impl From<UnknownArg> for Unknown {
+    fn from(unknown: UnknownArg) -> Self {
+        match unknown {
+            UnknownArg::Fail => Self::Fail,
+            UnknownArg::Warn => Self::Warn,
+            UnknownArg::Pass => Self::Pass,
+        }
     }
-    match (open, unknown) {
-        (Some(why), UnknownArg::Fail) => Assessment::Inconclusive(why),
-        _ => Assessment::Assignable,
+}
+
+pub(super) fn run(common: &Common, check: &Check) -> Result<Exit, Stop> {
+    let slot = check.slot.as_deref().map(Slot::parse).transpose().map_err(Stop::Usage)?;
+    let id = check.device.as_deref().map(Id::parse).transpose().map_err(Stop::Usage)?;
+    if check.addresses.is_empty() && slot.is_none() && id.is_none() {
+        let text = "check what? Name the functions that one guest is to have: acsscan check 01:00.0 01:00.1, \
+                    or select them with -s or -d";
+        return Err(Stop::Usage(String::from(text)));
     }
+    let scanned = input::read(common, false)?;
+    let functions = show::select(&scanned.topology, &check.addresses, slot, id)?;
+    if functions.is_empty() {
+        return Err(Stop::Input(String::from(
+            "nothing to check: no function is selected; show -t lists them",
+        )));
+    }
+    let linux = Linux::new(&scanned.topology, &scanned.database);
+    let fabric = Fabric::seen_by(&linux);
+    let mut answers = Answers::new(&scanned, &linux, &fabric, &assumptions(common), None);
+    let mut findings = answers.findings.clone();
+    let question = Question::new(&answers, &functions, check.unknown.into());
+    let judgements = Policy::ALL.map(|policy| question.judge(&answers, policy));
+    let chosen = question.judge(&answers, check.policy.into());
+    let Question { assignment, missing, unknown, .. } = &question;
+    let verdicts = judgements.each_ref().map(|judgement| question.verdict(judgement));
+    let decides = question.verdict(&chosen);
+    let mut about = chosen.unit.clone();
+    about.extend(functions.iter().flat_map(|function| scanned.topology.bridges_above(*function)));
+    about.sort_unstable();
+    about.dedup();
+    findings.extend(in_use(&scanned.topology, &chosen.unit));
+    crate::finding::sort(&mut findings);
+    keep_about(&mut findings, &scanned.topology, &about);
+    let document = {
+        let reach = answers.reach();
+        let policies = judgements.iter().zip(verdicts);
+        let policies = policies
+            .map(|(judgement, verdict)| PolicyDocument::new(&reach, assignment, judgement, verdict.word()));
+        let policies = policies.collect();
+        CheckDocument::new(&reach, assignment, &chosen, unknown.word(), missing.clone(), policies)
+    };
+    answers.findings = LazyCell::new(Box::new(move || findings));
+    answers.write(
+        common,
+        |_| Body::Check(document.clone()),
+        |mut out, view| text::check(&mut out, view, &document),
+    )?;
+    Ok(match (decides, answers.is_severe(common)) {
+        (Verdict::NotAssignable, _) | (_, true) => Exit::Negative,
+        (Verdict::Inconclusive, false) => Exit::Inconclusive,
+        (Verdict::Assignable | Verdict::Accepted, false) => Exit::Done,
+    })
+}
+
+/// What was asked, and what every policy's answer rests on.
+struct Question<'a> {
+    assignment: Assignment<'a>,
+    /// What is missing in the dump that could change the answer.
+    missing: Vec<String>,
+    /// Whether the host is known to have no IOMMU in use.
+    no_iommu: bool,
+    unknown: Unknown,
+}
+
+impl<'a> Question<'a> {
+    fn new(answers: &Answers<'a>, functions: &[FunctionIndex], unknown: Unknown) -> Self {
+        let is_off = |finding: &Finding| matches!(finding.code, Code::IommuAbsent | Code::IommuOff);
+        Self {
+            assignment: Assignment::new(answers.fabric, &answers.domains, &answers.accepted, functions),
+            missing: missing(answers, functions),
+            no_iommu: answers.findings.iter().any(is_off),
+            unknown,
+        }
+    }
+
+    fn judge(&self, answers: &Answers<'_>, policy: Policy) -> Judgement {
+        let demands = |function| demands_direct_mapping(&answers.scanned.topology, function);
+        let mut judgement = self.assignment.judge(policy, answers.linux, &answers.grouping, demands);
+        if self.no_iommu {
+            judgement.miss_iommu(self.assignment.functions());
+        }
+        judgement
+    }
+
+    fn verdict(&self, judgement: &Judgement) -> Verdict {
+        judgement.verdict(&self.assignment, !self.missing.is_empty(), self.unknown)
+    }
+}
+
+/// One policy's answer, and in one line what it rests on; nothing if nothing speaks against it. The
+/// answers must be about all functions.
+pub(super) fn verdict(
+    answers: &Answers<'_>,
+    functions: &[FunctionIndex],
+    policy: Policy,
+    unknown: Unknown,
+) -> (Verdict, Option<String>) {
+    /// Functions outside that are named.
+    const SHOWN: usize = 8;
+    let topology = &answers.scanned.topology;
+    let question = Question::new(answers, functions, unknown);
+    let judgement = question.judge(answers, policy);
+    let verdict = question.verdict(&judgement);
+    let mut lines = judgement.objections.iter().map(|objection| {
+        let others = objection.others.iter().take(SHOWN).map(|other| words::address(topology, *other));
+        let mut others: Vec<String> = others.collect();
+        let more = objection.others.len().saturating_sub(SHOWN);
+        others.extend((more > 0).then(|| format!("and {more} more")));
+        let others = if others.is_empty() { String::new() } else { format!(": {}", others.join(", ")) };
+        let certain = if objection.certain { "" } else { "not known: " };
+        format!(
+            "{certain}{} {}{others}",
+            words::address(topology, objection.function),
+            objection.cause.words()
+        )
+    });
+    let line = match verdict {
+        Verdict::Accepted => question.assignment.accepted().next().map(ToString::to_string),
+        _ => lines.next().or_else(|| Some(format!("not captured: {}", question.missing.first()?))),
+    };
+    (verdict, line)
+}
+
+/// What is missing in the dump that could change the answer: bytes of the functions and of the bridges
+/// above them, and parts of the hierarchy about them.
+fn missing(answers: &Answers<'_>, functions: &[FunctionIndex]) -> Vec<String> {
+    let topology = &answers.scanned.topology;
+    let mut concerned: Vec<FunctionIndex> = functions.to_vec();
+    concerned.extend(functions.iter().flat_map(|function| topology.bridges_above(*function)));
+    concerned.sort_unstable();
+    concerned.dedup();
+    let mut missing: Vec<String> = concerned
+        .iter()
+        .filter_map(|index| topology.function(*index))
+        .filter(|function| !function.is_complete())
+        .map(|function| format!("{}: not all of its configuration space was captured", function.address))
+        .collect();
+    let about = |finding: &&Finding| {
+        let is_concerned =
+            |address| topology.index_of(address).is_some_and(|index| concerned.binary_search(&index).is_ok());
+        finding.functions.is_empty() || finding.functions.iter().any(|address| is_concerned(*address))
+    };
+    let parts = answers.findings.iter().filter(|finding| finding.code.is_missing_part()).filter(about);
+    missing.extend(parts.map(|finding| format!("{}: {}", finding.code.as_str(), finding.message)));
+    missing
+}
+
+/// Whether the kernel knows of a region that firmware demands to be mapped to itself.
+fn demands_direct_mapping(topology: &Topology, function: FunctionIndex) -> bool {
+    let inventory = topology.inventory();
+    let group = inventory.attributes(function).and_then(|known| known.kernel_group);
+    let regions = group.map_or(&[][..], |group| inventory.reserved_regions(group));
+    regions.iter().any(|region| region.kind == RegionKind::Direct)
+}
+
+/// A finding for each member that the host needs.
+fn in_use<'t>(topology: &'t Topology, unit: &'t [FunctionIndex]) -> impl Iterator<Item = Finding> + 't {
+    unit.iter().filter_map(|index| {
+        let uses = &topology.inventory().attributes(*index)?.host_uses;
+        let uses: Vec<String> = uses.iter().map(ToString::to_string).collect();
+        let text = uses.join(", ");
+        (!uses.is_empty())
+            .then(|| Finding::new(Code::InUseByHost, topology.address(*index).into_iter().collect(), text))
+    })
 }

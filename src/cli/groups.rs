@@ -95,10 +95,9 @@ fn document(model: Model, answers: &Answers<'_>) -> GroupsDocument {
 
 fn disagreement_documents(first: Model, second: Model, answers: &Answers<'_>) -> Vec<DisagreementDocument> {
     let topology = answers.linux.topology();
-    let assumptions = answers.domains.assumptions();
     if first == Model::Spec {
         let found = disagreements(topology, &answers.domains, &numbers(second, answers));
-        return found.iter().map(|one| DisagreementDocument::new(answers.fabric, assumptions, one)).collect();
+        return found.iter().map(|one| DisagreementDocument::new(&answers.reach(), one)).collect();
     }
     let found = compare::differences(&numbers(first, answers), &numbers(second, answers));
     found.iter().map(|one| DisagreementDocument::of_partitions(topology, one)).collect()
@@ -121,6 +120,7 @@ fn of_libvirt(answers: &Answers<'_>) -> GroupsDocument {
                 hop: address(topology, port),
                 cause: "behind-switch-lacking-acs",
                 evidence: Vec::new(),
+                accepted: None,
             }),
             Verdict::Unknown(port) => {
                 group.certainty = Certainty::Predicted;
@@ -160,7 +160,8 @@ fn of_linux(answers: &Answers<'_>) -> GroupsDocument {
 
 /// The domains in the form of groups: one that is held together by what is not known is a prediction.
 fn of_spec(answers: &Answers<'_>) -> GroupsDocument {
-    let domains = json::domains(answers.fabric, &answers.domains);
+    let reach = answers.reach();
+    let domains = json::domains(&reach);
     GroupsDocument {
         model: String::from("spec"),
         groups: domains.map(group).collect(),
@@ -190,6 +191,7 @@ fn group(domain: DomainDocument) -> GroupDocument {
                 hop: merge.to,
                 cause: merge.reason.unwrap_or("impersonation"),
                 evidence: merge.evidence,
+                accepted: merge.accepted,
             })
             .collect(),
     }

@@ -9,7 +9,8 @@ use std::ffi::OsString;
 use std::io::Read;
 
 use super::args::{Common, LibvirtHook, UnknownArg};
-use super::check::{Assessment, assess};
+use super::check::verdict;
+use super::input::Scanned;
 use super::output::Answers;
 use super::reach::assumptions;
 use super::{Exit, Stop, input};
@@ -17,6 +18,7 @@ use crate::addr::Sbdf;
 use crate::guest;
 use crate::kernel::Iommu;
 use crate::report::clean;
+use crate::route::check::{Unknown, Verdict};
 use crate::route::fabric::Fabric;
 use crate::route::linux::Linux;
 
@@ -43,21 +45,22 @@ pub(super) fn run(common: &Common, hook: &LibvirtHook) -> Result<Exit, Stop> {
     if functions.is_empty() {
         return Ok(Exit::Done);
     }
-    match judge(common, hook, &functions) {
-        Ok(None) => Ok(Exit::Done),
-        Ok(Some(Refusal { exit, why })) => {
-            eprintln!("acsscan: {}", clean(&format!("guest {guest} may not start: {why}")));
-            Ok(exit)
-        }
+    let say = |line: String| eprintln!("acsscan: {}", clean(&format!("guest {guest} {line}")));
+    let scanned = match (input::read_silently(common, false), hook.unknown) {
+        (Ok(scanned), _) => scanned,
         // Not even read: that is not known, and handled as such.
-        Err(stop) => match hook.unknown {
-            UnknownArg::Fail => Err(refuse(stop.text())),
-            UnknownArg::Warn | UnknownArg::Pass => {
-                eprintln!("acsscan: {}", clean(&format!("guest {guest} starts unchecked: {}", stop.text())));
-                Ok(Exit::Done)
-            }
-        },
-    }
+        (Err(stop), UnknownArg::Fail) => return Err(refuse(stop.text())),
+        (Err(stop), UnknownArg::Warn | UnknownArg::Pass) => {
+            say(format!("starts unchecked: {}", stop.text()));
+            return Ok(Exit::Done);
+        }
+    };
+    let Answer { exit, line } = judge(common, hook, &scanned, &functions);
+    let may = if exit == Exit::Done { "may start" } else { "may not start" };
+    line.into_iter().for_each(|line| say(format!("{may}: {line}")));
+    // Behind the reason, which libvirt shows.
+    input::say_refused(&scanned.refused);
+    Ok(exit)
 }
 
 /// The functions that the domain on standard input is given.
@@ -72,37 +75,42 @@ fn assigned() -> Result<Vec<Sbdf>, String> {
     guest::assigned_functions(&xml).map_err(|error| error.to_string())
 }
 
-struct Refusal {
+struct Answer {
     exit: Exit,
-    /// One line.
-    why: String,
+    /// What is to be said, in one line.
+    line: Option<String>,
 }
 
-/// `None`: the guest may start.
-fn judge(common: &Common, hook: &LibvirtHook, functions: &[Sbdf]) -> Result<Option<Refusal>, Stop> {
-    let scanned = input::read(common, false)?;
+fn judge(common: &Common, hook: &LibvirtHook, scanned: &Scanned, functions: &[Sbdf]) -> Answer {
+    let refusal = |line| Answer { exit: Exit::Negative, line: Some(line) };
     let iommu = scanned.source.host.as_ref().map(|host| host.iommu(&scanned.topology));
+    // Whatever the policy: libvirt's own check does not ask.
     if let Some(Iommu::Off | Iommu::Absent) = iommu {
-        let why = String::from("the kernel uses no IOMMU, without which nothing can be assigned safely");
-        return Ok(Some(Refusal { exit: Exit::Negative, why }));
+        return refusal(String::from(
+            "the kernel uses no IOMMU, without which nothing can be assigned safely",
+        ));
     }
     let mut indices = Vec::new();
     for function in functions {
         match scanned.topology.index_of(*function) {
             Some(index) => indices.push(index),
-            None => {
-                let why = format!("{function}: no such function on this host");
-                return Ok(Some(Refusal { exit: Exit::Negative, why }));
-            }
+            None => return refusal(format!("{function}: no such function on this host")),
         }
     }
     let linux = Linux::new(&scanned.topology, &scanned.database);
     let fabric = Fabric::seen_by(&linux);
-    let answers = Answers::new(&scanned, &linux, &fabric, &assumptions(common), Some(&indices));
-    let refusal = |exit, why| Some(Refusal { exit, why });
-    Ok(match assess(&answers, &indices, hook.policy, hook.unknown) {
-        Assessment::Assignable => None,
-        Assessment::Not(why) => refusal(Exit::Negative, why),
-        Assessment::Inconclusive(why) => refusal(Exit::Inconclusive, why),
-    })
+    let answers = Answers::new(scanned, &linux, &fabric, &assumptions(common), None);
+    let unknown = Unknown::from(hook.unknown);
+    let (verdict, line) = verdict(&answers, &indices, hook.policy.into(), unknown);
+    let see = |line| format!("{line}; see acsscan check {}", names(functions));
+    match verdict {
+        Verdict::NotAssignable => Answer { exit: Exit::Negative, line: line.map(see) },
+        Verdict::Inconclusive => Answer { exit: Exit::Inconclusive, line: line.map(see) },
+        Verdict::Assignable if unknown == Unknown::Pass => Answer { exit: Exit::Done, line: None },
+        Verdict::Assignable | Verdict::Accepted => Answer { exit: Exit::Done, line },
+    }
+}
+
+fn names(functions: &[Sbdf]) -> String {
+    functions.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
 }

@@ -7,10 +7,12 @@ use super::args::Common;
 use super::confine::{self, Needs};
 use super::{Stop, overlay, verbs};
 use crate::addr::Sbdf;
-use crate::db::{self, Database};
+use crate::db::{self, Database, Date, Layer, Loaded, Places, Refused, RefusedBy};
 use crate::dump::{self, Input, Limits, Options, ProblemKind, SourceInfo};
+use crate::finding::Code;
 use crate::function::Inventory;
 use crate::report::{Problem, Source, names};
+use crate::route::accept::Acceptances;
 use crate::topology::Topology;
 
 /// What was read.
@@ -19,6 +21,19 @@ pub(super) struct Scanned {
     pub(super) source: Source,
     pub(super) topology: Topology,
     pub(super) database: Arc<Database>,
+    /// Database files that could not be used.
+    pub(super) refused: Vec<Refused>,
+    /// The day for which acceptances count.
+    pub(super) today: Date,
+    /// Whether it is this host.
+    pub(super) live: bool,
+}
+
+impl Scanned {
+    /// The acceptances, brought together with the functions.
+    pub(super) fn acceptances(&self) -> Acceptances<'_> {
+        Acceptances::new(&self.topology, &self.database, self.today, self.live)
+    }
 }
 
 /// What a path on the command line names.
@@ -77,15 +92,24 @@ pub(super) fn functions(common: &Common, path: PathBuf) -> Result<Inventory, Sto
     inventory(&input, &options, false).map(|(_, inventory)| inventory)
 }
 
-/// Reads what the options name, and applies the overlays. `detail` keeps the capability lists of each
-/// function.
+/// Reads what the options name, applies the overlays, and says which database files could not be used.
+/// `detail` keeps the capability lists of each function.
 pub(super) fn read(common: &Common, detail: bool) -> Result<Scanned, Stop> {
+    let scanned = read_silently(common, detail)?;
+    say_refused(&scanned.refused);
+    Ok(scanned)
+}
+
+/// The same, and says nothing: see [`say_refused`].
+pub(super) fn read_silently(common: &Common, detail: bool) -> Result<Scanned, Stop> {
     overlay::apply(common, read_source(common, common.dump.clone().flatten(), detail)?)
 }
 
 /// Reads a source (this host if it is none) without overlays.
 pub(super) fn as_it_is(common: &Common, source: Option<PathBuf>) -> Result<Scanned, Stop> {
-    read_source(common, source, false)
+    let scanned = read_source(common, source, false)?;
+    say_refused(&scanned.refused);
+    Ok(scanned)
 }
 
 /// Reads a source (this host if it is none) with overlays.
@@ -96,26 +120,38 @@ pub(super) fn as_if(common: &Common, source: Option<PathBuf>) -> Result<Scanned,
 fn read_source(common: &Common, source: Option<PathBuf>, detail: bool) -> Result<Scanned, Stop> {
     let (input, options) = reading(common, source)?;
     let (info, inventory) = inventory(&input, &options, detail)?;
-    Ok(scanned(info, inventory, database()?))
+    let scanned = scanned(info, inventory, &Knowledge::load(common)?);
+    Ok(Scanned { live: matches!(input, Input::Live { .. }), ..scanned })
 }
 
-/// The database: what many scans can share.
-pub(super) fn database() -> Result<Arc<Database>, Stop> {
-    db::builtin().map(Arc::new).map_err(|error| Stop::Input(error.to_string()))
+/// What is known beside the input, the same for many of them.
+pub(super) struct Knowledge {
+    database: Arc<Database>,
+    /// Database files that could not be used.
+    pub(super) refused: Vec<Refused>,
+    today: Date,
+}
+
+impl Knowledge {
+    /// As the options have it.
+    pub(super) fn load(common: &Common) -> Result<Self, Stop> {
+        let Loaded { database, refused, .. } = load(common)?;
+        Ok(Self { database: Arc::new(database), refused, today: today(common) })
+    }
 }
 
 /// Reads one of many inputs, without overlays.
 pub(super) fn one_of_many(
     path: &Path,
     options: &Options,
-    database: &Arc<Database>,
+    knowledge: &Knowledge,
 ) -> Result<Scanned, dump::Error> {
     let mut inventory = Inventory::new();
     let info = dump::read(&Input::Path(path.to_path_buf()), options, &mut inventory)?;
-    Ok(scanned(info, inventory.finish(), Arc::clone(database)))
+    Ok(scanned(info, inventory.finish(), knowledge))
 }
 
-fn scanned(info: SourceInfo, inventory: Inventory, database: Arc<Database>) -> Scanned {
+fn scanned(info: SourceInfo, inventory: Inventory, knowledge: &Knowledge) -> Scanned {
     let problem = |problem: &dump::Problem| Problem {
         text: problem.to_string(),
         // Holes in a record are counted with the function.
@@ -135,21 +171,38 @@ fn scanned(info: SourceInfo, inventory: Inventory, database: Arc<Database>) -> S
         problems,
         overlays: Vec::new(),
     };
-    Scanned { source, topology: Topology::new(inventory), database }
+    Scanned {
+        source,
+        topology: Topology::new(inventory),
+        database: Arc::clone(&knowledge.database),
+        refused: knowledge.refused.clone(),
+        today: knowledge.today,
+        live: false,
+    }
 }
+
+/// What a machine says of itself and of what it uses, beside its sysfs.
+const BESIDE_SYSFS: [&str; 6] = [
+    "proc/cmdline",
+    "proc/sys/kernel/osrelease",
+    "proc/version",
+    "proc/self/mountinfo",
+    "proc/net/route",
+    "proc/net/ipv6_route",
+];
 
 /// Gives up what reading these sources (this host for `None`) and the other files that the options name
 /// does not take, and tells with `-v`. Comes before anything is read.
 pub(super) fn give_up_the_rest(common: &Common, sources: &[Option<PathBuf>]) {
     let mut read = names::files(common.ids.as_deref());
     read.extend(common.overlays.firmware.clone());
+    read.extend(places(common).paths());
     for source in sources {
         let path = source.as_ref().unwrap_or(&common.sysfs_root);
         read.push(path.clone());
-        // What the machine says of itself stands beside its sysfs.
         let real = path.canonicalize().unwrap_or_default();
         if let (true, Some(parent)) = (real.ends_with("sys"), real.parent()) {
-            read.extend(["proc/cmdline", "proc/sys/kernel/osrelease"].map(|file| parent.join(file)));
+            read.extend(BESIDE_SYSFS.map(|file| parent.join(file)));
         }
     }
     let needs = Needs { read, dump: sources.iter().all(Option::is_some) };
@@ -158,6 +211,56 @@ pub(super) fn give_up_the_rest(common: &Common, sources: &[Option<PathBuf>]) {
             eprintln!("acsscan: {line}");
         }
     }
+}
+
+/// The database: all layers that the options leave in.
+pub(super) fn database(common: &Common) -> Result<Loaded, Stop> {
+    let loaded = load(common)?;
+    say_refused(&loaded.refused);
+    Ok(loaded)
+}
+
+fn load(common: &Common) -> Result<Loaded, Stop> {
+    let loaded = db::load(&places(common));
+    let missing =
+        |refused: &&Refused| refused.layer == Layer::CommandLine && refused.error == RefusedBy::Missing;
+    if let Some(missing) = loaded.refused.iter().find(missing) {
+        return Err(Stop::Input(format!("--db {missing}")));
+    }
+    Ok(loaded)
+}
+
+/// Says which database files could not be used, and why.
+pub(super) fn say_refused(refused: &[Refused]) {
+    for refused in refused {
+        for line in refused.to_string().lines().take(5) {
+            let code = Code::DatabaseFileRefused.as_str();
+            eprintln!("acsscan: {code}: {}", crate::report::clean(line));
+        }
+    }
+}
+
+/// Where the database files are.
+pub(super) fn places(common: &Common) -> Places {
+    Places {
+        root: (!common.no_default_db).then(|| common.db_root.clone()),
+        named: common.db.clone(),
+        limit: usize::try_from(common.db_limit).unwrap_or(usize::MAX),
+    }
+}
+
+/// Today, in Coordinated Universal Time: the only place that asks the clock.
+pub(super) fn today(common: &Common) -> Date {
+    let clock = || {
+        let date = jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).date();
+        let part = |part: i8| u8::try_from(part).unwrap_or(1);
+        Date {
+            year: u16::try_from(date.year()).unwrap_or(0),
+            month: part(date.month()),
+            day: part(date.day()),
+        }
+    };
+    common.today.unwrap_or_else(clock)
 }
 
 fn address(text: &str) -> Result<Sbdf, Stop> {

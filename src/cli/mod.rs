@@ -8,6 +8,7 @@ mod args;
 mod capture;
 mod check;
 mod confine;
+mod db;
 mod diff;
 mod fleet;
 mod groups;
@@ -123,6 +124,8 @@ fn run(cli: &Cli) -> Result<Exit, Stop> {
         Some(Verb::Diff(diff)) => diff::run(&cli.common, diff),
         Some(Verb::Plan { goal }) => plan::run(&cli.common, goal),
         Some(Verb::Fleet(fleet)) => fleet::run(&cli.common, fleet),
+        Some(Verb::Check(check)) => check::run(&cli.common, check),
+        Some(Verb::Db { verb }) => db::run(&cli.common, verb),
         Some(Verb::Capture(capture)) => capture::run(&cli.common, capture),
         Some(Verb::Hook { hook: Hook::Libvirt(hook) }) => hook::run(&cli.common, hook),
         Some(Verb::Schema) => output::schema(&cli.common),

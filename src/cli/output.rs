@@ -12,12 +12,12 @@ use super::{Exit, Stop};
 use crate::addr::Sbdf;
 use crate::dump::Format;
 use crate::finding::{self, Code, Finding};
-use crate::report::Source;
 use crate::report::json::{self, Body, Document, FindingDocument, HeadLine, Line, SourceDocument};
 use crate::report::names::Names;
-use crate::report::text::{Reach, View};
-use crate::report::words;
+use crate::report::text::View;
+use crate::report::{Reach, Source, words};
 use crate::route::Assumptions;
+use crate::route::accept::Acceptances;
 use crate::route::domains::{Domains, Unsettled};
 use crate::route::fabric::Fabric;
 use crate::route::linux::{Grouping, Linux};
@@ -34,6 +34,7 @@ pub(super) struct Answers<'a> {
     pub(super) fabric: &'a Fabric<'a>,
     pub(super) domains: Lazily<'a, Domains>,
     pub(super) unsettled: Lazily<'a, Vec<Unsettled>>,
+    pub(super) accepted: Rc<Acceptances<'a>>,
     pub(super) findings: Lazily<'a, Vec<Finding>>,
 }
 
@@ -50,12 +51,16 @@ impl<'a> Answers<'a> {
         let assumptions = *assumptions;
         let grouping: Rc<Lazily<'a, Grouping>> = Rc::new(LazyCell::new(Box::new(|| linux.group())));
         let (groups, selected) = (Rc::clone(&grouping), selected.map(<[FunctionIndex]>::to_vec));
+        let accepted = Rc::new(scanned.acceptances());
+        let judged = Rc::clone(&accepted);
         let findings = move || {
             let mut findings = finding::findings(&scanned.topology);
             findings.extend(finding::reach_findings(fabric));
             let sysfs = scanned.source.kind == Format::Sysfs.word();
             findings.extend(finding::host_findings(linux, &groups, scanned.source.host.as_ref(), sysfs));
             findings.extend(lost(&scanned.source));
+            findings.extend(finding::acceptance_findings(&scanned.topology, &judged));
+            findings.extend(refused(scanned));
             finding::sort(&mut findings);
             if let Some(selected) = selected {
                 keep_about(&mut findings, &scanned.topology, &selected);
@@ -69,7 +74,18 @@ impl<'a> Answers<'a> {
             fabric,
             domains: LazyCell::new(Box::new(move || fabric.domains(&assumptions))),
             unsettled: LazyCell::new(Box::new(move || fabric.unsettled(&assumptions))),
+            accepted,
             findings: LazyCell::new(Box::new(findings)),
+        }
+    }
+
+    /// What reports about reachability are made of.
+    pub(super) fn reach(&self) -> Reach<'_> {
+        Reach {
+            fabric: self.fabric,
+            domains: &self.domains,
+            unsettled: &self.unsettled,
+            accepted: &self.accepted,
         }
     }
 
@@ -94,6 +110,12 @@ impl<'a> Answers<'a> {
         functions || self.findings.iter().any(|finding| finding.code.is_missing_part())
     }
 
+    /// Whether there is a finding that the options ask to fail on.
+    pub(super) fn is_severe(&self, common: &Common) -> bool {
+        let fail_on = common.fail_on.map(crate::finding::Severity::from);
+        fail_on.is_some_and(|limit| self.findings.iter().any(|f| f.code.severity() >= limit))
+    }
+
     /// The exit code, once the answer is written.
     pub(super) fn exit(&self, common: &Common, selected: Option<&[FunctionIndex]>) -> Exit {
         self.exit_if(common, || self.is_inconclusive(selected))
@@ -101,9 +123,7 @@ impl<'a> Answers<'a> {
 
     /// The exit code of an answer that may rest on what was not captured.
     pub(super) fn exit_if(&self, common: &Common, inconclusive: impl FnOnce() -> bool) -> Exit {
-        let fail_on = common.fail_on.map(crate::finding::Severity::from);
-        let severe = fail_on.is_some_and(|limit| self.findings.iter().any(|f| f.code.severity() >= limit));
-        if severe {
+        if self.is_severe(common) {
             return Exit::Negative;
         }
         if inconclusive() { Exit::Inconclusive } else { Exit::Done }
@@ -136,28 +156,30 @@ impl<'a> Answers<'a> {
             return Err(Stop::Usage(format!("{text}: this verb has --format json")));
         }
         if common.format == OutputFormat::Json {
-            let document = Document {
-                schema: json::SCHEMA,
-                source: SourceDocument::new(&self.scanned.source, &self.scanned.topology),
-                body: body(self),
-                findings: self.findings.iter().map(FindingDocument::from).collect(),
-            };
-            let mut out = BufWriter::new(io::stdout().lock());
-            json::write(&mut out, &document)?;
-            return Ok(out.flush()?);
+            let source = SourceDocument::new(&self.scanned.source, &self.scanned.topology);
+            return write_json(source, body(self), &self.findings);
         }
         let names = names(common)?;
         let view = View {
             source: &self.scanned.source,
             linux: self.linux,
             grouping: &*self.grouping,
-            reach: Reach { fabric: self.fabric, domains: &self.domains, unsettled: &self.unsettled },
+            reach: self.reach(),
             findings: &self.findings,
             names: &names,
             width: width(),
         };
         write_text(common, |out| text(out, &view))
     }
+}
+
+/// Writes a document to standard output.
+pub(super) fn write_json(source: SourceDocument, body: Body, findings: &[Finding]) -> Result<(), Stop> {
+    let findings = findings.iter().map(FindingDocument::from).collect();
+    let document = Document { schema: json::SCHEMA, source, body, findings };
+    let mut out = BufWriter::new(io::stdout().lock());
+    json::write(&mut out, &document)?;
+    Ok(out.flush()?)
 }
 
 /// Writes text to standard output, in colour or not.
@@ -176,11 +198,25 @@ pub(super) fn write_text(
 }
 
 /// Only the findings about these functions (sorted), and those about the input as a whole.
-fn keep_about(findings: &mut Vec<Finding>, topology: &Topology, selected: &[FunctionIndex]) {
+pub(super) fn keep_about(findings: &mut Vec<Finding>, topology: &Topology, selected: &[FunctionIndex]) {
     let is_selected = |address: &Sbdf| {
         topology.index_of(*address).is_some_and(|index| selected.binary_search(&index).is_ok())
     };
     findings.retain(|finding| finding.functions.is_empty() || finding.functions.iter().any(is_selected));
+}
+
+/// A finding for each database file that could not be used.
+fn refused(scanned: &Scanned) -> impl Iterator<Item = Finding> + '_ {
+    scanned.refused.iter().map(|refused| {
+        let text = refused.to_string();
+        let mut lines = text.lines();
+        let first = lines.next().unwrap_or_default().to_owned();
+        let message = match lines.count() {
+            0 => first,
+            more => format!("{first} (and {} more)", finding::count(more, "line")),
+        };
+        Finding::new(Code::DatabaseFileRefused, Vec::new(), message)
+    })
 }
 
 /// A finding for each thing that the reader lost; those after the first few in one.
@@ -206,7 +242,7 @@ fn names(common: &Common) -> Result<Names, Stop> {
 }
 
 /// Columns to wrap to; `None` where standard output is no terminal.
-fn width() -> Option<usize> {
+pub(super) fn width() -> Option<usize> {
     if !io::stdout().is_terminal() {
         return None;
     }

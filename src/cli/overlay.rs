@@ -65,7 +65,7 @@ pub(super) fn apply(common: &Common, scanned: Scanned) -> Result<Scanned, Stop> 
     if !options.any() {
         return Ok(scanned);
     }
-    let Scanned { mut source, mut topology, database } = scanned;
+    let Scanned { mut source, mut topology, database, refused: files, today, live } = scanned;
     let has_groups = compare::kernel_groups(&topology).iter().any(Option::is_some);
     let mut notes = Vec::new();
     for name in &options.remove {
@@ -100,7 +100,7 @@ pub(super) fn apply(common: &Common, scanned: Scanned) -> Result<Scanned, Stop> 
     // What the running kernel grouped is another machine than the one that is looked at now.
     topology.forget_kernel_groups();
     source.overlays = notes;
-    Ok(Scanned { source, topology, database })
+    Ok(Scanned { source, topology, database, refused: files, today, live })
 }
 
 fn refused(error: overlay::Refused) -> Stop {

@@ -12,7 +12,7 @@ use crate::diff::{State, diff};
 use crate::kernel::Version;
 use crate::kernel::acs_param::AcsOptions;
 use crate::report::json::{
-    Body, ConnectionDocument, DiffDocument, ObstacleDocument, P2pdmaDocument, PlanDocument, RouteDocument,
+    Body, ConnectionDocument, DiffDocument, GateDocument, ObstacleDocument, P2pdmaDocument, PlanDocument,
 };
 use crate::report::{text, words};
 use crate::route::fabric::Fabric;
@@ -218,7 +218,8 @@ fn connection(before: &Fabric<'_>, after: &Fabric<'_>, (from, to): Pair) -> Conn
         Disposition::Direct => TlpClass::MemoryUntranslated,
         _ => TlpClass::MemoryTranslated,
     };
-    let route = RouteDocument::new(topology, &after.trace(from, to, class, &assumed));
+    let route = after.trace(from, to, class, &assumed);
+    let closed = route.gates.iter().filter(|gate| gate.open != Some(true));
     let mapping = |fabric: &Fabric<'_>| {
         let mapping = p2pdma::mapping(fabric.topology(), fabric.database(), to, from);
         P2pdmaDocument::new(fabric.topology(), &mapping)
@@ -226,7 +227,7 @@ fn connection(before: &Fabric<'_>, after: &Fabric<'_>, (from, to): Pair) -> Conn
     ConnectionDocument {
         from: words::address(topology, from),
         to: words::address(topology, to),
-        closed_gates: route.gates.into_iter().filter(|gate| gate.open != Some(true)).collect(),
+        closed_gates: closed.map(|gate| GateDocument::new(topology, gate)).collect(),
         p2pdma_before: mapping(before),
         p2pdma_after: mapping(after),
     }

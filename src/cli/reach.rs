@@ -4,7 +4,8 @@ use super::args::{Common, Explain, P2p, RootComplexArg};
 use super::output::Answers;
 use super::{Exit, Stop, address, input};
 use crate::report::json::{
-    Body, ExplainDocument, ImpersonationDocument, MatrixDocument, P2pDocument, P2pdmaDocument, RouteDocument,
+    AcceptedDocument, Body, ExplainDocument, ImpersonationDocument, MatrixDocument, P2pDocument,
+    P2pdmaDocument, RouteDocument,
 };
 use crate::report::text;
 use crate::report::words;
@@ -83,7 +84,7 @@ fn matrix(common: &Common, options: &P2p) -> Result<Exit, Stop> {
         common,
         |answers| {
             let assumptions = answers.assumptions(&assumed);
-            Body::Matrix(MatrixDocument::new(&scanned.topology, &matrix, assumptions))
+            Body::Matrix(MatrixDocument::new(&answers.reach(), &matrix, assumptions))
         },
         |mut out, view| text::matrix(&mut out, view, &matrix),
     )?;
@@ -107,7 +108,7 @@ pub(super) fn explain(common: &Common, options: &Explain) -> Result<Exit, Stop> 
     let named = sorted((function, other.unwrap_or(function)));
     let assumed = assumptions(common);
     let answers = Answers::new(&scanned, &linux, &fabric, &assumed, Some(&named));
-    let document = ExplainDocument::new(&fabric, &answers.domains, &answers.unsettled, function, other);
+    let document = ExplainDocument::new(&answers.reach(), function, other);
     answers.write(
         common,
         |_| Body::Explain(document.clone()),
@@ -131,8 +132,8 @@ fn p2p_document(
     assumed: &Assumptions,
     (from, to): (FunctionIndex, FunctionIndex),
 ) -> P2pDocument {
-    let fabric = answers.fabric;
-    let topology = fabric.topology();
+    let reach = answers.reach();
+    let (fabric, topology) = (reach.fabric, reach.topology());
     let routes = TlpClass::ALL.iter().map(|class| fabric.trace(from, to, *class, assumed));
     let (from_as_to, to_as_from) =
         (fabric.may_impersonate(from, to, assumed), fabric.may_impersonate(to, from, assumed));
@@ -146,12 +147,18 @@ fn p2p_document(
         to: words::address(topology, to),
         model: String::from("spec"),
         assumptions: answers.assumptions(assumed),
-        routes: routes.map(|route| RouteDocument::new(topology, &route)).collect(),
+        routes: routes.map(|route| RouteDocument::new(&reach, &route)).collect(),
         impersonation: ImpersonationDocument {
             from_as_to: Some(from_as_to).filter(|can| !can || !fabric.scope(from).unproven),
             to_as_from: Some(to_as_from).filter(|can| !can || !fabric.scope(to).unproven),
             message,
             evidence: evidence.map(|evidence| (&evidence).into()).collect(),
+            accepted: [(from_as_to, from, to), (to_as_from, to, from)]
+                .into_iter()
+                .find_map(|(can, from, to)| {
+                    can.then(|| reach.accepted.of_impersonation(fabric, from, to)).flatten()
+                })
+                .map(AcceptedDocument::from),
         },
         p2pdma: P2pdmaDocument::new(topology, &mapping),
     }

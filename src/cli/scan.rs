@@ -52,9 +52,8 @@ fn lines(answers: &Answers<'_>, selected: Option<&[usize]>) -> Result<(), Stop> 
     let in_domains = ids(&|index| answers.domains.domain_of(index));
     let in_groups = ids(&|index| grouping.group_of.get(index).copied().flatten());
     let wanted = |ids: &Option<BTreeSet<usize>>, id: usize| ids.as_ref().is_none_or(|ids| ids.contains(&id));
-    let domains = json::domains(answers.fabric, &answers.domains)
-        .filter(|domain| wanted(&in_domains, domain.id))
-        .map(Line::Domain);
+    let reach = answers.reach();
+    let domains = json::domains(&reach).filter(|domain| wanted(&in_domains, domain.id)).map(Line::Domain);
     let groups = json::groups(linux, grouping).filter(|group| wanted(&in_groups, group.id)).map(Line::Group);
     let functions = selected.unwrap_or_default().iter();
     let functions = functions.filter_map(|index| FunctionDocument::new(linux, *index));
@@ -143,7 +142,7 @@ fn document(answers: &Answers<'_>, selected: Option<&[usize]>) -> ScanDocument {
         let address = |index: &usize| topology.function(*index).map(|f| f.address.to_string());
         ungrouped = outside.iter().filter_map(address).collect();
     }
-    let mut domains: Vec<_> = json::domains(answers.fabric, &answers.domains).collect();
+    let mut domains: Vec<_> = json::domains(&answers.reach()).collect();
     let mut disagreements = disagreements(topology, &answers.domains, &grouping.group_of);
     if let Some(selected) = selected {
         let ids: BTreeSet<usize> =
@@ -151,7 +150,7 @@ fn document(answers: &Answers<'_>, selected: Option<&[usize]>) -> ScanDocument {
         domains.retain(|domain| ids.contains(&domain.id));
         disagreements.retain(|found| selected.iter().any(|index| found.functions.contains(index)));
     }
-    let document = |found| DisagreementDocument::new(answers.fabric, answers.domains.assumptions(), found);
+    let document = |found| DisagreementDocument::new(&answers.reach(), found);
     let host = answers.scanned.source.host.as_ref();
     ScanDocument {
         host: host.map(|host| HostDocument::new(host, topology)),

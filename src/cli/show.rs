@@ -44,7 +44,7 @@ pub(super) fn run(common: &Common, show: &Show) -> Result<Exit, Stop> {
 }
 
 /// The functions that the options select; all if they select none.
-fn select(
+pub(super) fn select(
     topology: &Topology,
     names: &[String],
     slot: Option<Slot>,

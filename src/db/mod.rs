@@ -2,17 +2,29 @@
 //!
 //! Layer 3. An [`Entry`] says which functions it is about ([`Match`]), what it claims ([`Claim`]),
 //! where that is known from, and why. Entries stand in an order; where entries of one kind answer the
-//! same question, the first that matches wins.
+//! same question, the first that matches wins. An [`Acceptance`] is something else: no fact, but a
+//! decision with a name on it.
+//!
+//! `load` reads the built-in entries, the distribution's and the administrator's directories and the files
+//! named on the command line. `README.md` beside this file explains the files to those who write them.
 //!
 //! Source of the built-in entries: Linux 7.2.13, drivers/pci/quirks.c, p2pdma.c and search.c.
 
+mod accept;
+mod index;
+#[cfg(feature = "std")]
+mod load;
 #[cfg(feature = "std")]
 mod parse;
 #[cfg(all(test, feature = "std"))]
 mod tests;
 
+pub use accept::{Acceptance, Date, ParseSlotError, Slot, Subjects};
+pub(crate) use index::Index;
 #[cfg(feature = "std")]
-pub use parse::{BUILTIN, ParseError, Problem, builtin, parse};
+pub use load::{Loaded, Places, Refused, RefusedBy, load};
+#[cfg(feature = "std")]
+pub use parse::{BUILTIN, FILE_BYTES, ParseError, Problem, builtin, date, parse, parse_up_to};
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -50,7 +62,7 @@ impl Layer {
 /// One statement about devices.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
-    /// Kebab-case name, unique within its layer.
+    /// Kebab-case name, unique within its file.
     pub name: String,
     /// Layer that it comes from.
     pub layer: Layer,
@@ -286,23 +298,28 @@ impl fmt::Display for ConditionKind {
     }
 }
 
-/// All entries, in order, with an index by vendor.
+/// All entries and acceptances, in order, with an index by vendor and device.
 #[derive(Clone, Debug, Default)]
 pub struct Database {
     entries: Vec<Entry>,
-    /// Vendor (`None`: any) and index into the entries, sorted.
-    by_vendor: Vec<(Option<u16>, usize)>,
+    acceptances: Vec<Acceptance>,
+    index: Index,
+}
+
+/// What one database file holds.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Contents {
+    /// Facts about devices, in the order of the file.
+    pub entries: Vec<Entry>,
+    /// What somebody accepts, in the order of the file.
+    pub acceptances: Vec<Acceptance>,
 }
 
 impl Database {
     /// A database of these entries: later layers first, within a layer in the given order.
     #[must_use]
-    pub fn new(mut entries: Vec<Entry>) -> Self {
-        entries.sort_by_key(|entry| core::cmp::Reverse(entry.layer));
-        let mut by_vendor: Vec<_> =
-            entries.iter().enumerate().map(|(index, entry)| (entry.matches.vendor, index)).collect();
-        by_vendor.sort_unstable();
-        Self { entries, by_vendor }
+    pub fn new(entries: Vec<Entry>) -> Self {
+        Self::from(Contents { entries, acceptances: Vec::new() })
     }
 
     /// All entries in order of precedence.
@@ -311,25 +328,33 @@ impl Database {
         &self.entries
     }
 
+    /// All acceptances in order of precedence.
+    #[must_use]
+    pub fn acceptances(&self) -> &[Acceptance] {
+        &self.acceptances
+    }
+
     /// The entries about this function, in order of precedence.
     pub fn lookup<'a>(&'a self, subject: &'a Subject) -> impl Iterator<Item = &'a Entry> {
         self.lookup_indices(subject).filter_map(|index| self.entries.get(index))
     }
 
     /// Indices into [`entries`](Self::entries) of those about this function, in order of precedence.
+    /// Entries about other devices are not looked at.
     pub fn lookup_indices<'a>(&'a self, subject: &'a Subject) -> impl Iterator<Item = usize> + 'a {
-        let of_vendor = |vendor: Option<u16>| {
-            let from = self.by_vendor.partition_point(|(key, _)| *key < vendor);
-            let rest = self.by_vendor.get(from..).unwrap_or_default();
-            rest.iter().take_while(move |(key, _)| *key == vendor).map(|(_, index)| *index)
-        };
-        let mut own = of_vendor(Some(subject.vendor)).peekable();
-        let mut any = of_vendor(None).peekable();
-        core::iter::from_fn(move || match (own.peek(), any.peek()) {
-            (Some(a), Some(b)) if a > b => any.next(),
-            (Some(_), _) => own.next(),
-            (None, _) => any.next(),
-        })
-        .filter(|index| self.entries.get(*index).is_some_and(|entry| entry.matches.holds(subject)))
+        self.index
+            .candidates(subject.vendor, subject.device)
+            .filter(|index| self.entries.get(*index).is_some_and(|entry| entry.matches.holds(subject)))
+    }
+}
+
+/// Later layers first, within a layer in the given order.
+impl From<Contents> for Database {
+    fn from(contents: Contents) -> Self {
+        let Contents { mut entries, mut acceptances } = contents;
+        entries.sort_by_key(|entry| core::cmp::Reverse(entry.layer));
+        acceptances.sort_by_key(|acceptance| core::cmp::Reverse(acceptance.layer));
+        let index = Index::new(entries.iter().map(|entry| &entry.matches).enumerate());
+        Self { entries, acceptances, index }
     }
 }

@@ -3,6 +3,7 @@
 //! The document is walked by hand, so that each problem is told with its line and column, and all of
 //! them at once: an administrator corrects a file in one go.
 
+mod accept;
 mod error;
 #[cfg(test)]
 mod tests;
@@ -16,9 +17,10 @@ use std::vec::Vec;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+pub use self::accept::date;
 pub use self::error::{ParseError, Problem};
 use self::error::{Problems, instead, quoted};
-use super::{Alias, Claim, Condition, ConditionKind, Database, Entry, Layer, Match};
+use super::{Acceptance, Alias, Claim, Condition, ConditionKind, Contents, Database, Entry, Layer, Match};
 use crate::cap::acs::AcsControl;
 
 /// The built-in entries as a file, with the explanation of the form at its top.
@@ -26,13 +28,13 @@ pub const BUILTIN: &str = include_str!("builtin.toml");
 
 /// The built-in database.
 ///
-/// To put layers of one's own before it, parse [`BUILTIN`] and give all entries to [`Database::new`].
+/// [`load`](super::load) puts the layers of a host before it.
 ///
 /// # Errors
 ///
 /// None in a program whose tests have passed: the data is compiled in.
 pub fn builtin() -> Result<Database, ParseError> {
-    parse(BUILTIN, Layer::BuiltIn, "").map(Database::new)
+    parse(BUILTIN, Layer::BuiltIn, "").map(Database::from)
 }
 
 /// Reads one database file. `file` is its name, for the entries and for what is told about problems.
@@ -59,14 +61,35 @@ pub fn builtin() -> Result<Database, ParseError> {
 ///
 /// If the file is larger than 1 MiB, is not TOML, has more than 65,536 entries, or if an entry is not
 /// as it must be; all problems of all entries are told.
-pub fn parse(text: &str, layer: Layer, file: &str) -> Result<Vec<Entry>, ParseError> {
-    let mut reader = Reader { layer, file, names: BTreeSet::new(), problems: Problems::default() };
-    let entries = reader.document(text);
-    reader.problems.none_or(entries, text, file)
+pub fn parse(text: &str, layer: Layer, file: &str) -> Result<Contents, ParseError> {
+    parse_up_to(FILE_BYTES, text, layer, file)
 }
 
-/// Largest file.
-const FILE_BYTES: usize = 1 << 20;
+/// As [`parse`], of a file of up to this many bytes.
+///
+/// # Errors
+///
+/// Those of [`parse`].
+pub fn parse_up_to(limit: usize, text: &str, layer: Layer, file: &str) -> Result<Contents, ParseError> {
+    let mut reader = Reader {
+        layer,
+        file,
+        names: BTreeSet::new(),
+        acceptances: Vec::new(),
+        problems: Problems::default(),
+    };
+    let entries = reader.document(limit, text);
+    let acceptances = core::mem::take(&mut reader.acceptances);
+    reader.problems.none_or(Contents { entries, acceptances }, text, file)
+}
+
+/// Largest file, unless another limit is given: 1 MiB.
+pub const FILE_BYTES: usize = 1 << 20;
+/// What to say of a larger one.
+pub(super) fn too_large(limit: usize) -> String {
+    format!("the file has more than {limit} bytes, which are the most: --db-limit raises that")
+}
+
 /// Most entries in a file.
 const ENTRIES: usize = 1 << 16;
 /// The only schema so far.
@@ -92,7 +115,7 @@ const MATCH: [&str; 12] = [
 ];
 
 /// Kinds of entries ([`Claim::word`]), and the keys that go with each.
-const KINDS: [(&str, &[&str]); 11] = [
+const KINDS: [(&str, &[&str]); 12] = [
     ("isolates", &["services", "ignored"]),
     ("does-not-isolate", &[]),
     ("acs-layout", &["capability_offset", "control_offset"]),
@@ -104,6 +127,16 @@ const KINDS: [(&str, &[&str]); 11] = [
     ("owns-segment", &[]),
     ("host-bridge-p2p", &["same_host_bridge"]),
     ("note", &[]),
+    (ACCEPT, &["slot", "with", "who", "until", "direct"]),
+];
+
+/// The kind that is no fact: it becomes an [`Acceptance`].
+const ACCEPT: &str = "accept";
+
+/// Keys of other entries that acceptances have no use for, and what to write instead.
+const NOT_OF_ACCEPT: [(&str, &str); 2] = [
+    ("source", "a decision has no source; say who made it in `who`"),
+    ("conditions", "an acceptance holds from today on, until `until`"),
 ];
 
 type Value<'a> = &'a Spanned<DeValue<'a>>;
@@ -131,14 +164,15 @@ struct Reader<'f> {
     layer: Layer,
     file: &'f str,
     names: BTreeSet<String>,
+    /// What was found of them so far.
+    acceptances: Vec<Acceptance>,
     problems: Problems,
 }
 
 impl Reader<'_> {
-    fn document(&mut self, text: &str) -> Vec<Entry> {
-        if text.len() > FILE_BYTES {
-            let problem = format!("the file has {} bytes: {FILE_BYTES} are the most", text.len());
-            self.problems.push(0, problem);
+    fn document(&mut self, limit: usize, text: &str) -> Vec<Entry> {
+        if text.len() > limit {
+            self.problems.push(0, too_large(limit));
             return Vec::new();
         }
         let document = match DeTable::parse(text) {
@@ -192,6 +226,11 @@ impl Reader<'_> {
         }
         let kind = self.kind(table);
         self.entry_keys(table, kind);
+        if kind.is_some_and(|(word, _)| word == ACCEPT) {
+            let acceptance = self.acceptance(table, name);
+            self.acceptances.extend(acceptance);
+            return None;
+        }
         let matches = self.matches(table, kind.map(|(word, _)| word));
         let conditions = self.conditions(table, kind.map(|(word, _)| word));
         let claim = kind.and_then(|(word, keys)| self.claim(table, word, keys));
@@ -226,6 +265,11 @@ impl Reader<'_> {
             let (at, key) = (key.span().start, key.get_ref().as_ref());
             let owner = KINDS.iter().find(|(_, keys)| keys.contains(&key)).map(|(word, _)| *word);
             match (owner, kind) {
+                (None, Some((ACCEPT, _))) if NOT_OF_ACCEPT.iter().any(|(other, _)| *other == key) => {
+                    let instead = NOT_OF_ACCEPT.iter().find(|(other, _)| *other == key);
+                    let instead = instead.map_or("", |(_, instead)| instead);
+                    self.problems.push(at, format!("`{key}` does not go with kind `{ACCEPT}`: {instead}"));
+                }
                 (None, _) if COMMON.contains(&key) => {}
                 (None, _) if MATCH.contains(&key) => {
                     self.problems.push(at, format!("`{key}` is not a key here: write `match.{key}`"));
@@ -260,6 +304,10 @@ impl Reader<'_> {
             }
             return Match::default();
         };
+        self.match_table(table)
+    }
+
+    fn match_table(&mut self, table: Table<'_>) -> Match {
         self.deny_unknown(table, &MATCH);
         if let (None, Some(devices)) = (table.get("vendor"), table.get("devices")) {
             let at = devices.span().start;

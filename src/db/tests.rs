@@ -133,13 +133,13 @@ fn later_layers_go_first_and_within_a_layer_the_order_stays() {
             "schema = 1\n[[entry]]\nname = \"{name}\"\nkind = \"does-not-isolate\"\nsource = \"s\"\nreason = \"r\"\nmatch = {matches}"
         )
     };
-    let mut entries = parse(BUILTIN, Layer::BuiltIn, "").expect("good");
+    let mut entries = parse(BUILTIN, Layer::BuiltIn, "").expect("good").entries;
     for (layer, name, matches) in [
         (Layer::Distribution, "distribution", "{ vendor = \"8086\" }"),
         (Layer::CommandLine, "any", "{ root_bus = false }"),
         (Layer::Administrator, "administrator", "{ vendor = \"8086\" }"),
     ] {
-        entries.extend(parse(&text(name, matches), layer, "f").expect("good"));
+        entries.extend(parse(&text(name, matches), layer, "f").expect("good").entries);
     }
     let database = Database::new(entries);
     let card = subject(0x8086, 0x10fb, ENDPOINT);

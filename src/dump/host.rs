@@ -5,24 +5,25 @@
 //! Documentation/filesystems/proc.rst.
 
 use std::collections::BTreeMap;
-use std::ffi::OsStr;
 use std::path::Path;
 use std::string::{String, ToString};
 use std::vec::Vec;
 
 use super::Delivery;
 use super::files::Files;
+#[cfg(feature = "archive")]
+use super::host_use::RESERVED_REGIONS;
 use crate::function::Sink;
 use crate::kernel::{Board, Host, IOMMU_TABLES};
 
 /// Longest text that is looked at.
-const MAX: usize = 64 * 1024;
+pub(super) const MAX: usize = 64 * 1024;
 /// Most entries of a directory that are looked at.
 const MAX_ENTRIES: u64 = 1 << 16;
 
 /// Directories of a sysfs whose names tell.
 const IOMMUS: &str = "class/iommu";
-const GROUPS: &str = "kernel/iommu_groups";
+pub(super) const GROUPS: &str = "kernel/iommu_groups";
 const TABLES: &str = "firmware/acpi/tables";
 /// Where a sysfs has what SMBIOS says, one file each.
 const BOARD: &str = "class/dmi/id";
@@ -117,10 +118,14 @@ fn release(files: &Files, machine: &Path) -> Option<String> {
     })
 }
 
+/// The start of a text.
+pub(super) fn text(files: &Files, path: &Path, limit: usize) -> Option<String> {
+    Some(String::from_utf8_lossy(&files.start_of(path, limit)?).into_owned())
+}
+
 /// The first line of a small file.
 pub(super) fn first_line(files: &Files, path: &Path) -> Option<String> {
-    let text = files.start_of(path, MAX)?;
-    let text = String::from_utf8_lossy(&text);
+    let text = text(files, path, MAX)?;
     text.lines().next().map(str::trim).filter(|line| !line.is_empty()).map(ToString::to_string)
 }
 
@@ -140,11 +145,12 @@ pub(super) fn is_wanted(path: &Path) -> bool {
         "sos_commands/kernel/uname_-a",
         "uname",
     ];
-    let name = path.file_name().and_then(OsStr::to_str).unwrap_or_default();
+    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
     let above = |levels: usize| path.ancestors().nth(levels);
     NAMES.iter().chain(&DMIDECODE).any(|name| path.ends_with(name))
         || (FIELDS.iter().any(|field| field.0 == name) && above(1).is_some_and(|d| d.ends_with(BOARD)))
-        || (name == "type" && above(2).is_some_and(|directory| directory.ends_with(GROUPS)))
+        || (["type", RESERVED_REGIONS].contains(&name)
+            && above(2).is_some_and(|directory| directory.ends_with(GROUPS)))
         || (IOMMU_TABLES.contains(&name) && above(1).is_some_and(|directory| directory.ends_with(TABLES)))
 }
 

@@ -20,6 +20,7 @@ mod error;
 mod files;
 mod hex;
 mod host;
+mod host_use;
 pub mod hosts;
 #[allow(
     clippy::arithmetic_side_effects,
@@ -57,7 +58,7 @@ use std::vec::Vec;
 
 use crate::addr::Sbdf;
 use crate::config::{ConfigSpace, Source};
-use crate::function::{Attributes, HostBridge, Record, Sink};
+use crate::function::{Attributes, HostBridge, Record, ReservedRegion, Sink};
 use crate::kernel::Host;
 
 /// Where to read from.
@@ -427,6 +428,10 @@ impl<'a, K: Sink> Delivery<'a, K> {
 
     fn host_bridge(&mut self, host_bridge: HostBridge) {
         self.sink.host_bridge(host_bridge);
+    }
+
+    fn reserved_region(&mut self, group: u32, region: ReservedRegion) {
+        self.sink.reserved_region(group, region);
     }
 
     fn problem(&mut self, kind: ProblemKind, address: Option<Sbdf>, text: impl ToString) {

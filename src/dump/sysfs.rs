@@ -16,12 +16,13 @@ use std::vec::Vec;
 
 use super::error::{Error, shown};
 use super::files::{Files, Kind, Lost, Opened};
+use super::host_use::{host_uses, reserved_regions};
 use super::name;
 use super::on_demand::Config;
 use super::{Delivery, NOTHING, ProblemKind, host};
 use crate::addr::{Sbdf, Segment};
 use crate::config::{CONVENTIONAL_SIZE, Source};
-use crate::function::{Attributes, HostBridge, Sink};
+use crate::function::{Attributes, HostBridge, HostUse, Sink};
 
 /// Where sysfs lists PCI functions.
 const DEVICES: &str = "bus/pci/devices";
@@ -29,11 +30,14 @@ const DEVICES: &str = "bus/pci/devices";
 /// Reads the running host through the sysfs at `root`.
 pub(super) fn read_live<K: Sink>(root: &Path, delivery: &mut Delivery<'_, K>) -> Result<(), Error> {
     let files = Files::directory(root).map_err(|error| no_pci(&root.join(DEVICES), error))?;
-    Reader::read(&files, Path::new(""), delivery)?;
     // Where it is not called `sys`, the /proc beside may be another machine's.
-    match machine(root).map(Files::directory) {
-        Some(Ok(files)) => host::read(&files, Path::new(""), delivery),
-        _ => host::read_sysfs(&files, Path::new(""), delivery),
+    let machine = machine(root).and_then(|machine| Files::directory(machine).ok());
+    let here = Path::new("");
+    let uses = machine.as_ref().map(|machine| host_uses(&files, here, machine, Path::new("proc")));
+    Reader::read(&files, here, uses.unwrap_or_default(), delivery)?;
+    match &machine {
+        Some(machine) => host::read(machine, here, delivery),
+        None => host::read_sysfs(&files, here, delivery),
     }
     Ok(())
 }
@@ -44,12 +48,16 @@ pub(super) fn read_copy<K: Sink>(
     root: &Path,
     delivery: &mut Delivery<'_, K>,
 ) -> Result<(), Error> {
+    let mut uses = Uses::new();
     match machine(root) {
-        Some(machine) => host::read(files, machine, delivery),
+        Some(machine) => {
+            uses = host_uses(files, root, files, &machine.join("proc"));
+            host::read(files, machine, delivery);
+        }
         None => host::read_sysfs(files, root, delivery),
     }
     delivery.part(root);
-    Reader::read(files, root, delivery).map_err(|error| match error {
+    Reader::read(files, root, uses, delivery).map_err(|error| match error {
         Error::NoPci { .. } => Error::NoConfigs { path: files.full(root) },
         error => error,
     })
@@ -136,6 +144,9 @@ fn no_pci(devices: &Path, error: io::Error) -> Error {
     }
 }
 
+/// What the host uses functions for.
+type Uses = BTreeMap<Sbdf, Vec<HostUse>>;
+
 struct Reader<'a, 'b, K> {
     files: &'a Files,
     delivery: &'a mut Delivery<'b, K>,
@@ -143,6 +154,9 @@ struct Reader<'a, 'b, K> {
     root: &'a Path,
     procfs: Option<PathBuf>,
     host_bridges: BTreeSet<HostBridge>,
+    uses: Uses,
+    /// Groups whose reserved regions have been read.
+    groups: BTreeSet<u32>,
     /// Functions on the way to others, with their directories.
     above: BTreeMap<Sbdf, PathBuf>,
     /// Functions of which the kernel gave the first bytes only.
@@ -153,7 +167,12 @@ struct Reader<'a, 'b, K> {
 }
 
 impl<'a, 'b, K: Sink> Reader<'a, 'b, K> {
-    fn read(files: &'a Files, root: &'a Path, delivery: &'a mut Delivery<'b, K>) -> Result<(), Error> {
+    fn read(
+        files: &'a Files,
+        root: &'a Path,
+        uses: Uses,
+        delivery: &'a mut Delivery<'b, K>,
+    ) -> Result<(), Error> {
         let devices = root.join(DEVICES);
         let functions = list(files, root).map_err(|error| no_pci(&files.full(&devices), error))?;
         if functions.is_empty() {
@@ -165,6 +184,8 @@ impl<'a, 'b, K: Sink> Reader<'a, 'b, K> {
             root,
             procfs: procfs(files, root),
             host_bridges: BTreeSet::new(),
+            uses,
+            groups: BTreeSet::new(),
             above: BTreeMap::new(),
             limited: 0,
             missing: 0,
@@ -201,6 +222,12 @@ impl<'a, 'b, K: Sink> Reader<'a, 'b, K> {
         };
         self.name_those_above(&directory);
         let mut attributes = attributes(self.files, &directory);
+        attributes.host_uses = self.uses.remove(&address).unwrap_or_default();
+        if let Some(group) = attributes.kernel_group.filter(|group| self.groups.insert(*group)) {
+            for region in reserved_regions(self.files, self.root, group) {
+                self.delivery.reserved_region(group, region);
+            }
+        }
         let path = directory.join("config");
         let full = self.files.full(&path);
         let opened = self.open(&path, address);

@@ -3,9 +3,11 @@
 //! Layer 6. [`findings`] lifts what the layers below noticed. Codes are stable; [`Code::ALL`] is the
 //! one table of them.
 
+mod accept;
 mod host;
 mod reach;
 
+pub use accept::acceptance_findings;
 pub use host::host_findings;
 pub use reach::reach_findings;
 
@@ -249,6 +251,24 @@ codes! {
     /// The kernel's groups are not those of the model.
     KernelGroupsDiffer = "kernel-groups-differ", Warning,
         "registers changed after boot, the kernel is patched, or the dump is not complete";
+    /// The host itself uses a function that is to be assigned, or that would have to go with one.
+    InUseByHost = "in-use-by-host", Warning,
+        "the host loses it when a guest gets it: move that use elsewhere first";
+    /// A file of the device database could not be used.
+    DatabaseFileRefused = "database-file-refused", Warning,
+        "nothing of this file counts: correct it; acsscan db check tells all that is wrong with it";
+    /// The last day of an acceptance is over.
+    AcceptanceExpired = "acceptance-expired", Warning,
+        "it has no effect any more: decide again, and write a later `until`, or remove it";
+    /// An acceptance names nothing that is in the dump.
+    AcceptanceUnmatched = "acceptance-unmatched", Note,
+        "the device is gone or has moved, or the entry has a mistake: acsscan db accept prints one that is right";
+    /// An acceptance names a place of the host that it is installed on.
+    AcceptanceElsewhere = "acceptance-elsewhere", Note,
+        "it was not applied to a dump, which may be of another host: name its file with --db if it is of this one";
+    /// An acceptance names an address below a bridge.
+    AcceptanceByAddress = "acceptance-by-address", Note,
+        "addresses change when buses are renumbered: name the way down from the root bus, as acsscan db accept prints it";
     /// The host has no IOMMU, or none that shows.
     IommuAbsent = "iommu-absent", Error,
         "nothing can be assigned safely: turn the IOMMU on in firmware (VT-d, AMD-Vi, SMMU), or take another machine";

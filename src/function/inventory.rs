@@ -4,6 +4,7 @@ use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::cmp::Ordering;
+use core::fmt;
 
 use super::{Detail, Extras, Function, decode};
 use crate::addr::{Sbdf, Segment};
@@ -25,9 +26,75 @@ pub struct Attributes {
     /// The kernel's own `config` file of the function had 256 bytes: the kernel reads no more of it,
     /// whatever the function has.
     pub conventional_size: bool,
+    /// What the host uses it for, beside its driver.
+    pub host_uses: Vec<HostUse>,
     /// From which offset on the registers were decoded by lspci and come from its text, not from
     /// bytes; `None` if all are bytes.
     pub text_from: Option<u16>,
+}
+
+/// What a host uses a function for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum HostUse {
+    /// A file system on it is mounted here.
+    Mounted(String),
+    /// A default route leaves through this interface of it, or through one that stands on it.
+    DefaultRoute(String),
+}
+
+impl fmt::Display for HostUse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Mounted(point) => write!(f, "mounted on {point}"),
+            Self::DefaultRoute(interface) => write!(f, "default route through {interface}"),
+        }
+    }
+}
+
+/// Addresses that the kernel keeps free of mappings in the IOMMU group of a function.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReservedRegion {
+    /// First address.
+    pub first: u64,
+    /// Last address.
+    pub last: u64,
+    /// Why.
+    pub kind: RegionKind,
+}
+
+/// Why a region is reserved. Source: Linux, Documentation/ABI/testing/sysfs-kernel-iommu_groups.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RegionKind {
+    /// Must be mapped to itself at all times; the kernel does not let a guest have the device then.
+    Direct,
+    /// Should be mapped to itself, but the device can do without.
+    DirectRelaxable,
+    /// Must not be mapped.
+    Reserved,
+    /// Message-signalled interrupts.
+    Msi,
+}
+
+impl RegionKind {
+    /// The kernel's word.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Direct => "direct",
+            Self::DirectRelaxable => "direct-relaxable",
+            Self::Reserved => "reserved",
+            Self::Msi => "msi",
+        }
+    }
+
+    /// The kind with this [`word`](Self::word).
+    #[must_use]
+    pub fn from_word(word: &str) -> Option<Self> {
+        [Self::Direct, Self::DirectRelaxable, Self::Reserved, Self::Msi]
+            .into_iter()
+            .find(|kind| kind.word() == word)
+    }
 }
 
 impl Attributes {
@@ -43,6 +110,9 @@ impl Attributes {
         self.driver = self.driver.take().or(other.driver);
         self.kernel_group = self.kernel_group.or(other.kernel_group);
         self.physical_function = self.physical_function.or(other.physical_function);
+        if self.host_uses.is_empty() {
+            self.host_uses = other.host_uses;
+        }
     }
 
     /// Whether nothing is known.
@@ -89,6 +159,9 @@ pub trait Sink {
 
     /// Takes a host bridge that the dump names.
     fn host_bridge(&mut self, host_bridge: HostBridge);
+
+    /// Takes a reserved region of an IOMMU group. Left out by default.
+    fn reserved_region(&mut self, _group: u32, _region: ReservedRegion) {}
 }
 
 /// An address that the dump holds more than once.
@@ -132,6 +205,8 @@ pub struct Inventory {
     places: Option<BTreeMap<Sbdf, usize>>,
     host_bridges: Vec<HostBridge>,
     repeats: BTreeMap<Sbdf, Repeat>,
+    /// By IOMMU group.
+    reserved: BTreeMap<u32, Vec<ReservedRegion>>,
     keep_detail: bool,
 }
 
@@ -345,6 +420,12 @@ impl Inventory {
         self.host_bridges.get(at).copied().filter(|known| (known.segment, known.bus) == (segment, bus))
     }
 
+    /// The reserved regions of an IOMMU group of the kernel, as far as the dump has them.
+    #[must_use]
+    pub fn reserved_regions(&self, group: u32) -> &[ReservedRegion] {
+        self.reserved.get(&group).map_or(&[], Vec::as_slice)
+    }
+
     /// The addresses that the dump holds more than once.
     pub fn repeats(&self) -> impl Iterator<Item = &Repeat> {
         self.repeats.values()
@@ -381,6 +462,10 @@ impl Sink for Inventory {
 
     fn host_bridge(&mut self, host_bridge: HostBridge) {
         self.host_bridges.push(host_bridge);
+    }
+
+    fn reserved_region(&mut self, group: u32, region: ReservedRegion) {
+        self.reserved.entry(group).or_default().push(region);
     }
 }
 

@@ -12,7 +12,10 @@ mod pcie;
 pub use ahead::{AHEAD, touch};
 pub use decode::{Decoded, Extras, decode};
 pub use detail::{Detail, Listed, ListedId};
-pub use inventory::{AcsRegisters, Attributes, HostBridge, Inventory, Record, Repeat, Sink};
+pub use inventory::{
+    AcsRegisters, Attributes, HostBridge, HostUse, Inventory, Record, RegionKind, Repeat, ReservedRegion,
+    Sink,
+};
 pub use pcie::PcieSummary;
 
 use bitflags::bitflags;

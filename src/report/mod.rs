@@ -14,6 +14,15 @@ pub mod text;
 pub mod words;
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::ops::Deref;
+
+use crate::db::Entry;
+use crate::route::accept::Acceptances;
+use crate::route::domains::{Domains, Unsettled};
+use crate::route::fabric::Fabric;
+use crate::topology::{FunctionIndex, Topology};
 
 use crate::kernel::Host;
 
@@ -52,6 +61,52 @@ impl Source {
     #[must_use]
     pub fn has_losses(&self) -> bool {
         self.problems.iter().any(|problem| problem.loses)
+    }
+}
+
+/// An answer that is worked out when it is first asked for.
+pub type Lazy<'a, T> = &'a dyn Deref<Target = T>;
+
+/// The hierarchy as transactions see it, what it is divided into, and what somebody has accepted.
+#[derive(Clone, Copy)]
+pub struct Reach<'a> {
+    /// For pairs.
+    pub fabric: &'a Fabric<'a>,
+    /// The isolation domains.
+    pub domains: Lazy<'a, Domains>,
+    /// What only assumptions keep apart.
+    pub unsettled: Lazy<'a, Vec<Unsettled>>,
+    /// Who accepted what.
+    pub accepted: &'a Acceptances<'a>,
+}
+
+impl fmt::Debug for Reach<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reach").finish_non_exhaustive()
+    }
+}
+
+impl Reach<'_> {
+    /// The topology.
+    #[must_use]
+    pub const fn topology(&self) -> &Topology {
+        self.fabric.topology()
+    }
+
+    /// The database entries that the answers about these functions rest on, each with those functions.
+    #[must_use]
+    pub fn entries(
+        &self,
+        functions: impl Iterator<Item = FunctionIndex>,
+    ) -> Vec<(&Entry, Vec<FunctionIndex>)> {
+        let mut used: BTreeMap<usize, Vec<FunctionIndex>> = BTreeMap::new();
+        for function in functions {
+            if let Some(entry) = self.fabric.claim(function) {
+                used.entry(entry).or_default().push(function);
+            }
+        }
+        let entries = self.fabric.database().entries();
+        used.into_iter().filter_map(|(entry, functions)| Some((entries.get(entry)?, functions))).collect()
     }
 }
 

@@ -7,7 +7,7 @@ use core::fmt;
 use crate::addr::Sbdf;
 use crate::cap::acs::AcsControl;
 use crate::cap::pcie::DevicePortType;
-use crate::db::Layer;
+use crate::db::{Entry, Layer};
 
 /// One piece of evidence, about one function.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,7 +52,23 @@ pub enum Evidence {
         layer: Layer,
         /// File that the entry comes from; empty for the built-in layer.
         file: String,
+        /// Where the entry's statement is known from.
+        source: String,
     },
+}
+
+impl Evidence {
+    /// The entry about this function.
+    #[must_use]
+    pub fn entry(function: Sbdf, entry: &Entry) -> Self {
+        Self::Database {
+            function,
+            entry: entry.name.clone(),
+            layer: entry.layer,
+            file: entry.file.clone(),
+            source: entry.source.clone(),
+        }
+    }
 }
 
 impl Evidence {
@@ -80,12 +96,12 @@ impl fmt::Display for Evidence {
                 _ => write!(f, "{structure}: {presence}"),
             },
             Self::PortType { port_type, .. } => write!(f, "type {port_type}"),
-            Self::Database { entry, layer, file, .. } => {
-                write!(f, "database entry {entry} ({}", layer.word())?;
+            Self::Database { entry, layer, file, source, .. } => {
+                write!(f, "by database entry {entry} ({}", layer.word())?;
                 if !file.is_empty() {
                     write!(f, ", {file}")?;
                 }
-                f.write_str(")")
+                write!(f, "), source: {source}")
             }
         }
     }

@@ -72,7 +72,7 @@ pub fn verdict(topology: &Topology, index: FunctionIndex) -> Verdict {
     if function.answers && function.header_type.layout() != HeaderLayout::Type0 {
         return Verdict::NotAssignable;
     }
-    let Some(first) = parent(topology, index) else {
+    let Some(first) = topology.bridge_above(index) else {
         return if function.address.bus() == 0 { Verdict::Assignable } else { Verdict::Error };
     };
     let (mut at, mut unknown) = (Some(first), None);
@@ -82,7 +82,7 @@ pub fn verdict(topology: &Topology, index: FunctionIndex) -> Verdict {
             Some(false) => {}
             None => unknown = unknown.or(Some(bridge)),
         }
-        at = parent(topology, bridge);
+        at = topology.bridge_above(bridge);
     }
     unknown.map_or(Verdict::Assignable, Verdict::Unknown)
 }
@@ -142,13 +142,4 @@ pub fn partition(topology: &Topology) -> Vec<FunctionIndex> {
 
 fn is_bridge(topology: &Topology, index: FunctionIndex) -> bool {
     !topology.on_root_bus(index) && topology.function(index).is_some_and(crate::function::Function::is_bridge)
-}
-
-/// The bridge whose secondary bus is the function's, else the one with the tightest range around it.
-fn parent(topology: &Topology, index: FunctionIndex) -> Option<FunctionIndex> {
-    match topology.parent_of(index) {
-        Parent::Bridge(bridge) | Parent::Orphan(Some(bridge)) => Some(bridge),
-        Parent::VirtualFunctions(bus) => parent(topology, topology.on_bus(bus).start),
-        Parent::Root | Parent::Orphan(None) => None,
-    }
 }

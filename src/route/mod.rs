@@ -6,6 +6,10 @@
 //! of those names.
 
 #[cfg(feature = "alloc")]
+pub mod accept;
+#[cfg(feature = "alloc")]
+pub mod check;
+#[cfg(feature = "alloc")]
 pub mod compare;
 #[cfg(feature = "alloc")]
 pub mod device;

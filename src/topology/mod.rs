@@ -18,9 +18,10 @@ pub use sign::HiddenBridge;
 
 use alloc::vec::Vec;
 
-use crate::addr::{Sbdf, Segment};
+use crate::addr::{Bdf, Sbdf, Segment};
 use crate::anomaly::Presence;
 use crate::cap::sriov::SrIov;
+use crate::db::Slot;
 use crate::function::{AcsRegisters, Function, Inventory, ListState};
 
 /// Index of a function in [`Topology::functions`].
@@ -189,6 +190,59 @@ impl Topology {
         let from = on_bus.partition_point(|other| other.address.bdf.devfn() >> 3 < slot);
         let to = on_bus.partition_point(|other| other.address.bdf.devfn() >> 3 <= slot);
         range.start.saturating_add(from)..range.start.saturating_add(to)
+    }
+
+    /// The bridge above a function: that which leads to its bus (of virtual functions that spilled over,
+    /// their physical function's), or where the dump lacks it, the tightest around it.
+    #[must_use]
+    pub fn bridge_above(&self, index: FunctionIndex) -> Option<FunctionIndex> {
+        let mut parent = self.parent_of(index);
+        if let Parent::VirtualFunctions(of) = parent {
+            parent = self.bus(of)?.parent;
+        }
+        match parent {
+            Parent::Bridge(bridge) | Parent::Orphan(Some(bridge)) => Some(bridge),
+            Parent::Root | Parent::Orphan(None) | Parent::VirtualFunctions(_) => None,
+        }
+    }
+
+    /// The bridges above a function, from the nearest up.
+    pub fn bridges_above(&self, index: FunctionIndex) -> impl Iterator<Item = FunctionIndex> + '_ {
+        core::iter::successors(self.bridge_above(index), |bridge| self.bridge_above(*bridge))
+    }
+
+    /// The function in a place of the hierarchy.
+    #[must_use]
+    pub fn in_place(&self, slot: &Slot) -> Option<FunctionIndex> {
+        let mut address = slot.start;
+        for hop in &slot.hops {
+            let bridge = self.function(self.index_of(address)?)?;
+            address.bdf = Bdf::from_bits(u16::from(bridge.bus_range()?.secondary) << 8 | u16::from(*hop));
+        }
+        self.index_of(address)
+    }
+
+    /// The place of a function: its way down from a root bus, which stays the same when buses are
+    /// renumbered. `None` if it does not stand below a root bus, bridge by bridge: the dump lacks one, or
+    /// it is a virtual function on a bus of its own.
+    #[must_use]
+    pub fn place_of(&self, index: FunctionIndex) -> Option<Slot> {
+        let mut hops = Vec::new();
+        let mut at = index;
+        loop {
+            let start = self.address(at)?;
+            match self.parent_of(at) {
+                Parent::Root => {
+                    hops.reverse();
+                    return Some(Slot { start, hops });
+                }
+                Parent::Bridge(bridge) => {
+                    hops.push(start.bdf.devfn());
+                    at = bridge;
+                }
+                Parent::VirtualFunctions(_) | Parent::Orphan(_) => return None,
+            }
+        }
     }
 
     /// What kind of function it is.

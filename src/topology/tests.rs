@@ -3,6 +3,8 @@
 use super::*;
 use crate::config::ConfigSpace;
 use crate::function::{Record, Sink};
+#[cfg(feature = "testkit")]
+use alloc::string::ToString;
 use alloc::vec;
 
 /// 4096 bytes of a PCIe function: port type, and for bridges secondary and subordinate bus.
@@ -172,4 +174,29 @@ fn ranges_that_overlap_repeat_or_escape_are_told() {
     assert!(defects.contains(&expected[1]));
     assert!(defects.contains(&BusDefect::Escapes(rp1, up)));
     assert!(matches!(defects[2], BusDefect::Repeated(..)));
+}
+
+#[cfg(feature = "testkit")]
+#[test]
+fn a_place_leads_back_to_its_function_and_stays_when_buses_are_renumbered() {
+    use crate::testkit::{Config, Machine};
+    let machine = Machine::new()
+        .with("00:01.0", Config::root_port(1, 3))
+        .with("01:00.0", Config::upstream(2, 3))
+        .with("02:04.0", Config::downstream(0, 3, 3))
+        .with("03:00.1", Config::endpoint());
+    // Root buses keep their number, what is below them does not.
+    let moved = machine.renumbered(|bus| if bus == 0 { 0 } else { bus + 0x40 });
+    let (before, after) = (machine.topology(), moved.topology());
+    for index in 0..before.functions().len() {
+        let place = before.place_of(index).expect("below a root bus");
+        assert_eq!(after.place_of(index).as_ref(), Some(&place));
+        assert_eq!((before.in_place(&place), after.in_place(&place)), (Some(index), Some(index)));
+        assert_eq!(place.to_string().parse().as_ref(), Ok(&place));
+    }
+    let place = before.place_of(3).expect("there");
+    assert_eq!(place.to_string(), "0000:00:01.0/00.0/04.0/00.1");
+    assert_eq!(before.bridges_above(3).collect::<Vec<_>>(), [2, 1, 0]);
+    assert_eq!(before.in_place(&"00:01.0/00.0/04.0/00.0".parse().expect("a place")), None);
+    assert_eq!(before.in_place(&"03:00.1/00.0".parse().expect("a place")), None, "no bridge");
 }

@@ -5,7 +5,7 @@ use sha2::{Digest, Sha256};
 use super::Wanted;
 use super::args::Rows;
 use crate::cap::pcie::DevicePortType;
-use crate::cli::check::{Assessment, assess};
+use crate::cli::check::verdict;
 use crate::cli::input::Scanned;
 use crate::cli::output::Answers;
 use crate::kernel::{Iommu, Mode};
@@ -16,6 +16,7 @@ use crate::report::json::{
     SharedDomain, SourceDocument,
 };
 use crate::report::words::address;
+use crate::route::check::Verdict;
 use crate::route::compare;
 use crate::route::fabric::Fabric;
 use crate::route::linux::{Linux, REQUIRED};
@@ -135,18 +136,19 @@ impl Host<'_, '_> {
                 }
             };
             done = together.last().map_or(index, |last| last.saturating_add(1));
-            let (rank, verdict, reason) = match assess(self.answers, &together, wanted.policy, wanted.unknown)
-            {
-                Assessment::Assignable => (0, "assignable", None),
-                Assessment::Inconclusive(why) => (2, "inconclusive", Some(why)),
-                Assessment::Not(why) => (3, "not-assignable", Some(why)),
-            };
+            let (verdict, reason) = verdict(self.answers, &together, wanted.policy, wanted.unknown);
             let functions = together.iter().map(|index| address(topology, *index)).collect();
-            devices.push((rank, CheckedDevice { functions, verdict, reason }));
+            let rank = match verdict {
+                Verdict::Assignable => 0_u8,
+                Verdict::Accepted => 1,
+                Verdict::Inconclusive => 2,
+                Verdict::NotAssignable => 3,
+            };
+            devices.push((rank, CheckedDevice { functions, verdict: verdict.word(), reason }));
         }
         let worst = devices.iter().max_by_key(|(rank, _)| *rank).map(|(_, device)| device.verdict);
         let devices = devices.into_iter().map(|(_, device)| device).collect();
-        Some(FleetCheck { policy: wanted.policy_word(), verdict: worst, devices })
+        Some(FleetCheck { policy: wanted.policy.word(), verdict: worst, devices })
     }
 
     fn rows(&self, rows: Rows, wanted: &Wanted) -> Vec<Row> {

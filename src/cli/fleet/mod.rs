@@ -14,18 +14,17 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader, BufWriter, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::{iter, thread};
 
 use glob::Pattern;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
-use super::args::{Common, OutputFormat, PolicyArg, UnknownArg};
+use super::args::{Common, OutputFormat};
+use super::input::Knowledge;
 use super::reach::assumptions;
 use super::selector::Id;
 use super::{Exit, Stop, input, output};
-use crate::db::Database;
 use crate::dump::Options;
 use crate::dump::hosts::{HostInput, Hosts};
 use crate::finding::Severity;
@@ -34,6 +33,7 @@ use crate::report::json::{
 };
 use crate::report::{clean, prom, text};
 use crate::route::Assumptions;
+use crate::route::check::{Policy, Unknown};
 use crate::route::matrix::Label;
 use crate::topology::{FunctionIndex, Topology};
 use args::Rows;
@@ -42,21 +42,12 @@ use tally::{Line, Tally};
 /// What is asked of each host.
 struct Wanted {
     options: Options,
-    database: Arc<Database>,
+    knowledge: Knowledge,
     assumptions: Assumptions,
     rows: Option<Rows>,
     check: Vec<Selector>,
-    policy: PolicyArg,
-    unknown: UnknownArg,
-}
-
-impl Wanted {
-    const fn policy_word(&self) -> &'static str {
-        match self.policy {
-            PolicyArg::Spec => "spec",
-            PolicyArg::Linux => "linux",
-        }
-    }
+    policy: Policy,
+    unknown: Unknown,
 }
 
 /// Which functions are asked about.
@@ -99,13 +90,14 @@ pub(super) fn run(common: &Common, fleet: &Fleet) -> Result<Exit, Stop> {
     let (_, options) = input::reading(common, Some(PathBuf::new()))?;
     let wanted = Wanted {
         options,
-        database: input::database()?,
+        knowledge: Knowledge::load(common)?,
         assumptions: assumptions(common),
         rows: fleet.rows,
         check: fleet.check.iter().map(|text| Selector::parse(text)).collect::<Result<_, _>>()?,
-        policy: fleet.policy,
-        unknown: fleet.unknown,
+        policy: fleet.policy.into(),
+        unknown: fleet.unknown.into(),
     };
+    input::say_refused(&wanted.knowledge.refused);
     let fail_on = common.fail_on.map(Severity::from);
     let mut tally = Tally::default();
     let to_stdout = (common.format == OutputFormat::Jsonl || fleet.rows.is_some())
@@ -165,7 +157,7 @@ fn exit(tally: &Tally) -> Exit {
 
 /// What all hosts come to, on standard output.
 fn report(common: &Common, fleet: &Fleet, wanted: &Wanted, tally: &Tally) -> Result<(), Stop> {
-    let document = outliers::document(tally, &wanted.options, &wanted.database);
+    let document = outliers::document(tally, &wanted.options, &wanted.knowledge);
     let mut out = BufWriter::new(io::stdout().lock());
     match common.format {
         OutputFormat::Jsonl => {}
@@ -209,7 +201,7 @@ fn answer(host: HostInput, wanted: &Wanted) -> Answer {
             let message = format!("{}: cannot be looked into: {error}", path.display());
             Err(("io", clean(&message).into_owned()))
         }
-        None => input::one_of_many(&path, &wanted.options, &wanted.database)
+        None => input::one_of_many(&path, &wanted.options, &wanted.knowledge)
             .map(|scanned| host::report(&key, &scanned, wanted))
             .map_err(|error| (error.code(), error.to_string())),
     }));

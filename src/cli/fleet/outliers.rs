@@ -1,13 +1,11 @@
 //! Which kinds of hosts are outliers, and how they differ from the others.
 
 use std::path::Path;
-use std::sync::Arc;
 
 use super::host::fingerprint;
 use super::tally::{Kind, Tally};
 use crate::cap::acs::{AcsCapability, AcsControl};
-use crate::cli::input;
-use crate::db::Database;
+use crate::cli::input::{self, Knowledge};
 use crate::dump::Options;
 use crate::report::json::{FleetDifference, FleetDocument, FleetField, FleetKind};
 use crate::topology::stable::{self, Difference, Entry};
@@ -28,10 +26,10 @@ fn is_outlier(hosts: usize, most: usize) -> bool {
 }
 
 /// All hosts in one document. Reads one host of each kind that is compared once more.
-pub(super) fn document(tally: &Tally, options: &Options, database: &Arc<Database>) -> FleetDocument {
+pub(super) fn document(tally: &Tally, options: &Options, knowledge: &Knowledge) -> FleetDocument {
     let kinds = tally.kinds();
     let most = kinds.first().map_or(0, |kind| kind.hosts);
-    let form = |kind: &Kind| form(&kind.path, &kind.fingerprint, options, database);
+    let form = |kind: &Kind| form(&kind.path, &kind.fingerprint, options, knowledge);
     let frequent: Vec<(&Kind, Result<Vec<Entry>, String>)> = match kinds.last() {
         // Nothing is to be compared.
         Some(last) if !is_outlier(last.hosts, most) => Vec::new(),
@@ -78,13 +76,8 @@ pub(super) fn document(tally: &Tally, options: &Options, database: &Arc<Database
 }
 
 /// The canonical form of a host, read once more.
-fn form(
-    path: &Path,
-    expected: &str,
-    options: &Options,
-    database: &Arc<Database>,
-) -> Result<Vec<Entry>, String> {
-    let scanned = input::one_of_many(path, options, database).map_err(|error| error.to_string())?;
+fn form(path: &Path, expected: &str, options: &Options, knowledge: &Knowledge) -> Result<Vec<Entry>, String> {
+    let scanned = input::one_of_many(path, options, knowledge).map_err(|error| error.to_string())?;
     let entries: Vec<Entry> =
         stable::canonical(&scanned.topology).into_iter().map(|(_, entry)| entry).collect();
     match fingerprint(entries.iter()) == expected {

@@ -27,6 +27,13 @@ pub struct Problem {
 }
 
 impl ParseError {
+    /// With one problem, at this byte offset of the text.
+    pub(in crate::db) fn one(file: &str, text: &str, offset: usize, message: String) -> Self {
+        let (line, column) = position(text, offset);
+        let problems = Vec::from([Problem { line, column, message }]);
+        Self { file: file.to_string(), problems, more: 0 }
+    }
+
     /// The file, as the caller named it; empty for the built-in layer.
     #[must_use]
     pub fn file(&self) -> &str {

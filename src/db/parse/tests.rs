@@ -15,8 +15,9 @@ fn problems(text: &str) -> Vec<String> {
 }
 
 fn one(rest: &str) -> Entry {
-    let mut entries = parse(&with(rest), Layer::Administrator, "f").expect("the file is right");
-    assert_eq!(entries.len(), 1);
+    let contents = parse(&with(rest), Layer::Administrator, "f").expect("the file is right");
+    let mut entries = contents.entries;
+    assert_eq!((entries.len(), contents.acceptances.len()), (1, 0));
     entries.remove(0)
 }
 
@@ -56,7 +57,8 @@ fn every_kind_parses_to_the_claim_with_its_word() {
         ("", Claim::Note),
     ];
     let words = claims.each_ref().map(|(_, claim)| claim.word());
-    assert_eq!(words, KINDS.map(|(word, _)| word), "all kinds, each once");
+    let kinds: Vec<_> = KINDS.iter().map(|(word, _)| *word).filter(|word| *word != ACCEPT).collect();
+    assert_eq!(words.as_slice(), kinds, "all kinds of facts, each once");
     for (keys, claim) in claims {
         let entry = one(&format!("kind = \"{}\"\nmatch.vendor = \"1\"\n{keys}", claim.word()));
         assert_eq!(entry.claim, claim);
@@ -143,7 +145,7 @@ conditions = [
 fn prose_over_several_lines_becomes_one_line() {
     let text = with("kind = \"note\"").replace("\"c\"", "\"\"\"\nthe first\n   and the second\"\"\"");
     let entries = parse(&text, Layer::BuiltIn, "").expect("the file is right");
-    assert_eq!(entries[0].reason, "the first and the second");
+    assert_eq!(entries.entries[0].reason, "the first and the second");
 }
 
 #[test]
@@ -336,7 +338,7 @@ fn the_frame_of_a_file_is_checked() {
     ] {
         assert_eq!(problems(text), [format!("f:{problem}")]);
     }
-    assert_eq!(parse("schema = 1", Layer::Distribution, "f"), Ok(Vec::new()));
+    assert_eq!(parse("schema = 1", Layer::Distribution, "f"), Ok(Contents::default()));
 }
 
 #[test]
@@ -351,7 +353,9 @@ fn a_column_counts_characters() {
 #[test]
 fn a_file_too_large_or_with_too_many_entries_is_refused() {
     let large = format!("schema = 1 # {}", " ".repeat(FILE_BYTES));
-    assert_eq!(problems(&large), ["f:1:1: the file has 1048589 bytes: 1048576 are the most"]);
+    let told = "f:1:1: the file has more than 1048576 bytes, which are the most: --db-limit raises that";
+    assert_eq!(problems(&large), [told]);
+    assert!(parse_up_to(FILE_BYTES + 100, &large, Layer::CommandLine, "f").is_ok());
     let many = format!("schema = 1\nentry = [{}]", "{},".repeat(ENTRIES + 1));
     assert_eq!(problems(&many), ["f:2:9: the file has 65537 entries: 65536 are the most"]);
 }
@@ -378,6 +382,6 @@ fn the_example_in_the_header_is_right() {
     let example: Vec<_> = BUILTIN.lines().filter_map(|line| line.strip_prefix("#     ")).collect();
     let from = example.iter().position(|line| *line == "schema = 1").expect("an example");
     let to = example.iter().position(|line| line.starts_with("reason")).expect("an example");
-    let entries = parse(&example[from..=to].join("\n"), Layer::Administrator, "f").expect("right");
-    assert_eq!(entries.len(), 1);
+    let contents = parse(&example[from..=to].join("\n"), Layer::Administrator, "f").expect("right");
+    assert_eq!(contents.entries.len(), 1);
 }

@@ -69,12 +69,8 @@ pub(super) fn control(text: &str) -> Result<AcsControl, String> {
 
 /// Device and function, as bits 7:0 of a requester ID.
 pub(super) fn devfn(text: &str) -> Result<u8, String> {
-    let parts = text.split_once('.').and_then(|(device, function)| {
-        let device = u8::try_from(hex(device, 2)?).ok().filter(|device| *device < 32)?;
-        let function = u8::try_from(hex(function, 1)?).ok().filter(|function| *function < 8)?;
-        Some((device << 3) | function)
-    });
-    parts.ok_or_else(|| format!("{} is not a device and function from 00.0 to 1f.7", quoted(text)))
+    crate::db::accept::device_function(text)
+        .ok_or_else(|| format!("{} is not a device and function from 00.0 to 1f.7", quoted(text)))
 }
 
 /// Name of an entry.

@@ -6,13 +6,13 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::route::{DomainDocument, domain};
+use super::{AcceptedDocument, EvidenceDocument};
 use crate::anomaly::Presence;
 use crate::cap::acs::AcsControl;
+use crate::report::Reach;
 use crate::report::words::{self, address};
-use crate::route::domains::{Domains, Unsettled};
-use crate::route::fabric::Fabric;
-use crate::route::{Assumptions, Disposition, Reason};
-use crate::topology::{FunctionIndex, Parent, Topology};
+use crate::route::{Disposition, Reason};
+use crate::topology::{FunctionIndex, Parent};
 
 /// Why a function's domain is as it is.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
@@ -41,6 +41,9 @@ pub struct StepDocument {
     pub port_type: String,
     /// Its ACS controls as lspci's tokens, or why there are none.
     pub acs: String,
+    /// The database entry that its ACS rests on instead.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub database: Option<EvidenceDocument>,
 }
 
 /// How two functions stand to each other.
@@ -72,6 +75,8 @@ pub struct DirectionDocument {
     pub reason: &'static str,
     /// The reason in words.
     pub message: String,
+    /// Who accepted it, and until when; `null` if nobody did.
+    pub accepted: Option<AcceptedDocument>,
 }
 
 /// What could change an answer.
@@ -100,14 +105,8 @@ impl RemedyDocument {
 impl ExplainDocument {
     /// Explains a function, and how it stands to another.
     #[must_use]
-    pub fn new(
-        fabric: &Fabric<'_>,
-        partition: &Domains,
-        unsettled: &[Unsettled],
-        function: FunctionIndex,
-        other: Option<FunctionIndex>,
-    ) -> Self {
-        let topology = fabric.topology();
+    pub fn new(reach: &Reach<'_>, function: FunctionIndex, other: Option<FunctionIndex>) -> Self {
+        let (fabric, topology, partition) = (reach.fabric, reach.topology(), &**reach.domains);
         let assumptions = partition.assumptions();
         let id = partition.domain_of(function);
         let mut reasons: BTreeSet<Reason> = id
@@ -128,8 +127,8 @@ impl ExplainDocument {
                 forgers.push(from);
             }
         }
-        let other = other.map(|other| OtherDocument::new(fabric, assumptions, function, other, &mut reasons));
-        let way_up = way_up(topology, function);
+        let other = other.map(|other| OtherDocument::new(reach, function, other, &mut reasons));
+        let way_up = way_up(reach, function);
         if way_up.iter().any(|step| step.function == "?") {
             reasons.insert(Reason::BridgeNotInDump);
         }
@@ -141,9 +140,9 @@ impl ExplainDocument {
         };
         Self {
             function: address(topology, function),
-            assumptions: words::assumptions(assumptions, unsettled),
+            assumptions: words::assumptions(assumptions, reach.unsettled),
             way_up,
-            domain: id.and_then(|id| Some(domain(fabric, partition, id, partition.get(id)?))),
+            domain: id.and_then(|id| Some(domain(reach, id, partition.get(id)?))),
             other,
             remedies: forged.into_iter().chain(reasons.into_iter().map(remedy)).collect(),
         }
@@ -160,13 +159,12 @@ impl ExplainDocument {
 
 impl OtherDocument {
     fn new(
-        fabric: &Fabric<'_>,
-        assumptions: &Assumptions,
+        reach: &Reach<'_>,
         function: FunctionIndex,
         other: FunctionIndex,
         reasons: &mut BTreeSet<Reason>,
     ) -> Self {
-        let topology = fabric.topology();
+        let (fabric, topology, assumptions) = (reach.fabric, reach.topology(), reach.domains.assumptions());
         let mut worst = Disposition::Blocked;
         // Whether more than an assumption would have to hold.
         let mut merges = false;
@@ -176,11 +174,13 @@ impl OtherDocument {
             if fabric.may_impersonate(from, to, assumptions) {
                 let unproven = fabric.scope(from).unproven;
                 worst = worst.min(if unproven { Disposition::Undetermined } else { Disposition::Direct });
+                let accepted = reach.accepted.of_impersonation(fabric, from, to);
                 merges = true;
                 impersonation.push(format!(
-                    "{} may use the requester ID of {}",
+                    "{} may use the requester ID of {}{}",
                     address(topology, from),
-                    address(topology, to)
+                    address(topology, to),
+                    accepted.map(|accepted| format!(": {accepted}")).unwrap_or_default()
                 ));
             }
             for class in assumptions.counted() {
@@ -197,6 +197,10 @@ impl OtherDocument {
                     disposition: disposition.word(),
                     reason: reason.code(),
                     message: reason.to_string(),
+                    accepted: (!disposition.isolates())
+                        .then(|| reach.accepted.of_route(&fabric.trace(from, to, class, assumptions)))
+                        .flatten()
+                        .map(AcceptedDocument::from),
                 });
             }
         }
@@ -210,12 +214,14 @@ impl OtherDocument {
     }
 }
 
-fn way_up(topology: &Topology, function: FunctionIndex) -> Vec<StepDocument> {
+fn way_up(reach: &Reach<'_>, function: FunctionIndex) -> Vec<StepDocument> {
+    let topology = reach.topology();
     let mut steps = Vec::new();
     let missing = || StepDocument {
         function: String::from("?"),
         port_type: String::from("bridge"),
         acs: String::from("not in the dump"),
+        database: None,
     };
     let mut at = function;
     loop {
@@ -249,6 +255,7 @@ fn way_up(topology: &Topology, function: FunctionIndex) -> Vec<StepDocument> {
             function: port.address.to_string(),
             port_type: port.port_type().map_or(String::from("bridge"), |port_type| port_type.to_string()),
             acs,
+            database: super::entries(reach, [at].into_iter()).pop(),
         });
     }
 }

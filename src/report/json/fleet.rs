@@ -121,7 +121,7 @@ pub struct CheckedDevice {
     pub functions: Vec<String>,
     /// The verdict.
     pub verdict: &'static str,
-    /// Why, if it is not assignable.
+    /// What that rests on, in one line; `null` if nothing speaks against it.
     pub reason: Option<String>,
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::EvidenceDocument;
+use super::{AcceptedDocument, EvidenceDocument};
 use crate::kernel::{self, Host};
 use crate::report::clean;
 use crate::report::words::{self, address};
@@ -49,6 +49,9 @@ pub struct WhyDocument {
     pub cause: &'static str,
     /// What that rests on.
     pub evidence: Vec<EvidenceDocument>,
+    /// Who accepted it, and until when, where somebody did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub accepted: Option<AcceptedDocument>,
 }
 
 /// A group that the running kernel formed.
@@ -144,6 +147,7 @@ impl GroupDocument {
             hop: address(topology, join.hop),
             cause: join.cause.code(),
             evidence: join.evidence(linux).iter().map(EvidenceDocument::from).collect(),
+            accepted: None,
         };
         let mut joins = group.joins.clone();
         joins.sort_unstable_by_key(|join| join.function);

@@ -64,9 +64,9 @@ pub fn write_lines(mut out: impl io::Write, lines: impl IntoIterator<Item = Line
 #[serde(untagged)]
 #[allow(dead_code, reason = "its schema is what it is for")]
 enum AnyLine {
-    OfScan(Line),
-    OfFleet(Document),
-    RowOfFleet(RowDocument),
+    OfScan(Box<Line>),
+    OfFleet(Box<Document>),
+    RowOfFleet(Box<RowDocument>),
 }
 
 /// The JSON Schema of each line: of a scan ([`Line`]), of `acsscan fleet` ([`Document`], one a host), and

@@ -3,6 +3,9 @@
 //! Within a major schema number JSON changes only by adding. Addresses and registers are strings,
 //! single bits booleans, verdicts words; lists are sorted by address.
 
+mod accept;
+mod check;
+mod db;
 mod diff;
 mod effect;
 mod explain;
@@ -16,6 +19,12 @@ mod registers;
 mod route;
 mod summary;
 
+pub use accept::AcceptedDocument;
+pub use check::{CheckDocument, MemberDocument, ObjectionDocument, PolicyDocument, WayDocument};
+pub use db::{
+    AcceptanceDocument, DbAcceptDocument, DbCheckDocument, DbExplainDocument, DbListDocument,
+    DbLookupDocument, EntryDocument, FileDocument, RoleDocument,
+};
 pub use diff::{
     CauseDocument, DiffDocument, FindingChangeDocument, FromToDocument, RegisterDocument, RegroupedDocument,
 };
@@ -37,8 +46,8 @@ pub use plan::{ConnectionDocument, ObstacleDocument, ParametersDocument, PlanDoc
 pub use registers::{AcsDocument, EffectiveDocument};
 pub use route::{
     DisagreementDocument, DomainDocument, GateDocument, ImpersonationDocument, MatrixDocument, MergeDocument,
-    P2pDocument, P2pdmaDocument, RouteDocument, UnsettledDocument, domain, domains, merge_evidence,
-    unsettled,
+    P2pDocument, P2pdmaDocument, RouteDocument, UnsettledDocument, accepted_cell, domain, domains,
+    merge_evidence, unsettled,
 };
 pub use summary::{DomainCounts, FindingCount, SummaryDocument};
 
@@ -47,10 +56,10 @@ use std::io;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::{Source, clean};
+use super::{Reach, Source, clean};
 use crate::finding::{Finding, Severity};
 use crate::route::evidence::Evidence;
-use crate::topology::Topology;
+use crate::topology::{FunctionIndex, Topology};
 
 /// Name and major number of the schema.
 pub const SCHEMA: &str = "acsscan/1";
@@ -99,6 +108,23 @@ pub enum Body {
     FleetHost(Box<FleetHostDocument>),
     /// `acsscan fleet`: an input that could not be read.
     Error(FleetErrorDocument),
+    /// `acsscan check`: may these be assigned together?
+    Check(CheckDocument),
+    /// `acsscan db list`: the device database.
+    #[serde(rename = "db-list")]
+    DbList(DbListDocument),
+    /// `acsscan db lookup`: what the database has about a device.
+    #[serde(rename = "db-lookup")]
+    DbLookup(DbLookupDocument),
+    /// `acsscan db explain`: what the database does to a function.
+    #[serde(rename = "db-explain")]
+    DbExplain(DbExplainDocument),
+    /// `acsscan db check`: whether database files are right.
+    #[serde(rename = "db-check")]
+    DbCheck(DbCheckDocument),
+    /// `acsscan db accept`: an entry to put into a file.
+    #[serde(rename = "db-accept")]
+    DbAccept(DbAcceptDocument),
 }
 
 /// The scan.
@@ -165,7 +191,8 @@ pub struct GroupsDocument {
 /// What was read.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct SourceDocument {
-    /// `sysfs`, `lspci-hex`, `config`, `ecam`, `tree`, …: a word of `--input-format`.
+    /// `sysfs`, `lspci-hex`, `config`, `ecam`, `tree`, …: a word of `--input-format`; `database` where no
+    /// dump was read.
     pub kind: String,
     /// Path, or `-`.
     pub path: String,
@@ -345,6 +372,8 @@ pub enum EvidenceDocument {
         layer: &'static str,
         /// File that it comes from; empty for the built-in layer.
         file: String,
+        /// Where its statement is known from.
+        source: String,
     },
 }
 
@@ -363,11 +392,24 @@ impl From<&Evidence> for EvidenceDocument {
                 Self::Structure { function, structure, presence }
             }
             Evidence::PortType { port_type, .. } => Self::PortType { function, port_type: port_type.word() },
-            Evidence::Database { entry, layer, file, .. } => {
-                Self::Entry { function, entry: entry.clone(), layer: layer.word(), file: file.clone() }
-            }
+            Evidence::Database { entry, layer, file, source, .. } => Self::Entry {
+                function,
+                entry: entry.clone(),
+                layer: layer.word(),
+                file: file.clone(),
+                source: source.clone(),
+            },
         }
     }
+}
+
+/// The database entries that the ACS of these functions rests on, one for each function.
+fn entries(reach: &Reach<'_>, functions: impl Iterator<Item = FunctionIndex>) -> Vec<EvidenceDocument> {
+    let address = |index: &FunctionIndex| reach.topology().address(*index).unwrap_or_default();
+    let used = reach.entries(functions);
+    let evidence =
+        used.iter().flat_map(|(entry, of)| of.iter().map(|index| Evidence::entry(address(index), entry)));
+    evidence.map(|evidence| EvidenceDocument::from(&evidence)).collect()
 }
 
 /// Writes a document and a line end.

@@ -3,18 +3,20 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::EvidenceDocument;
+use super::{AcceptedDocument, EvidenceDocument};
+use crate::db::Acceptance;
+use crate::report::Reach;
 use crate::report::words::{self, address};
 use crate::route::compare::Difference;
 use crate::route::disagree::Disagreement;
-use crate::route::domains::{Domains, IsolationDomain, Merge, Unsettled};
+use crate::route::domains::{IsolationDomain, Merge, Unsettled};
 use crate::route::evidence::Evidence;
 use crate::route::fabric::Fabric;
-use crate::route::matrix::Matrix;
+use crate::route::matrix::{Cell, Matrix};
 use crate::route::p2pdma::Mapping;
 use crate::route::port::TlpClass;
-use crate::route::trace::{Hop, Route};
-use crate::route::{Assumptions, Reason};
+use crate::route::trace::{Gate, Hop, Route};
+use crate::route::{Assumptions, Disposition, Reason};
 use crate::topology::{FunctionIndex, Topology};
 
 /// One isolation domain.
@@ -31,6 +33,8 @@ pub struct DomainDocument {
     pub why: Vec<MergeDocument>,
     /// The parts that would remain if all unknowns were answered well; empty if it would stay whole.
     pub remains: Vec<Vec<String>>,
+    /// The database entries that the ACS of its functions rests on.
+    pub database: Vec<EvidenceDocument>,
 }
 
 /// Why functions came together: the first pair that forced it.
@@ -50,6 +54,8 @@ pub struct MergeDocument {
     pub message: String,
     /// What decided.
     pub evidence: Vec<EvidenceDocument>,
+    /// Who accepted it, and until when; `null` if nobody did.
+    pub accepted: Option<AcceptedDocument>,
 }
 
 /// `acsscan p2p`: what becomes of transactions of one function towards another.
@@ -90,7 +96,7 @@ pub struct RouteDocument {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub substituted_requester: Option<String>,
     /// Who accepted what is left open, and until when; `null` if nobody did.
-    pub accepted: Option<String>,
+    pub accepted: Option<AcceptedDocument>,
 }
 
 /// `acsscan p2p --matrix`: classes of functions that answer alike, against each other.
@@ -130,6 +136,8 @@ pub struct CellDocument {
     pub disposition: &'static str,
     /// Code of the reason.
     pub reason: &'static str,
+    /// Who accepted it for all of either class, and until when; `null` if nobody did.
+    pub accepted: Option<AcceptedDocument>,
     /// Whether the initiators may use the targets' requester IDs; `null` if that is not known. Such pairs
     /// are not isolated, whatever becomes of transactions.
     pub impersonation: Option<bool>,
@@ -186,6 +194,8 @@ pub struct ImpersonationDocument {
     pub to_as_from: Option<bool>,
     /// Why, in words.
     pub message: String,
+    /// Who accepted it, and until when; `null` if nobody did.
+    pub accepted: Option<AcceptedDocument>,
     /// The ports on the way up that let other requester IDs through.
     pub evidence: Vec<EvidenceDocument>,
 }
@@ -222,41 +232,47 @@ pub struct DisagreementDocument {
     pub example: Option<MergeDocument>,
 }
 
+/// The acceptance of a cell: one that names all of either class.
+#[must_use]
+pub fn accepted_cell<'a>(reach: &Reach<'a>, matrix: &Matrix, cell: &Cell) -> Option<&'a Acceptance> {
+    if cell.disposition.isolates() {
+        return None;
+    }
+    let members = |class: usize| matrix.classes.get(class).map_or(&[][..], |class| &class.members);
+    let of = |class| reach.accepted.of_all(members(class), cell.disposition == Disposition::Direct);
+    of(cell.from).or_else(|| of(cell.to))
+}
+
 fn addresses(topology: &Topology, functions: impl IntoIterator<Item = FunctionIndex>) -> Vec<String> {
     functions.into_iter().map(|index| address(topology, index)).collect()
 }
 
 /// All domains, each described when it is asked for.
-pub fn domains<'a>(
-    fabric: &'a Fabric<'_>,
-    domains: &'a Domains,
-) -> impl Iterator<Item = DomainDocument> + 'a {
-    domains.iter().enumerate().map(|(id, one)| domain(fabric, domains, id, one))
+pub fn domains<'a>(reach: &'a Reach<'_>) -> impl Iterator<Item = DomainDocument> + 'a {
+    reach.domains.iter().enumerate().map(|(id, one)| domain(reach, id, one))
 }
 
 /// One domain.
 #[must_use]
-pub fn domain(
-    fabric: &Fabric<'_>,
-    domains: &Domains,
-    id: usize,
-    domain: IsolationDomain<'_>,
-) -> DomainDocument {
+pub fn domain(reach: &Reach<'_>, id: usize, domain: IsolationDomain<'_>) -> DomainDocument {
+    let topology = reach.topology();
     let remains = domain.remains();
-    let parts = remains.iter().map(|part| addresses(fabric.topology(), part.iter().copied()));
+    let parts = remains.iter().map(|part| addresses(topology, part.iter().copied()));
     DomainDocument {
         id,
-        functions: addresses(fabric.topology(), domain.functions()),
+        functions: addresses(topology, domain.functions()),
         held_by: domain.held_by().map(|held_by| held_by.word()),
-        why: domain.why().map(|merge| MergeDocument::new(fabric, domains.assumptions(), merge)).collect(),
+        why: domain.why().map(|merge| MergeDocument::new(reach, merge)).collect(),
         remains: if remains.len() > 1 { parts.collect() } else { Vec::new() },
+        database: super::entries(reach, domain.functions()),
     }
 }
 
 impl MergeDocument {
     /// Describes a merge, with the evidence of the hop that decided its first pair.
     #[must_use]
-    pub fn new(fabric: &Fabric<'_>, assumptions: &Assumptions, merge: &Merge) -> Self {
+    pub fn new(reach: &Reach<'_>, merge: &Merge) -> Self {
+        let (fabric, assumptions) = (reach.fabric, reach.domains.assumptions());
         let message = match (merge.class, merge.reason) {
             (_, Some(reason)) => reason.to_string(),
             (None, None) => {
@@ -272,6 +288,7 @@ impl MergeDocument {
             reason: merge.reason.map(Reason::code),
             message,
             evidence: merge_evidence(fabric, assumptions, merge).iter().map(EvidenceDocument::from).collect(),
+            accepted: reach.accepted.of_merge(fabric, merge, assumptions).map(AcceptedDocument::from),
         }
     }
 }
@@ -305,7 +322,8 @@ pub fn unsettled(topology: &Topology, found: &[Unsettled]) -> Vec<UnsettledDocum
 impl MatrixDocument {
     /// Describes a matrix; `assumptions` in words.
     #[must_use]
-    pub fn new(topology: &Topology, matrix: &Matrix, assumptions: Vec<String>) -> Self {
+    pub fn new(reach: &Reach<'_>, matrix: &Matrix, assumptions: Vec<String>) -> Self {
+        let topology = reach.topology();
         let classes = matrix.classes.iter().enumerate().map(|(id, class)| ClassDocument {
             id,
             label: class.label.word(),
@@ -318,30 +336,35 @@ impl MatrixDocument {
             tlp: cell.tlp.word(),
             disposition: cell.disposition.word(),
             reason: cell.reason.code(),
+            accepted: accepted_cell(reach, matrix, cell).map(AcceptedDocument::from),
             impersonation: cell.impersonation,
         });
         Self { assumptions, classes: classes.collect(), cells: cells.collect() }
     }
 }
 
+impl GateDocument {
+    /// Describes a gate.
+    #[must_use]
+    pub fn new(topology: &Topology, gate: &Gate) -> Self {
+        Self { function: address(topology, gate.function), gate: gate.kind.word(), open: gate.open }
+    }
+}
+
 impl RouteDocument {
     /// Describes a route.
     #[must_use]
-    pub fn new(topology: &Topology, route: &Route) -> Self {
-        let gate = |gate: &crate::route::trace::Gate| GateDocument {
-            function: address(topology, gate.function),
-            gate: gate.kind.word(),
-            open: gate.open,
-        };
+    pub fn new(reach: &Reach<'_>, route: &Route) -> Self {
+        let topology = reach.topology();
         Self {
             tlp: route.class.word(),
             disposition: route.disposition.word(),
             reason: route.reason.code(),
             message: route.reason.to_string(),
             hops: route.hops.iter().map(|hop| HopDocument::new(topology, hop)).collect(),
-            gates: route.gates.iter().map(gate).collect(),
+            gates: route.gates.iter().map(|gate| GateDocument::new(topology, gate)).collect(),
             substituted_requester: route.substituted_requester.map(|requester| requester.to_string()),
-            accepted: None,
+            accepted: reach.accepted.of_route(route).map(AcceptedDocument::from),
         }
     }
 }
@@ -388,13 +411,13 @@ impl DisagreementDocument {
 
     /// Describes a disagreement between the domains and a model's groups.
     #[must_use]
-    pub fn new(fabric: &Fabric<'_>, assumptions: &Assumptions, disagreement: &Disagreement) -> Self {
+    pub fn new(reach: &Reach<'_>, disagreement: &Disagreement) -> Self {
         Self {
             kind: disagreement.kind.code(),
-            functions: addresses(fabric.topology(), disagreement.functions.iter().copied()),
+            functions: addresses(reach.topology(), disagreement.functions.iter().copied()),
             first: disagreement.domains.iter().copied().collect(),
             second: disagreement.groups.iter().copied().collect(),
-            example: disagreement.example.map(|merge| MergeDocument::new(fabric, assumptions, &merge)),
+            example: disagreement.example.map(|merge| MergeDocument::new(reach, &merge)),
         }
     }
 }

@@ -1,33 +1,16 @@
 //! Isolation domains with what holds them together, and where a model's groups differ from them.
 
-use std::fmt;
 use std::io::{self, Write};
 
-use super::{BOLD, Lazy, View, YELLOW};
+use super::{BOLD, View, YELLOW};
+use crate::addr::Sbdf;
 use crate::finding::count;
-use crate::report::{clean, json, words};
+use crate::report::{Reach, clean, json, words};
 use crate::route::RootComplex;
 use crate::route::disagree::{Danger, Disagreement, disagreements};
-use crate::route::domains::{Domains, HeldBy, IsolationDomain, Merge, Unsettled};
-use crate::route::fabric::Fabric;
+use crate::route::domains::{HeldBy, IsolationDomain, Merge, Unsettled};
+use crate::route::evidence::Evidence;
 use crate::topology::FunctionIndex;
-
-/// What a text report about reachability is made of, beside [`View`].
-#[derive(Clone, Copy)]
-pub struct Reach<'a> {
-    /// The hierarchy as transactions see it.
-    pub fabric: &'a Fabric<'a>,
-    /// The domains.
-    pub domains: Lazy<'a, Domains>,
-    /// What only assumptions keep apart.
-    pub unsettled: Lazy<'a, Vec<Unsettled>>,
-}
-
-impl fmt::Debug for Reach<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Reach").finish_non_exhaustive()
-    }
-}
 
 impl View<'_> {
     /// What was assumed, how many domains there are, and what holds them together.
@@ -89,8 +72,25 @@ impl View<'_> {
         if !alone.is_empty() {
             writeln!(out, "\n{BOLD}each alone in its domain, with the ports that lead to it only{BOLD:#}")?;
         }
-        for index in alone.into_iter().flat_map(|(_, domain)| domain.functions()) {
-            self.paragraph(out, 2, &self.line(index))?;
+        let alone: Vec<_> = alone.into_iter().flat_map(|(_, domain)| domain.functions()).collect();
+        for index in &alone {
+            self.paragraph(out, 2, &self.line(*index))?;
+        }
+        self.entries(out, alone.into_iter())
+    }
+
+    /// The database entries that the ACS of these functions rests on.
+    pub(super) fn entries(
+        &self,
+        out: &mut impl Write,
+        functions: impl Iterator<Item = FunctionIndex>,
+    ) -> io::Result<()> {
+        for (entry, functions) in self.reach.entries(functions) {
+            let shown: Vec<String> = functions.iter().take(8).map(|index| self.address(*index)).collect();
+            let more = functions.len().saturating_sub(shown.len());
+            let more = if more == 0 { String::new() } else { format!(" and {more} more") };
+            let text = format!("{}{more}: {}", shown.join(", "), Evidence::entry(Sbdf::default(), entry));
+            self.paragraph(out, 4, &clean(&text))?;
         }
         Ok(())
     }
@@ -117,6 +117,7 @@ impl View<'_> {
         for merge in domain.why() {
             self.merge(out, merge)?;
         }
+        self.entries(out, domain.functions())?;
         let remains = domain.remains();
         if remains.len() > 1 {
             let parts: Vec<String> = remains
@@ -137,18 +138,22 @@ impl View<'_> {
     /// One bond: the first pair, the reason, and what that rests on.
     pub(super) fn merge(&self, out: &mut impl Write, merge: &Merge) -> io::Result<()> {
         let (from, to) = (self.address(merge.from), self.address(merge.to));
+        let Reach { fabric, domains, accepted, .. } = self.reach;
+        let accepted = accepted.of_merge(fabric, merge, domains.assumptions());
+        let accepted = accepted.map(|accepted| format!("; {accepted}")).unwrap_or_default();
         let Some(class) = merge.class else {
             let reason = merge.reason.map(|reason| format!(" ({reason})")).unwrap_or_default();
             let text = format!(
-                "{}: {from} may use the requester ID of {to}: a port above it does not validate them{reason}",
+                "{}: {from} may use the requester ID of {to}: a port above it does not validate them{reason}{accepted}",
                 bond(merge.held_by)
             );
-            self.paragraph(out, 4, &text)?;
+            self.paragraph(out, 4, &clean(&text))?;
             return self.merge_evidence(out, merge);
         };
         let reason = merge.reason.map(|reason| reason.to_string()).unwrap_or_default();
-        let text = format!("{}: {} from {from} to {to}: {reason}", bond(merge.held_by), words::tlp(class));
-        self.paragraph(out, 4, &text)?;
+        let text =
+            format!("{}: {} from {from} to {to}: {reason}{accepted}", bond(merge.held_by), words::tlp(class));
+        self.paragraph(out, 4, &clean(&text))?;
         self.merge_evidence(out, merge)
     }
 

@@ -26,6 +26,8 @@ pub fn explain(
     for StepDocument { function, port_type, acs, .. } in &answer.way_up {
         view.paragraph(out, 2, &clean(&format!("{function} {port_type}: {acs}")))?;
     }
+    let way_up = answer.way_up.iter().filter_map(|step| view.index_of(&step.function));
+    view.entries(out, way_up)?;
     if answer.way_up.is_empty() {
         view.paragraph(out, 2, "it stands on a root bus")?;
     }
@@ -37,17 +39,16 @@ pub fn explain(
     if let Some(other) = &answer.other {
         writeln!(out, "\n{BOLD}{} and {}{BOLD:#}: {}", answer.function, other.function, other.verdict)?;
         for impersonation in &other.impersonation {
-            view.paragraph(out, 2, impersonation)?;
+            view.paragraph(out, 2, &clean(impersonation))?;
         }
         for route in &other.routes {
-            view.paragraph(
-                out,
-                2,
-                &format!(
-                    "{} from {} to {}: {}, {}",
-                    route.tlp, route.from, route.to, route.disposition, route.message
-                ),
-            )?;
+            let accepted =
+                route.accepted.as_ref().map(|accepted| format!("; {accepted}")).unwrap_or_default();
+            let text = format!(
+                "{} from {} to {}: {}, {}{accepted}",
+                route.tlp, route.from, route.to, route.disposition, route.message
+            );
+            view.paragraph(out, 2, &clean(&text))?;
         }
     }
     writeln!(out, "\n{BOLD}what could change it{BOLD:#}")?;

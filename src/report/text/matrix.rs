@@ -3,7 +3,8 @@
 use std::io::{self, Write};
 
 use super::{BOLD, View, YELLOW};
-use crate::report::words;
+use crate::report::json::accepted_cell;
+use crate::report::{clean, words};
 use crate::route::Disposition;
 use crate::route::matrix::{Matrix, Relation};
 
@@ -37,18 +38,21 @@ pub fn matrix(out: &mut impl Write, view: &View<'_>, matrix: &Matrix) -> io::Res
             Relation::Apart => "behind different ports",
         };
         let style = if cell.disposition == Disposition::Direct { YELLOW } else { anstyle::Style::new() };
+        let accepted = accepted_cell(&view.reach, matrix, cell);
+        let accepted = accepted.map(|accepted| format!("; {}", clean(&accepted.to_string())));
         let forged = match cell.impersonation {
             Some(true) => "; may use their requester IDs",
             None => "; may perhaps use their requester IDs",
             Some(false) => "",
         };
         let text = format!(
-            "class {} to class {}, {how}: {style}{}{style:#}: {}, {}{forged}",
+            "class {} to class {}, {how}: {style}{}{style:#}: {}, {}{forged}{}",
             cell.from,
             cell.to,
             cell.disposition,
             words::tlp(cell.tlp),
-            cell.reason
+            cell.reason,
+            accepted.unwrap_or_default()
         );
         view.paragraph(out, 0, &text)?;
     }

@@ -1,5 +1,7 @@
 //! Text for people. Colour only ever repeats what a word says.
 
+mod check;
+mod db;
 mod diff;
 mod domains;
 mod explain;
@@ -13,8 +15,9 @@ mod show;
 mod summary;
 mod tree;
 
+pub use check::check;
+pub use db::{db_explain, db_files, db_list, db_lookup};
 pub use diff::diff;
-pub use domains::Reach;
 pub use explain::explain;
 pub use fleet::{fleet, fleet_line};
 pub use groups::{domain_groups, domains_against, groups, libvirt_groups, partitions_against};
@@ -28,19 +31,15 @@ pub use tree::tree;
 
 use std::fmt;
 use std::io::{self, Write};
-use std::ops::Deref;
 
 use anstyle::{AnsiColor, Style};
 
 use super::names::Names;
-use super::{Source, clean, words};
+use super::{Lazy, Reach, Source, clean, words};
 use crate::finding::{Finding, Severity, count};
 use crate::kernel::{Iommu, Mode};
 use crate::route::linux::{Grouping, Linux};
 use crate::topology::{FunctionIndex, Topology};
-
-/// An answer that is worked out when it is first asked for.
-pub type Lazy<'a, T> = &'a dyn Deref<Target = T>;
 
 /// Everything that a text report is made of.
 pub struct View<'a> {
@@ -79,6 +78,10 @@ impl View<'_> {
     /// `0000:00:1c.0`.
     fn address(&self, index: FunctionIndex) -> String {
         words::address(self.topology(), index)
+    }
+
+    fn index_of(&self, address: &str) -> Option<FunctionIndex> {
+        self.topology().index_of(address.parse().ok()?)
     }
 
     /// Address, name, driver.
@@ -181,14 +184,18 @@ impl View<'_> {
 
     /// One paragraph, indented, wrapped to the terminal.
     fn paragraph(&self, out: &mut impl Write, indent: usize, text: &str) -> io::Result<()> {
-        let spaces = " ".repeat(indent);
-        let Some(width) = self.width else { return writeln!(out, "{spaces}{text}") };
-        let hanging = " ".repeat(indent.saturating_add(2));
-        let options =
-            textwrap::Options::new(width.max(40)).initial_indent(&spaces).subsequent_indent(&hanging);
-        for line in textwrap::wrap(text, options.break_words(false)) {
-            writeln!(out, "{line}")?;
-        }
-        Ok(())
+        paragraph(out, self.width, indent, text)
     }
+}
+
+/// One paragraph, indented, wrapped to so many columns if there is a limit.
+fn paragraph(out: &mut impl Write, width: Option<usize>, indent: usize, text: &str) -> io::Result<()> {
+    let spaces = " ".repeat(indent);
+    let Some(width) = width else { return writeln!(out, "{spaces}{text}") };
+    let hanging = " ".repeat(indent.saturating_add(2));
+    let options = textwrap::Options::new(width.max(40)).initial_indent(&spaces).subsequent_indent(&hanging);
+    for line in textwrap::wrap(text, options.break_words(false)) {
+        writeln!(out, "{line}")?;
+    }
+    Ok(())
 }

@@ -42,6 +42,9 @@ pub fn p2p(
             }
         }
     }
+    if let Some(accepted) = &answer.impersonation.accepted {
+        view.paragraph(out, 4, &clean(&accepted.to_string()))?;
+    }
     let P2pdmaDocument { map_type, distance, message, guessed, .. } = &answer.p2pdma;
     writeln!(out, "{BOLD}kernel's p2pdma{BOLD:#} {map_type}, distance {distance}")?;
     let guessed = if *guessed { " (as far as the dump tells)" } else { "" };
@@ -57,6 +60,9 @@ impl View<'_> {
         };
         let (class, disposition) = (words::tlp(route.class), route.disposition);
         writeln!(out, "\n{BOLD}{class}{BOLD:#}: {style}{disposition}{style:#}, {}", route.reason)?;
+        if let Some(accepted) = self.reach.accepted.of_route(route) {
+            self.paragraph(out, 4, &clean(&accepted.to_string()))?;
+        }
         for hop in &route.hops {
             let evidence: Vec<String> = hop.evidence.iter().map(ToString::to_string).collect();
             let evidence =

@@ -385,11 +385,6 @@ impl Linux<'_> {
     fn entry_evidence(&self, index: FunctionIndex, entry: usize) -> Option<Evidence> {
         let function = self.topology.function(index)?.address;
         let entry = self.database.entries().get(entry)?;
-        Some(Evidence::Database {
-            function,
-            entry: entry.name.clone(),
-            layer: entry.layer,
-            file: entry.file.clone(),
-        })
+        Some(Evidence::entry(function, entry))
     }
 }

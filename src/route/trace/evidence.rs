@@ -315,12 +315,7 @@ impl Fabric<'_> {
 
     fn entry(&self, index: FunctionIndex, function: &Function) -> Option<Evidence> {
         let entry = self.database.entries().get(self.claim(index)?)?;
-        Some(Evidence::Database {
-            function: function.address,
-            entry: entry.name.clone(),
-            layer: entry.layer,
-            file: entry.file.clone(),
-        })
+        Some(Evidence::entry(function.address, entry))
     }
 }
 

@@ -15,8 +15,9 @@ pub(super) fn run(bytes: &[u8]) {
         Ok(own) => {
             let topology = machine().topology();
             let builtin = db::builtin().expect("good");
-            let entries = own.into_iter().chain(builtin.entries().iter().cloned()).collect();
-            let database = Database::new(entries);
+            let mut both = own;
+            both.entries.extend(builtin.entries().iter().cloned());
+            let database = Database::from(both);
             judge::judge(&topology, &database, "database");
             // The kernel has not read the file.
             let without = Linux::new(&topology, &builtin).group();

@@ -4,12 +4,13 @@ use std::collections::BTreeSet;
 use std::string::String;
 use std::vec::Vec;
 
-use crate::db::Database;
+use crate::db::{Database, Date};
 use crate::finding;
 use crate::report::json::{self, Body, Document, FunctionDocument, SourceDocument};
 use crate::report::names::Names;
-use crate::report::text::{self, Reach, View};
-use crate::report::{Source, is_unsafe, words};
+use crate::report::text::{self, View};
+use crate::report::{Reach, Source, is_unsafe, words};
+use crate::route::accept::Acceptances;
 use crate::route::disagree::disagreements;
 use crate::route::domains::Domains;
 use crate::route::fabric::Fabric;
@@ -19,6 +20,8 @@ use crate::route::{Assumptions, RootComplex, libvirt, p2pdma};
 use crate::testkit::engines;
 use crate::topology::{Parent, Topology};
 
+/// The day of acceptances.
+const TODAY: Date = Date { year: 2026, month: 1, day: 1 };
 /// Functions up to which the two engines are compared.
 const ENGINES: usize = 16;
 /// Functions between which routes are looked at.
@@ -53,7 +56,8 @@ pub(super) fn judge(topology: &Topology, database: &Database, kind: &str) {
     let source = Source { kind: String::from(kind), path: String::from("-"), ..Source::default() };
     let names = Names::numeric();
     let unsettled = fabric.unsettled(&Assumptions::default());
-    let reach = Reach { fabric: &fabric, domains: &&domains, unsettled: &&unsettled };
+    let accepted = Acceptances::new(topology, database, TODAY, false);
+    let reach = Reach { fabric: &fabric, domains: &&domains, unsettled: &&unsettled, accepted: &accepted };
     let view = View {
         source: &source,
         linux: &linux,
@@ -180,11 +184,8 @@ fn as_json(view: &View<'_>) {
         assumptions: words::assumptions(domains.assumptions(), view.reach.unsettled),
         unsettled: json::unsettled(topology, view.reach.unsettled),
         limits: words::limits(domains.assumptions()),
-        domains: json::domains(view.reach.fabric, domains).collect(),
-        disagreements: found
-            .iter()
-            .map(|one| json::DisagreementDocument::new(view.reach.fabric, domains.assumptions(), one))
-            .collect(),
+        domains: json::domains(&view.reach).collect(),
+        disagreements: found.iter().map(|one| json::DisagreementDocument::new(&view.reach, one)).collect(),
         groups: json::groups(view.linux, view.grouping).collect(),
         ungrouped: json::ungrouped(topology, view.grouping),
         kernel_groups: json::kernel_groups(topology),

@@ -200,6 +200,8 @@ pub mod guide {
 
     #[doc = include_str!("docs/embed.md")]
     pub mod embed {}
+    #[doc = include_str!("docs/engines.md")]
+    pub mod engines {}
 }
 #[cfg(feature = "std")]
 pub mod report;

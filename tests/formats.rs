@@ -1,6 +1,6 @@
 //! One machine in every form in which it can be dumped: the same functions and groups from each,
 //! wherever the form holds the same information.
-#![cfg(feature = "archive")]
+#![cfg(all(feature = "archive", feature = "serde"))]
 
 mod support;
 
@@ -15,6 +15,7 @@ use std::process::Command;
 use acsscan::addr::Sbdf;
 use acsscan::config::Source;
 use acsscan::db;
+use acsscan::dump::capture::{self, Redact};
 use acsscan::dump::{self, Format, Input, Options};
 use acsscan::function::{Function, HostBridge, Inventory, Record, Sink};
 use acsscan::route::linux::Linux;
@@ -151,7 +152,9 @@ fn every_form_of(machine: &[(Sbdf, Vec<u8>)], name: &str) {
             if address.segment.0 == 0 { String::new() } else { format!("{:04x}:", address.segment.0) };
         format!("proc/bus/pci/{domain}{:02x}/{:02x}.{:x}", address.bus(), devfn >> 3, devfn & 7)
     });
-    let forms = [
+    let captured = capture::capture(&Input::Path(text.clone()), &Options::default(), Redact::default());
+    let captured = captured.expect("captured").to_bytes().expect("packed");
+    let mut forms = vec![
         (Format::Tree, files(machine, &at("files"), |address| format!("{address}.bin"))),
         (Format::Tree, procfs.clone()),
         (Format::Sysfs, tree.clone()),
@@ -161,6 +164,7 @@ fn every_form_of(machine: &[(Sbdf, Vec<u8>)], name: &str) {
         (Format::LspciHex, put("host.txt.gz", &gzip(hex(machine).as_bytes()))),
         (Format::RdmaTopo, put("rdma.json", rdma_topo(machine).as_bytes())),
     ];
+    forms.push((Format::Archive, put("capture.tar.zst", &captured)));
     let expected = read(&text);
     assert_eq!((expected.format, expected.problems), (Format::LspciHex, 0), "{name}");
     for (format, path) in forms {

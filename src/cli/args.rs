@@ -6,6 +6,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::capture::Capture;
 use super::diff::Diff;
+use super::fleet::Fleet;
 use super::overlay::Overlays;
 use super::plan::PlanVerb;
 use super::report::Report;
@@ -145,6 +146,9 @@ Examples:
   acsscan diff host.txt --set 00:1c.0=+ReqRedir              what would that change?
   acsscan diff host.txt --kernel-params 'pci=config_acs=…'   and that?")]
     Diff(Diff),
+    /// Many hosts at once: which are alike, which are not, and how they differ
+    #[command(after_help = super::fleet::HELP)]
+    Fleet(Fleet),
     /// May these functions be assigned to one guest together, isolated from everything else?
     #[command(after_help = "\
 Examples:
@@ -514,6 +518,10 @@ pub(super) enum OutputFormat {
     Jsonl,
     /// The hierarchy with its domains for Graphviz, of a scan or of show -t
     Dot,
+    /// For Prometheus, as a textfile, of a scan and of fleet
+    Prom,
+    /// One line, for health checks, of a scan and of fleet
+    Line,
 }
 
 /// When to use colour.

@@ -1,6 +1,7 @@
 //! From the options to a topology.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::args::Common;
 use super::confine::{self, Needs};
@@ -19,7 +20,7 @@ use crate::topology::Topology;
 pub(super) struct Scanned {
     pub(super) source: Source,
     pub(super) topology: Topology,
-    pub(super) database: Database,
+    pub(super) database: Arc<Database>,
     /// Database files that could not be used.
     pub(super) refused: Vec<Refused>,
     /// The day for which acceptances count.
@@ -46,7 +47,7 @@ pub(super) fn options(common: &Common) -> Result<(Input, Options), Stop> {
 }
 
 /// A source (this host if it is none), and how to read it.
-fn reading(common: &Common, source: Option<PathBuf>) -> Result<(Input, Options), Stop> {
+pub(super) fn reading(common: &Common, source: Option<PathBuf>) -> Result<(Input, Options), Stop> {
     let mut limits = Limits::default();
     for (limit, value) in &common.limits {
         limits.set(*limit, *value);
@@ -119,6 +120,38 @@ pub(super) fn as_if(common: &Common, source: Option<PathBuf>) -> Result<Scanned,
 fn read_source(common: &Common, source: Option<PathBuf>, detail: bool) -> Result<Scanned, Stop> {
     let (input, options) = reading(common, source)?;
     let (info, inventory) = inventory(&input, &options, detail)?;
+    let scanned = scanned(info, inventory, &Knowledge::load(common)?);
+    Ok(Scanned { live: matches!(input, Input::Live { .. }), ..scanned })
+}
+
+/// What is known beside the input, the same for many of them.
+pub(super) struct Knowledge {
+    database: Arc<Database>,
+    /// Database files that could not be used.
+    pub(super) refused: Vec<Refused>,
+    today: Date,
+}
+
+impl Knowledge {
+    /// As the options have it.
+    pub(super) fn load(common: &Common) -> Result<Self, Stop> {
+        let Loaded { database, refused, .. } = load(common)?;
+        Ok(Self { database: Arc::new(database), refused, today: today(common) })
+    }
+}
+
+/// Reads one of many inputs, without overlays.
+pub(super) fn one_of_many(
+    path: &Path,
+    options: &Options,
+    knowledge: &Knowledge,
+) -> Result<Scanned, dump::Error> {
+    let mut inventory = Inventory::new();
+    let info = dump::read(&Input::Path(path.to_path_buf()), options, &mut inventory)?;
+    Ok(scanned(info, inventory.finish(), knowledge))
+}
+
+fn scanned(info: SourceInfo, inventory: Inventory, knowledge: &Knowledge) -> Scanned {
     let problem = |problem: &dump::Problem| Problem {
         text: problem.to_string(),
         // Holes in a record are counted with the function.
@@ -138,10 +171,14 @@ fn read_source(common: &Common, source: Option<PathBuf>, detail: bool) -> Result
         problems,
         overlays: Vec::new(),
     };
-    let Loaded { database, refused, .. } = load(common)?;
-    let live = matches!(input, Input::Live { .. });
-    let topology = Topology::new(inventory);
-    Ok(Scanned { source, topology, database, refused, today: today(common), live })
+    Scanned {
+        source,
+        topology: Topology::new(inventory),
+        database: Arc::clone(&knowledge.database),
+        refused: knowledge.refused.clone(),
+        today: knowledge.today,
+        live: false,
+    }
 }
 
 /// What a machine says of itself and of what it uses, beside its sysfs.

@@ -11,6 +11,7 @@ mod clique;
 mod confine;
 mod db;
 mod diff;
+mod fleet;
 mod groups;
 mod hook;
 mod input;
@@ -120,9 +121,10 @@ fn run(cli: &Cli) -> Result<Exit, Stop> {
         return Err(Stop::Usage(String::from(text)));
     }
     match &cli.verb {
-        // The first two write files, the third has the administrator's word, the last names its inputs itself.
+        // The first two write files, the third has the administrator's word, the last two name their inputs
+        // themselves.
         Some(Verb::Report(report)) if report.output.as_os_str() != "-" => {}
-        Some(Verb::Capture(_) | Verb::Hook { .. } | Verb::Schema | Verb::Diff(_)) => {}
+        Some(Verb::Capture(_) | Verb::Hook { .. } | Verb::Schema | Verb::Diff(_) | Verb::Fleet(_)) => {}
         _ => input::give_up_the_rest(&cli.common, &[cli.common.dump.clone().flatten()]),
     }
     match &cli.verb {
@@ -134,6 +136,7 @@ fn run(cli: &Cli) -> Result<Exit, Stop> {
         Some(Verb::Explain(explain)) => reach::explain(&cli.common, explain),
         Some(Verb::Diff(diff)) => diff::run(&cli.common, diff),
         Some(Verb::Plan { goal }) => plan::run(&cli.common, goal),
+        Some(Verb::Fleet(fleet)) => fleet::run(&cli.common, fleet),
         Some(Verb::Check(check)) => check::run(&cli.common, check),
         Some(Verb::Db { verb }) => db::run(&cli.common, verb),
         Some(Verb::Capture(capture)) => capture::run(&cli.common, capture),

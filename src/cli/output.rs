@@ -147,13 +147,15 @@ impl<'a> Answers<'a> {
         body: impl FnOnce(&Self) -> Body,
         text: impl FnOnce(&mut dyn Write, &View<'_>) -> io::Result<()>,
     ) -> Result<(), Stop> {
-        if common.format == OutputFormat::Jsonl {
-            let text = "--format jsonl is for the scan and for show: this verb has --format json";
-            return Err(Stop::Usage(String::from(text)));
-        }
-        if common.format == OutputFormat::Dot {
-            let text = "--format dot draws the hierarchy: acsscan show -t --format dot";
-            return Err(Stop::Usage(String::from(text)));
+        let for_others = match common.format {
+            OutputFormat::Jsonl => Some("--format jsonl is for the scan, show and fleet"),
+            OutputFormat::Prom => Some("--format prom is for the scan and fleet"),
+            OutputFormat::Line => Some("--format line is for the scan and fleet"),
+            // Who may draw was settled before anything was read.
+            OutputFormat::Text | OutputFormat::Json | OutputFormat::Dot => None,
+        };
+        if let Some(text) = for_others {
+            return Err(Stop::Usage(format!("{text}: this verb has --format json")));
         }
         if common.format == OutputFormat::Json {
             let source = SourceDocument::new(&self.scanned.source, &self.scanned.topology);

@@ -6,19 +6,23 @@ use std::io::{self, BufWriter, Write};
 use super::args::{Common, OutputFormat};
 use super::output::{Answers, lost, write_text};
 use super::reach::assumptions;
-use super::{Exit, Stop, address, input};
+use super::{Exit, Stop, address, fleet, input};
 use crate::finding;
+use crate::kernel::Iommu;
 use crate::report::json::{
     self, Body, DisagreementDocument, Document, FunctionDocument, HostDocument, Line, ScanDocument,
     SourceDocument, SummaryDocument,
 };
+use crate::report::prom::{self, Numbers};
 use crate::report::{text, words};
 use crate::route::disagree::disagreements;
+use crate::route::domains::HeldBy;
 use crate::route::fabric::Fabric;
 use crate::route::linux::{Grouping, Linux};
+use crate::topology::stable;
 
 pub(super) fn run(common: &Common, names: &[String], in_numbers: bool) -> Result<Exit, Stop> {
-    if in_numbers {
+    if in_numbers && matches!(common.format, OutputFormat::Text | OutputFormat::Json | OutputFormat::Jsonl) {
         return summary(common);
     }
     let scanned = input::read(common, !names.is_empty())?;
@@ -27,18 +31,18 @@ pub(super) fn run(common: &Common, names: &[String], in_numbers: bool) -> Result
     let linux = Linux::new(&scanned.topology, &scanned.database);
     let fabric = Fabric::seen_by(&linux);
     let answers = Answers::new(&scanned, &linux, &fabric, &assumptions(common), selected.as_deref());
-    if common.format == OutputFormat::Jsonl {
-        lines(&answers, selected.as_deref())?;
-        return Ok(answers.exit(common, selected.as_deref()));
+    match common.format {
+        OutputFormat::Jsonl => lines(&answers, selected.as_deref())?,
+        OutputFormat::Prom | OutputFormat::Line => numbers(common, &answers)?,
+        OutputFormat::Text | OutputFormat::Json | OutputFormat::Dot => answers.write(
+            common,
+            |answers| Body::Scan(document(answers, selected.as_deref())),
+            |mut out, view| match common.format {
+                OutputFormat::Dot => text::dot(&mut out, view),
+                _ => text::scan(&mut out, view, selected.as_deref()),
+            },
+        )?,
     }
-    answers.write(
-        common,
-        |answers| Body::Scan(document(answers, selected.as_deref())),
-        |mut out, view| match common.format {
-            OutputFormat::Dot => text::dot(&mut out, view),
-            _ => text::scan(&mut out, view, selected.as_deref()),
-        },
-    )?;
     Ok(answers.exit(common, selected.as_deref()))
 }
 
@@ -58,6 +62,42 @@ fn lines(answers: &Answers<'_>, selected: Option<&[usize]>) -> Result<(), Stop> 
     let functions = functions.filter_map(|index| FunctionDocument::new(linux, *index));
     let functions = functions.map(|function| Line::Function(Box::new(function)));
     answers.write_lines(domains.chain(groups).chain(functions))
+}
+
+/// The scan for those who watch many machines: metrics, or one line.
+fn numbers(common: &Common, answers: &Answers<'_>) -> Result<(), Stop> {
+    let topology = &answers.scanned.topology;
+    let source = SourceDocument::new(&answers.scanned.source, topology);
+    let canonical = stable::canonical(topology);
+    let host = answers.scanned.source.host.as_ref();
+    let mut domains = [0_usize; 4];
+    for domain in answers.domains.iter() {
+        let at = match domain.held_by() {
+            None => 0,
+            Some(HeldBy::Direct) => 1,
+            Some(HeldBy::Impersonation) => 2,
+            Some(HeldBy::Unproven) => 3,
+        };
+        if let Some(count) = domains.get_mut(at) {
+            *count = count.saturating_add(1);
+        }
+    }
+    let certain = answers.grouping.groups.iter().filter(|group| group.is_certain()).count();
+    let numbers = Numbers {
+        source: &source,
+        inconclusive: answers.is_inconclusive(None),
+        iommu: host.map_or(Iommu::Unknown, |host| host.iommu(topology)),
+        domains,
+        groups: [certain, answers.grouping.groups.len().saturating_sub(certain)],
+        fingerprint: &fleet::fingerprint(canonical.iter().map(|(_, entry)| entry)),
+        findings: &answers.findings,
+    };
+    let mut out = BufWriter::new(io::stdout().lock());
+    match common.format {
+        OutputFormat::Prom => prom::scan(&mut out, &numbers)?,
+        _ => text::scan_line(&mut out, &numbers)?,
+    }
+    Ok(out.flush()?)
 }
 
 /// The scan in numbers: domains and findings are counted, and nothing else is worked out.

@@ -232,6 +232,33 @@ impl Error {
         }
     }
 
+    /// Kebab-case word for its kind, as in JSON output.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::NotFound { .. } => "not-found",
+            Self::PermissionDenied { .. } => "permission-denied",
+            Self::Io { .. } => "io",
+            Self::Empty { .. } => "empty",
+            Self::Binary { .. } => "binary",
+            Self::NoRecord { .. } => "no-record",
+            Self::Unsupported { .. } => "unsupported",
+            Self::WrongFormat { .. } => "wrong-format",
+            Self::NoConfigs { .. } => "no-configs",
+            Self::SeveralTrees { .. } => "several-trees",
+            Self::SeveralDumps { .. } => "several-dumps",
+            Self::Limit { .. } => "limit",
+            Self::RdmaTopo { .. } => "rdma-topo",
+            Self::Unpack { .. } => "unpack",
+            Self::NoAddress { .. } => "no-address",
+            Self::ConfigSize { .. } => "config-size",
+            Self::EcamSize { .. } => "ecam-size",
+            Self::EcamBuses { .. } => "ecam-buses",
+            Self::EcamEmpty { .. } => "ecam-empty",
+            Self::NoPci { .. } => "no-pci",
+        }
+    }
+
     pub(super) fn unsupported(path: &Path, what: Unsupported) -> Self {
         Self::Unsupported { path: path.to_path_buf(), what }
     }

@@ -14,7 +14,7 @@ use super::files::Files;
 #[cfg(feature = "archive")]
 use super::host_use::RESERVED_REGIONS;
 use crate::function::Sink;
-use crate::kernel::{Host, IOMMU_TABLES};
+use crate::kernel::{Board, Host, IOMMU_TABLES};
 
 /// Longest text that is looked at.
 pub(super) const MAX: usize = 64 * 1024;
@@ -25,6 +25,23 @@ const MAX_ENTRIES: u64 = 1 << 16;
 const IOMMUS: &str = "class/iommu";
 pub(super) const GROUPS: &str = "kernel/iommu_groups";
 const TABLES: &str = "firmware/acpi/tables";
+/// Where a sysfs has what SMBIOS says, one file each.
+const BOARD: &str = "class/dmi/id";
+/// Where an sos report has the output of dmidecode.
+const DMIDECODE: [&str; 2] = ["sos_commands/hardware/dmidecode", "dmidecode"];
+
+/// A field of [`Board`]: the file in sysfs, section and name in the output of dmidecode.
+type Field = (&'static str, &'static str, &'static str, fn(&mut Board) -> &mut Option<String>);
+
+const FIELDS: [Field; 7] = [
+    ("sys_vendor", "System Information", "Manufacturer", |board| &mut board.system_vendor),
+    ("product_name", "System Information", "Product Name", |board| &mut board.product),
+    ("board_vendor", "Base Board Information", "Manufacturer", |board| &mut board.vendor),
+    ("board_name", "Base Board Information", "Product Name", |board| &mut board.name),
+    ("bios_vendor", "BIOS Information", "Vendor", |board| &mut board.firmware_vendor),
+    ("bios_version", "BIOS Information", "Version", |board| &mut board.firmware_version),
+    ("bios_date", "BIOS Information", "Release Date", |board| &mut board.firmware_date),
+];
 
 /// Reads what the tree of a machine says, where it is not known yet.
 pub(super) fn read<K: Sink>(files: &Files, machine: &Path, delivery: &mut Delivery<'_, K>) {
@@ -37,6 +54,31 @@ pub(super) fn read<K: Sink>(files: &Files, machine: &Path, delivery: &mut Delive
         host.release =
             first_line(files, &machine.join("proc/sys/kernel/osrelease")).or_else(|| release(files, machine));
     }
+    let dmidecode = || DMIDECODE.iter().find_map(|name| files.start_of(&machine.join(name), MAX));
+    if let Some(text) = host.board.is_empty().then(dmidecode).flatten() {
+        host.board = board(&String::from_utf8_lossy(&text));
+    }
+}
+
+/// What dmidecode printed: sections that begin at the start of a line, indented fields in them. Of
+/// several sections of a name the first counts.
+fn board(text: &str) -> Board {
+    let mut board = Board::default();
+    let mut section = "";
+    for line in text.lines() {
+        let Some(field) = line.strip_prefix('\t') else {
+            section = line;
+            continue;
+        };
+        let Some((name, value)) = field.split_once(": ") else { continue };
+        for (_, of, wanted, place) in FIELDS {
+            let place = place(&mut board);
+            if place.is_none() && of == section && wanted == name && !value.trim().is_empty() {
+                *place = Some(value.trim().to_string());
+            }
+        }
+    }
+    board
 }
 
 /// Reads what a sysfs says, where it is not known yet.
@@ -50,6 +92,11 @@ pub(super) fn read_sysfs<K: Sink>(files: &Files, root: &Path, delivery: &mut Del
             let known = IOMMU_TABLES.iter().filter(|table| names.iter().any(|name| name == *table));
             known.map(ToString::to_string).collect()
         });
+    }
+    if host.board.is_empty() {
+        for (name, _, _, place) in FIELDS {
+            *place(&mut host.board) = first_line(files, &root.join(BOARD).join(name));
+        }
     }
     if host.group_types.is_none() {
         let directory = root.join(GROUPS);
@@ -100,7 +147,8 @@ pub(super) fn is_wanted(path: &Path) -> bool {
     ];
     let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
     let above = |levels: usize| path.ancestors().nth(levels);
-    NAMES.iter().any(|name| path.ends_with(name))
+    NAMES.iter().chain(&DMIDECODE).any(|name| path.ends_with(name))
+        || (FIELDS.iter().any(|field| field.0 == name) && above(1).is_some_and(|d| d.ends_with(BOARD)))
         || (["type", RESERVED_REGIONS].contains(&name)
             && above(2).is_some_and(|directory| directory.ends_with(GROUPS)))
         || (IOMMU_TABLES.contains(&name) && above(1).is_some_and(|directory| directory.ends_with(TABLES)))
@@ -140,6 +188,7 @@ mod tests {
         put(&sysfs.join("firmware/acpi/tables/DMAR"), "");
         put(&sysfs.join("firmware/acpi/tables/FACP"), "");
         fs::create_dir_all(sysfs.join("class/iommu/dmar0")).expect("made");
+        put(&sysfs.join("class/dmi/id/bios_version"), "P3.40\n");
         put(&root.path().join("proc/cmdline"), "quiet pci=noats\n");
         let host = host_of(root.path());
         assert_eq!(host.cmdline.as_deref(), Some("quiet pci=noats"));
@@ -147,6 +196,22 @@ mod tests {
         assert_eq!(host.iommus, Some(vec!["dmar0".into()]));
         assert_eq!(host.tables, Some(vec!["DMAR".into()]));
         assert_eq!(host.group_types, Some(BTreeMap::from([(3, Some("DMA-FQ".into()))])));
+        assert_eq!(host.board.firmware_version.as_deref(), Some("P3.40"));
+    }
+
+    #[test]
+    fn the_output_of_dmidecode_names_board_and_firmware() {
+        let root = tempfile::tempdir().expect("a directory");
+        fs::create_dir_all(root.path().join("sys/class/iommu")).expect("made");
+        let text = "Handle 0x0000, DMI type 0, 26 bytes\nBIOS Information\n\tVendor: American Megatrends\n\
+                    \tVersion: 2.3\n\nHandle 0x0001, DMI type 1, 27 bytes\nSystem Information\n\
+                    \tProduct Name: X11\n\tVersion: 9\n\tSerial Number: SECRET\n";
+        put(&root.path().join("sos_commands/hardware/dmidecode"), text);
+        let board = host_of(root.path()).board;
+        assert_eq!(board.firmware_vendor.as_deref(), Some("American Megatrends"));
+        assert_eq!(board.firmware_version.as_deref(), Some("2.3"));
+        assert_eq!(board.product.as_deref(), Some("X11"));
+        assert_eq!(board.name, None);
     }
 
     #[test]

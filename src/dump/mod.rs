@@ -21,6 +21,7 @@ mod files;
 mod hex;
 mod host;
 mod host_use;
+pub mod hosts;
 #[allow(
     clippy::arithmetic_side_effects,
     clippy::indexing_slicing,

@@ -29,6 +29,38 @@ pub struct Host {
     pub group_types: Option<BTreeMap<u32, Option<String>>>,
     /// Which of [`IOMMU_TABLES`] firmware gave.
     pub tables: Option<Vec<String>>,
+    /// System, board and firmware.
+    pub board: Board,
+}
+
+/// System, board and firmware, in the words of SMBIOS. Without serial numbers.
+///
+/// Source: Linux, Documentation/ABI/testing/sysfs-class-dmi (`/sys/class/dmi/id`); SMBIOS 3.7, §7.1 to
+/// §7.3.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Board {
+    /// Manufacturer of the system.
+    pub system_vendor: Option<String>,
+    /// Name of the product.
+    pub product: Option<String>,
+    /// Manufacturer of the board.
+    pub vendor: Option<String>,
+    /// Name of the board.
+    pub name: Option<String>,
+    /// Vendor of the firmware.
+    pub firmware_vendor: Option<String>,
+    /// Version of the firmware.
+    pub firmware_version: Option<String>,
+    /// Release date of the firmware, as it is written there.
+    pub firmware_date: Option<String>,
+}
+
+impl Board {
+    /// Whether nothing is known.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// Whether there is an IOMMU, and whether the kernel uses it.

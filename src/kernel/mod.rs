@@ -14,5 +14,5 @@ pub mod lint;
 mod version;
 
 pub use difference::{Explanation, explain};
-pub use host::{Host, IOMMU_TABLES, Iommu, Mode};
+pub use host::{Board, Host, IOMMU_TABLES, Iommu, Mode};
 pub use version::{ParseVersionError, Version};

@@ -9,6 +9,8 @@ pub mod html;
 pub mod json;
 #[cfg(feature = "cli")]
 pub mod names;
+#[cfg(feature = "serde")]
+pub mod prom;
 #[cfg(feature = "cli")]
 pub mod text;
 pub mod words;

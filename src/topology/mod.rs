@@ -10,6 +10,7 @@
 mod build;
 mod check;
 mod sign;
+pub mod stable;
 mod vf;
 
 pub use check::BusDefect;

@@ -140,7 +140,7 @@ impl<K: Sink> Collector<'_, '_, K> {
             entry.by_ref().take(BUFFER as u64).read_to_end(&mut bytes).map_err(broken)?;
             return Ok(Some(bytes));
         }
-        if host::is_wanted(name) || name.ends_with("manifest.json") {
+        if host::is_wanted(name) {
             entry.by_ref().take(MAX_SMALL).read_to_end(&mut bytes).map_err(broken)?;
             return Ok(Some(bytes));
         }

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::kernel::Host;
 use crate::kernel::lint::lint;
+use crate::kernel::{Board, Host};
 use crate::report::clean;
 use crate::topology::Topology;
 
@@ -30,9 +30,48 @@ pub struct HostDocument {
     /// Kernel release, where known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kernel: Option<String>,
+    /// System, board and firmware, where known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub board: Option<BoardDocument>,
     /// What is wrong with the kernel's command line, where that is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cmdline_findings: Option<Vec<CmdlineFindingDocument>>,
+}
+
+/// System, board and firmware, in the words of SMBIOS; what is not known is `null`.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct BoardDocument {
+    /// Manufacturer of the system.
+    pub system_vendor: Option<String>,
+    /// Name of the product.
+    pub product: Option<String>,
+    /// Manufacturer of the board.
+    pub vendor: Option<String>,
+    /// Name of the board.
+    pub name: Option<String>,
+    /// Vendor of the firmware.
+    pub firmware_vendor: Option<String>,
+    /// Version of the firmware.
+    pub firmware_version: Option<String>,
+    /// Release date of the firmware, as it is written there.
+    pub firmware_date: Option<String>,
+}
+
+impl BoardDocument {
+    /// Describes a board; `None` if nothing is known of it.
+    #[must_use]
+    pub fn new(board: &Board) -> Option<Self> {
+        let cleaned = |text: &Option<String>| text.as_deref().map(|text| clean(text).into_owned());
+        (!board.is_empty()).then(|| Self {
+            system_vendor: cleaned(&board.system_vendor),
+            product: cleaned(&board.product),
+            vendor: cleaned(&board.vendor),
+            name: cleaned(&board.name),
+            firmware_vendor: cleaned(&board.firmware_vendor),
+            firmware_version: cleaned(&board.firmware_version),
+            firmware_date: cleaned(&board.firmware_date),
+        })
+    }
 }
 
 /// A parameter of the kernel's command line that does not do what it looks like.
@@ -80,6 +119,7 @@ impl HostDocument {
             }),
             tables: host.tables.clone(),
             kernel: host.release.as_deref().map(|release| clean(release).into_owned()),
+            board: BoardDocument::new(&host.board),
             cmdline_findings: host.cmdline.as_deref().map(lints),
         }
     }

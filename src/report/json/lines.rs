@@ -6,7 +6,10 @@ use std::io;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::{DomainDocument, FindingDocument, FunctionDocument, GroupDocument, SCHEMA, SourceDocument};
+use super::{
+    Document, DomainDocument, FindingDocument, FunctionDocument, GroupDocument, RowDocument, SCHEMA,
+    SourceDocument,
+};
 
 /// One line.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
@@ -56,9 +59,20 @@ pub fn write_lines(mut out: impl io::Write, lines: impl IntoIterator<Item = Line
     Ok(())
 }
 
-/// The JSON Schema of [`Line`], as text.
+/// Every line that is written.
+#[derive(Serialize, JsonSchema)]
+#[serde(untagged)]
+#[allow(dead_code, reason = "its schema is what it is for")]
+enum AnyLine {
+    OfScan(Box<Line>),
+    OfFleet(Box<Document>),
+    RowOfFleet(Box<RowDocument>),
+}
+
+/// The JSON Schema of each line: of a scan ([`Line`]), of `acsscan fleet` ([`Document`], one a host), and
+/// of its rows ([`RowDocument`]), as text.
 #[must_use]
 pub fn line_schema() -> String {
-    let schema = schemars::schema_for!(Line);
+    let schema = schemars::schema_for!(AnyLine);
     serde_json::to_string_pretty(&schema).unwrap_or_default()
 }

@@ -10,6 +10,7 @@ mod db;
 mod diff;
 mod effect;
 mod explain;
+mod fleet;
 mod function;
 mod group;
 mod host;
@@ -33,12 +34,17 @@ pub use diff::{
 };
 pub use effect::{Addresses, EffectDocument, TurnDocument, effects};
 pub use explain::{ExplainDocument, StepDocument};
+pub use fleet::{
+    CheckedDevice, FleetCheck, FleetCounts, FleetDifference, FleetDocument, FleetErrorDocument, FleetErrors,
+    FleetField, FleetFindings, FleetHostDocument, FleetKind, FunctionRow, KindCounts, PairRow, PortCounts,
+    Row, RowDocument, RowError, SharedDomain,
+};
 pub use function::FunctionDocument;
 pub use group::{
     Certainty, DifferenceDocument, ExplanationDocument, GroupDocument, KernelGroupDocument, WhyDocument,
     differences, groups, kernel_groups, ungrouped,
 };
-pub use host::{CmdlineFindingDocument, HostDocument};
+pub use host::{BoardDocument, CmdlineFindingDocument, HostDocument};
 pub use lines::{HeadLine, Line, line_schema, write_lines};
 pub use plan::{ConnectionDocument, ObstacleDocument, ParametersDocument, PlanDocument, WriteDocument};
 pub use registers::{AcsDocument, EffectiveDocument};
@@ -102,6 +108,13 @@ pub enum Body {
     Diff(DiffDocument),
     /// `acsscan plan`: the smallest change that reaches a goal.
     Plan(Box<PlanDocument>),
+    /// `acsscan fleet`: all hosts together.
+    Fleet(FleetDocument),
+    /// `acsscan fleet`: one host.
+    #[serde(rename = "fleet-host")]
+    FleetHost(Box<FleetHostDocument>),
+    /// `acsscan fleet`: an input that could not be read.
+    Error(FleetErrorDocument),
     /// `acsscan check`: may these be assigned together?
     Check(CheckDocument),
     /// `acsscan db list`: the device database.
@@ -227,6 +240,34 @@ impl SourceDocument {
             problems: source.problems.iter().map(|problem| clean(&problem.text).into_owned()).collect(),
             overlays: (!source.overlays.is_empty())
                 .then(|| source.overlays.iter().map(|line| clean(line).into_owned()).collect()),
+        }
+    }
+}
+
+impl SourceDocument {
+    /// Many inputs, of which the first is named.
+    #[must_use]
+    pub fn of_many(path: String, complete: bool) -> Self {
+        Self { kind: String::from("fleet"), complete, ..Self::nothing(path) }
+    }
+
+    /// An input that could not be read.
+    #[must_use]
+    pub fn unread(path: String, problem: String) -> Self {
+        Self { problems: vec![problem], ..Self::nothing(path) }
+    }
+
+    fn nothing(path: String) -> Self {
+        Self {
+            kind: String::from("unknown"),
+            path,
+            part: None,
+            functions: 0,
+            complete: false,
+            kernel: None,
+            cmdline: None,
+            overlays: None,
+            problems: Vec::new(),
         }
     }
 }

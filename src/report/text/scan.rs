@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 use std::io::{self, Write};
 
 use super::{BOLD, View, show};
+use crate::finding::count;
+use crate::report::prom::Numbers;
 use crate::route::linux::Group;
 use crate::topology::FunctionIndex;
 
@@ -40,6 +42,34 @@ pub fn scan(out: &mut impl Write, view: &View<'_>, selected: Option<&[FunctionIn
     view.ungrouped(out)?;
     view.differences(out)?;
     view.findings(out)
+}
+
+/// The scan in one line, for health checks: what is shared, and the most severe findings.
+///
+/// # Errors
+///
+/// Those of the writer.
+pub fn scan_line(out: &mut impl Write, numbers: &Numbers<'_>) -> io::Result<()> {
+    let [_, direct, impersonation, unproven] = numbers.domains;
+    let whole = if numbers.inconclusive { "not known whole" } else { "known whole" };
+    let worst = numbers.findings.iter().map(|finding| finding.code.severity()).max();
+    let codes: BTreeSet<&str> = numbers
+        .findings
+        .iter()
+        .filter(|finding| Some(finding.code.severity()) == worst)
+        .map(|finding| finding.code.as_str())
+        .collect();
+    let codes: Vec<&str> = codes.into_iter().collect();
+    let findings = worst.map_or(String::from("no findings"), |worst| {
+        format!("{}, {worst}: {}", count(numbers.findings.len(), "finding"), codes.join(" "))
+    });
+    writeln!(
+        out,
+        "{}, {whole}; IOMMU {}; domains shared by direct traffic {direct}, impersonation {impersonation}, \
+         the unproven {unproven}; {findings}",
+        count(numbers.source.functions, "function"),
+        numbers.iommu.word(),
+    )
 }
 
 /// Only these functions, their groups, and nothing of the others.

@@ -1,0 +1,166 @@
+//! Many hosts: which of the files and directories below a path is one host's dump.
+//!
+//! A directory is one host if it is, or has, a machine's tree (`bus/pci/devices`, `proc/bus/pci`,
+//! `sos_commands`) or has files or directories named like functions. Any other directory holds hosts:
+//! each regular file in it is one, whatever it is, and each directory is looked into. Names that begin
+//! with a dot, links to directories, pipes and devices are passed over.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::string::{String, ToString};
+use std::vec::Vec;
+
+use super::error::escaped;
+use super::name::{from_name, host_bridge};
+
+/// One host among many.
+#[derive(Debug)]
+pub struct HostInput {
+    /// What tells it from the others: its path below the directory that was named, or the path as it was
+    /// named. Control characters are escaped.
+    pub key: String,
+    /// Where its dump is.
+    pub path: PathBuf,
+    /// Why it cannot be looked into.
+    pub error: Option<io::Error>,
+}
+
+/// How deep directories are looked into.
+const MAX_DEPTH: usize = 32;
+
+/// The names that make a directory one host's.
+const MACHINE: [&str; 4] = ["bus/pci/devices", "sys/bus/pci/devices", "proc/bus/pci", "sos_commands"];
+
+/// Finds the hosts below paths, in the order of the paths and of the names below them.
+#[derive(Debug, Default)]
+pub struct Hosts {
+    /// What is still to be looked at, last first.
+    pending: Vec<Pending>,
+    /// The directory that keys are relative to.
+    root: Option<PathBuf>,
+}
+
+#[derive(Debug)]
+struct Pending {
+    path: PathBuf,
+    depth: usize,
+}
+
+impl Hosts {
+    /// The hosts at a path. With `relative`, keys leave out the path itself if it is a directory that
+    /// holds hosts.
+    #[must_use]
+    pub fn new(path: PathBuf, relative: bool) -> Self {
+        let root = relative.then(|| path.clone());
+        Self { pending: [Pending { path, depth: 0 }].into(), root }
+    }
+
+    fn host(&self, path: PathBuf, error: Option<io::Error>) -> HostInput {
+        let below = self.root.as_deref().and_then(|root| path.strip_prefix(root).ok());
+        let key = below.filter(|below| *below != Path::new("")).unwrap_or(&path);
+        HostInput { key: escaped(&key.to_string_lossy()), path, error }
+    }
+}
+
+impl Iterator for Hosts {
+    type Item = HostInput;
+
+    fn next(&mut self) -> Option<HostInput> {
+        while let Some(Pending { path, depth }) = self.pending.pop() {
+            let named = depth == 0;
+            // What was named may be a link.
+            let metadata = if named { fs::metadata(&path) } else { fs::symlink_metadata(&path) };
+            let kind = match metadata.map(|metadata| metadata.file_type()) {
+                // Reading it says what is wrong.
+                Err(_) if named => return Some(self.host(path, None)),
+                // It was there when the directory was listed.
+                Err(_) => continue,
+                Ok(kind) => kind,
+            };
+            if !kind.is_dir() {
+                let is_file = kind.is_file() || fs::metadata(&path).is_ok_and(|target| target.is_file());
+                if named || is_file {
+                    return Some(self.host(path, None));
+                }
+                continue;
+            }
+            if depth > MAX_DEPTH {
+                let error = io::Error::other(std::format!("deeper than {MAX_DEPTH} directories"));
+                return Some(self.host(path, Some(error)));
+            }
+            if MACHINE.iter().any(|name| path.join(name).is_dir()) {
+                return Some(self.host(path, None));
+            }
+            let names = match names(&path) {
+                Ok(names) => names,
+                Err(error) => return Some(self.host(path, Some(error))),
+            };
+            let is_function = |name: &String| from_name(name).is_some() || host_bridge(name).is_some();
+            if names.iter().any(is_function) || (named && names.is_empty()) {
+                return Some(self.host(path, None));
+            }
+            let depth = depth.saturating_add(1);
+            let shown = names.into_iter().filter(|name| !name.starts_with('.')).rev();
+            self.pending.extend(shown.map(|name| Pending { path: path.join(name), depth }));
+        }
+        None
+    }
+}
+
+/// The names in a directory, sorted. What is no UTF-8 is not taken.
+fn names(path: &Path) -> io::Result<Vec<String>> {
+    let mut names = Vec::new();
+    for entry in fs::read_dir(path)? {
+        if let Some(name) = entry?.file_name().to_str() {
+            names.push(name.to_string());
+        }
+    }
+    names.sort_unstable();
+    Ok(names)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::symlink;
+    use std::vec;
+
+    fn put(path: &Path) {
+        fs::create_dir_all(path.parent().expect("a parent")).expect("made");
+        fs::write(path, "x").expect("written");
+    }
+
+    #[test]
+    fn files_archives_and_trees_are_hosts_in_the_order_of_their_names() {
+        let root = tempfile::tempdir().expect("a directory");
+        let root = root.path();
+        for name in [
+            "rack2/b.txt",
+            "rack1/sys/bus/pci/devices/0000:00:00.0/config",
+            "rack2/configs/0000:00:1f.0.bin",
+            "a.tar.gz",
+            "rack2/sos/sos_commands/pci/lspci",
+            "rack2/.hidden",
+        ] {
+            put(&root.join(name));
+        }
+        symlink(".", root.join("loop")).expect("made");
+        symlink("a.tar.gz", root.join("latest")).expect("made");
+        let keys = |relative: bool| -> Vec<String> {
+            Hosts::new(root.to_path_buf(), relative).map(|host| host.key).collect()
+        };
+        let expected = vec!["a.tar.gz", "latest", "rack1", "rack2/b.txt", "rack2/configs", "rack2/sos"];
+        assert_eq!(keys(true), expected);
+        assert_eq!(keys(false)[0], root.join("a.tar.gz").to_str().expect("UTF-8"));
+        let one = Hosts::new(root.join("rack1"), true).map(|host| host.key);
+        assert_eq!(one.collect::<Vec<_>>(), [root.join("rack1").to_str().expect("UTF-8")]);
+    }
+
+    #[test]
+    fn what_is_not_there_is_a_host_whose_reading_will_say_so() {
+        let hosts: Vec<HostInput> = Hosts::new(PathBuf::from("/nowhere/a\nb"), true).collect();
+        assert_eq!(hosts[0].key, "/nowhere/a\\nb");
+        assert!(hosts[0].error.is_none() && hosts.len() == 1);
+    }
+}

@@ -1,0 +1,261 @@
+//! The canonical form of a topology: what two machines of one kind have in common.
+//!
+//! One [`Entry`] a function, in the order of the ways down from the roots. It has the structure, the IDs
+//! and what isolation rests on (ACS, ARI, ATS, SR-IOV), and neither bus numbers nor addresses of memory
+//! nor serial numbers: machines whose firmware numbered the buses otherwise have the same form. The text
+//! of all entries behind [`VERSION`], each on a line, is what a fingerprint is made of.
+//!
+//! | field | values |
+//! |---|---|
+//! | path | `DDDD:#N:dd.f/dd.f…`: segment, number of the root bus among those of the segment in order, then device and function at each step down; `?N` in place of `#N` below bus N of those that no bridge leads to |
+//! | `ids`, `subsystem` | `vvvv:dddd`, `none`, or `unknown` |
+//! | `class`, `revision` | hexadecimal digits, or `unknown` |
+//! | `type` | Device/Port Type, `conventional`, or `unknown` |
+//! | `multifunction` | `yes`, `no` |
+//! | `acs-capability`, `acs-control`, `acs-vector` | the registers in hexadecimal, `absent`, or `not-captured` |
+//! | `ari`, `ari-forwarding` | `present`, `absent`, `not-captured`; `on`, `off`, `unknown` |
+//! | `ats` | `on`, `off`, `absent`, `not-captured` |
+//! | `vfs` | `ENABLED/TOTAL vvvv:dddd`, `absent`, `not-captured`; virtual functions are no entries of their own, if their physical function is known |
+//! | `captured` | `whole`, `part` |
+
+use alloc::collections::BTreeMap;
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec;
+use alloc::vec::Vec;
+use core::fmt;
+
+use super::{FunctionIndex, Kind, Parent, Topology};
+use crate::addr::Segment;
+use crate::anomaly::Presence;
+
+/// First line of the canonical text.
+pub const VERSION: &str = "acsscan-topology/1";
+
+/// One function in canonical form.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// Its way down from the root.
+    pub path: String,
+    /// Names and values, in the order of the table above.
+    pub fields: Vec<(&'static str, String)>,
+}
+
+impl Entry {
+    /// The value of a field.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.fields.iter().find(|(field, _)| *field == name).map(|(_, value)| value.as_str())
+    }
+}
+
+impl fmt::Display for Entry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.path)?;
+        self.fields.iter().try_for_each(|(name, value)| write!(f, " {name}={value}"))
+    }
+}
+
+/// What stands for a bus that no other leads to, in a [`Way`].
+const ORPHAN: u32 = 1 << 16;
+
+/// Segment, root, then device and function number at each step.
+type Way = Vec<u32>;
+
+/// The canonical form: entries with the functions that they are of, sorted by their ways.
+#[must_use]
+pub fn canonical(topology: &Topology) -> Vec<(FunctionIndex, Entry)> {
+    let mut ways: Vec<(Way, FunctionIndex)> =
+        ways(topology).into_iter().enumerate().map(|(index, way)| (way, index)).collect();
+    ways.retain(|(_, index)| !matches!(topology.kind(*index), Kind::Virtual(_)));
+    ways.sort_unstable();
+    let entry = |(way, index): (Way, FunctionIndex)| {
+        (index, Entry { path: path(&way), fields: fields(topology, index) })
+    };
+    ways.into_iter().map(entry).collect()
+}
+
+/// The canonical path of each function; of a virtual one that of its physical function.
+#[must_use]
+pub fn paths(topology: &Topology) -> Vec<String> {
+    ways(topology).iter().map(|way| path(way)).collect()
+}
+
+fn ways(topology: &Topology) -> Vec<Way> {
+    let mut numbers: BTreeMap<(Segment, bool), u32> = BTreeMap::new();
+    let starts: Vec<Option<Way>> = topology
+        .buses()
+        .iter()
+        .map(|bus| {
+            let is_orphan = match bus.parent {
+                Parent::Root => false,
+                Parent::Orphan(_) => true,
+                Parent::Bridge(_) | Parent::VirtualFunctions(_) => return None,
+            };
+            let next = numbers.entry((bus.segment, is_orphan)).or_default();
+            let number = *next;
+            *next = number.saturating_add(1);
+            Some(vec![bus.segment.0, if is_orphan { number | ORPHAN } else { number }])
+        })
+        .collect();
+    let mut ways: Vec<Way> = Vec::with_capacity(topology.functions().len());
+    for (index, function) in topology.functions().iter().enumerate() {
+        if let Kind::Virtual(physical) = topology.kind(index) {
+            // Physical functions come before what they have.
+            ways.push(ways.get(physical).cloned().unwrap_or_default());
+            continue;
+        }
+        let start = topology.bus_of(index).and_then(|bus| starts.get(bus)).cloned().flatten();
+        let mut way = match topology.parent_of(index) {
+            Parent::Bridge(bridge) => ways.get(bridge).cloned().unwrap_or_default(),
+            _ => start.unwrap_or_else(|| vec![function.address.segment.0, ORPHAN]),
+        };
+        way.push(u32::from(function.address.bdf.devfn()));
+        ways.push(way);
+    }
+    ways
+}
+
+fn path(way: &[u32]) -> String {
+    let [segment, root, steps @ ..] = way else { return String::new() };
+    let (mark, number) = if root & ORPHAN == 0 { ('#', *root) } else { ('?', root & !ORPHAN) };
+    let steps: Vec<String> = steps.iter().map(|at| format!("{:02x}.{:x}", at >> 3, at & 7)).collect();
+    format!("{segment:04x}:{mark}{number}:{}", steps.join("/"))
+}
+
+fn fields(topology: &Topology, index: FunctionIndex) -> Vec<(&'static str, String)> {
+    let Some(function) = topology.function(index) else { return Vec::new() };
+    let unknown = || String::from("unknown");
+    let ids = |ids: (u16, u16)| format!("{:04x}:{:04x}", ids.0, ids.1);
+    let if_answers = |text: String| if function.answers { text } else { unknown() };
+    let port_type = match function.pcie {
+        Presence::Present(pcie) => pcie.port_type().word().to_string(),
+        Presence::Absent => String::from("conventional"),
+        Presence::NotCaptured => unknown(),
+    };
+    let missing = |presence: &Presence<()>| presence.word().to_string();
+    let acs = |value: &dyn Fn(crate::cap::acs::Acs) -> String| match function.acs {
+        Presence::Present(acs) => value(acs),
+        other => missing(&other.map(|_| ())),
+    };
+    let forwarding = function.pcie.present().and_then(|pcie| {
+        let supported = pcie.ari_forwarding_supported();
+        if supported == Some(false) { Some(false) } else { pcie.ari_forwarding_enabled() }
+    });
+    let ats = match function.ats {
+        Presence::Present(ats) => String::from(if ats.enabled() { "on" } else { "off" }),
+        other => missing(&other.map(|_| ())),
+    };
+    let vfs = match topology.sriov(index) {
+        Presence::Present(sriov) => {
+            let vf = ids((function.vendor_id, sriov.vf_device_id));
+            format!("{}/{} {vf}", sriov.enabled_vfs(), sriov.total_vfs)
+        }
+        other => missing(&other.map(|_| ())),
+    };
+    let none = if function.captured >= 64 { "none" } else { "unknown" };
+    vec![
+        ("ids", topology.ids(index).map_or_else(unknown, ids)),
+        ("subsystem", function.subsystem().map_or_else(|| String::from(none), ids)),
+        ("class", if_answers(format!("{:04x}{:02x}", function.class.class(), function.class.interface))),
+        ("revision", if_answers(format!("{:02x}", function.revision))),
+        ("type", port_type),
+        ("multifunction", String::from(if function.header_type.multi_function() { "yes" } else { "no" })),
+        ("acs-capability", acs(&|acs| format!("{:#06x}", acs.capability.bits()))),
+        ("acs-control", acs(&|acs| format!("{:#06x}", acs.control.bits()))),
+        (
+            "acs-vector",
+            acs(&|_| function.acs_dword_8().map_or_else(unknown, |vector| format!("{vector:#010x}"))),
+        ),
+        ("ari", missing(&function.ari.map(|_| ()))),
+        ("ari-forwarding", String::from(forwarding.map_or("unknown", |on| if on { "on" } else { "off" }))),
+        ("ats", ats),
+        ("vfs", vfs),
+        ("captured", String::from(if function.is_complete() { "whole" } else { "part" })),
+    ]
+}
+
+/// How one function of a machine differs from the function in the same place of another.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Difference {
+    /// The place is empty in the other machine.
+    Added(Entry),
+    /// The place is empty in this machine.
+    Removed(Entry),
+    /// Fields differ: name, value in the other machine, value in this one.
+    Changed {
+        /// The place.
+        path: String,
+        /// The fields that differ.
+        fields: Vec<(&'static str, String, String)>,
+    },
+}
+
+/// What `this` has otherwise than `other`, by path.
+#[must_use]
+pub fn differences(other: &[Entry], this: &[Entry]) -> Vec<Difference> {
+    let mut places: BTreeMap<&str, (Option<&Entry>, Option<&Entry>)> = BTreeMap::new();
+    for entry in other {
+        places.entry(&entry.path).or_default().0 = Some(entry);
+    }
+    for entry in this {
+        places.entry(&entry.path).or_default().1 = Some(entry);
+    }
+    let difference = |(path, pair): (&str, (Option<&Entry>, Option<&Entry>))| match pair {
+        (None, Some(entry)) => Some(Difference::Added(entry.clone())),
+        (Some(entry), None) => Some(Difference::Removed(entry.clone())),
+        (Some(was), Some(is)) if was != is => {
+            let fields = was.fields.iter().zip(&is.fields).filter(|(was, is)| was != is);
+            let fields = fields.map(|((name, was), (_, is))| (*name, was.clone(), is.clone())).collect();
+            Some(Difference::Changed { path: path.to_string(), fields })
+        }
+        _ => None,
+    };
+    places.into_iter().filter_map(difference).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testkit::{Config, Machine};
+
+    fn machine() -> Machine {
+        Machine::new()
+            .with("0000:00:1c.0", Config::root_port(1, 3).acs(0x1f, 0x1d, 0))
+            .with("0000:01:00.0", Config::upstream(2, 3))
+            .with("0000:02:00.0", Config::downstream(0, 3, 3).acs(0x1f, 0x1d, 0))
+            .with("0000:03:00.0", Config::endpoint().ids(0x10de, 0x2684))
+    }
+
+    fn form(machine: &Machine) -> Vec<Entry> {
+        canonical(&machine.topology()).into_iter().map(|(_, entry)| entry).collect()
+    }
+
+    #[test]
+    fn a_machine_with_other_bus_numbers_has_the_same_form() {
+        let renumbered = machine().renumbered(|bus| if bus == 0 { 0 } else { bus + 16 });
+        assert_ne!(renumbered.topology().functions()[1].address, machine().topology().functions()[1].address);
+        assert_eq!(form(&renumbered), form(&machine()));
+        assert_eq!(form(&machine())[3].path, "0000:#0:1c.0/00.0/00.0/00.0");
+        assert!(differences(&form(&machine()), &form(&renumbered)).is_empty());
+    }
+
+    #[test]
+    fn what_differs_is_named_by_place_and_field() {
+        let other = Machine::new()
+            .with("0000:00:1c.0", Config::root_port(1, 3).acs(0x1f, 0x19, 0))
+            .with("0000:01:00.0", Config::upstream(2, 3))
+            .with("0000:02:00.0", Config::downstream(0, 3, 3).acs(0x1f, 0x1d, 0))
+            .with("0000:02:01.0", Config::downstream(1, 4, 4));
+        let found = differences(&form(&machine()), &form(&other));
+        let control = [("acs-control", String::from("0x001d"), String::from("0x0019"))];
+        let [Difference::Changed { path, fields }, Difference::Removed(gone), Difference::Added(new)] =
+            found.as_slice()
+        else {
+            panic!("{found:?}")
+        };
+        assert_eq!((path.as_str(), fields.as_slice()), ("0000:#0:1c.0", control.as_slice()));
+        assert_eq!(gone.get("ids"), Some("10de:2684"));
+        assert_eq!(new.path, "0000:#0:1c.0/00.0/01.0");
+    }
+}

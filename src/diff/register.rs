@@ -112,7 +112,9 @@ fn acs(
             true => String::new(),
             false => format!(", {} not known", control_tokens(f.acs_guessed(), '?')),
         };
-        format!("{:#06x} {on} {off}", word.bits()).trim().replace("  ", " ") + &guessed
+        let mut text = format!("{:#06x} {on} {off}", word.bits()).trim().replace("  ", " ");
+        text.push_str(&guessed);
+        text
     };
     note("ACS Control", true, control(a.control, was), control(b.control, is));
     let vectors = [(old, before), (new, after)]

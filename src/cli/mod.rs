@@ -27,7 +27,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
 
-use args::{Cli, Hook, OutputFormat, Verb};
+use args::{Cli, Db, Hook, OutputFormat, Verb};
 
 /// Exit codes, as the output contract has them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -121,6 +121,11 @@ fn run(cli: &Cli) -> Result<Exit, Stop> {
     match &cli.verb {
         // The first writes a file, the second has the administrator's word, the last names its inputs itself.
         Some(Verb::Capture(_) | Verb::Hook { .. } | Verb::Schema | Verb::Diff(_)) => {}
+        // Reads the files that it names, and no machine.
+        Some(Verb::Db { verb: Db::Check { files } }) if !files.is_empty() => {
+            let files: Vec<_> = files.iter().cloned().map(Some).collect();
+            input::give_up_the_rest(&cli.common, &files);
+        }
         _ => input::give_up_the_rest(&cli.common, &[cli.common.dump.clone().flatten()]),
     }
     match &cli.verb {

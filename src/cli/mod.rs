@@ -29,7 +29,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
 
-use args::{Cli, Hook, OutputFormat, Verb};
+use args::{Cli, Db, Hook, OutputFormat, Verb};
 
 /// Exit codes, as the output contract has them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -125,6 +125,11 @@ fn run(cli: &Cli) -> Result<Exit, Stop> {
         // themselves.
         Some(Verb::Report(report)) if report.output.as_os_str() != "-" => {}
         Some(Verb::Capture(_) | Verb::Hook { .. } | Verb::Schema | Verb::Diff(_) | Verb::Fleet(_)) => {}
+        // Reads the files that it names, and no machine.
+        Some(Verb::Db { verb: Db::Check { files } }) if !files.is_empty() => {
+            let files: Vec<_> = files.iter().cloned().map(Some).collect();
+            input::give_up_the_rest(&cli.common, &files);
+        }
         _ => input::give_up_the_rest(&cli.common, &[cli.common.dump.clone().flatten()]),
     }
     match &cli.verb {

@@ -162,4 +162,9 @@ the guest, the groups are what that kernel formed. Virtual functions read FFFFh 
 | `qemu-config-acs` | 7.3 | `pci=config_acs=`: ACS controls that an administrator asked for |
 | `kernel-iommu-off` | 7.3 | ACS as firmware left it; `boots.json` has the registers and groups of other boots of the machine |
 | `kernel-iommu-on` | 6.1 | the same machine with an IOMMU, and its `boots.json` |
+
+## Seeds of the fuzz targets
+
+`fuzz/` has a directory for each target of `fuzz/`, with small inputs that together reach what the targets have
+reached so far, and every input that once broke a promise, named after it. `tests/fuzz_corpus.rs` replays them.
 ";

@@ -1,13 +1,20 @@
-//! The routing engine alone: topology, fabric, domains, pairs and the matrix, on regular machines and on
-//! such as are meant to hurt.
+//! The routing engine alone: topology, fabric, domains, pairs and the matrix, on the machines of the
+//! benchmark set and on such as are meant to hurt.
+//!
+//! `cargo bench --features testkit --bench engine`. Criterion gives time for each function; for instructions,
+//! which do not depend on what else the machine does, the engine can run one pass alone:
+//! `valgrind --tool=callgrind --toggle-collect='*Fabric*::domains' target/release/deps/engine-… --once L`.
 
 use std::hint::black_box;
 
 use acsscan::addr::{Bdf, Sbdf, Segment};
+use acsscan::config::ConfigSpace;
 use acsscan::db::Database;
+use acsscan::function::{Attributes, Inventory, Record, Sink};
 use acsscan::route::fabric::Fabric;
 use acsscan::route::port::TlpClass;
 use acsscan::route::{Assumptions, RootComplex};
+use acsscan::testkit::generate::{self, Set, Size};
 use acsscan::testkit::{Config, Machine};
 use acsscan::topology::Topology;
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput};
@@ -89,21 +96,40 @@ fn segments(ports: bool, control: u16) -> Topology {
     machine.topology()
 }
 
-fn shapes() -> Vec<(&'static str, Topology)> {
-    vec![
-        ("root-ports", root_ports(ISOLATING)),
-        ("root-ports-open", root_ports(0)),
-        ("switches", switches()),
-        ("chain", chain()),
-        ("segments-without-validation", segments(true, ISOLATING & !1)),
-        ("orphans", segments(false, 0)),
-    ]
+/// A machine of the benchmark set.
+fn generated(set: Set, size: Size) -> Topology {
+    let mut inventory = Inventory::new();
+    let mut space = [0; 4096];
+    for node in generate::machine(set, size, 1) {
+        let config = &ConfigSpace::new(node.bytes(1, &mut space));
+        inventory.record(Record { address: node.address, config, attributes: Attributes::default() });
+    }
+    Topology::new(inventory.finish())
 }
+
+/// Name of a machine, and how it is made.
+type Shape = (&'static str, fn() -> Topology);
+
+const SHAPES: [Shape; 12] = [
+    ("S", || generated(Set::Regular, Size::S)),
+    ("M", || generated(Set::Regular, Size::M)),
+    ("L", || generated(Set::Regular, Size::L)),
+    ("XL", || generated(Set::Regular, Size::Xl)),
+    ("chains", || generated(Set::Chain, Size::L)),
+    ("buses", || generated(Set::Buses, Size::L)),
+    ("root-ports", || root_ports(ISOLATING)),
+    ("root-ports-open", || root_ports(0)),
+    ("switches", switches),
+    ("chain", chain),
+    ("segments-without-validation", || segments(true, ISOLATING & !1)),
+    ("orphans", || segments(false, 0)),
+];
 
 fn engine(criterion: &mut Criterion) {
     let (database, default) = (Database::default(), Assumptions::default());
     let unknown = Assumptions { root_complex: RootComplex::Unknown, ..default };
-    for (name, topology) in &shapes() {
+    for (name, make) in SHAPES {
+        let topology = &make();
         let fabric = Fabric::new(topology, &database);
         let mut group = criterion.benchmark_group("pass");
         group.sample_size(10);
@@ -163,7 +189,18 @@ fn pairs(criterion: &mut Criterion, name: &str, fabric: &Fabric<'_>, assumptions
     group.finish();
 }
 
+/// One pass over one machine, for counting instructions.
+fn once(name: &str) {
+    let Some((_, make)) = SHAPES.iter().find(|(other, _)| *other == name) else { return };
+    let (topology, database) = (make(), Database::default());
+    black_box(Fabric::new(&topology, &database).domains(&Assumptions::default()));
+}
+
 fn main() {
+    let arguments: Vec<String> = std::env::args().collect();
+    if let Some(name) = arguments.iter().position(|argument| argument == "--once") {
+        return arguments.get(name + 1).map(|name| once(name)).unwrap_or_default();
+    }
     let mut criterion = Criterion::default().configure_from_args();
     engine(&mut criterion);
     criterion.final_summary();

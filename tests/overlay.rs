@@ -191,7 +191,8 @@ fn a_removed_port_takes_what_is_below_it_along_and_a_moved_device_lands_below_th
     let at = |topology: &Topology, address: &str| topology.index_of(address.parse::<Sbdf>().expect("one"));
     let topology = switch(0);
     let port = at(&topology, "02:01.0").expect("there");
-    let (removed, note) = overlay::remove(topology, port);
+    let (removed, notes) = overlay::remove(topology, &[port]);
+    let note = &notes[0];
     assert_eq!(removed.functions().len(), 4, "{note}");
     assert!(at(&removed, "03:00.0").is_none() && at(&removed, "04:00.0").is_some());
     let topology = switch(0);
@@ -202,7 +203,7 @@ fn a_removed_port_takes_what_is_below_it_along_and_a_moved_device_lands_below_th
     assert!(overlay::relocate(topology.clone(), upstream, port).is_err(), "a switch does not move");
     assert!(overlay::relocate(topology.clone(), device, device).is_err(), "an endpoint has no bus below");
     let gone = at(&topology, "04:00.0").expect("there");
-    let (topology, _) = overlay::remove(topology, gone);
+    let (topology, _) = overlay::remove(topology, &[gone]);
     let (device, port) = (at(&topology, "03:00.0").expect("there"), at(&topology, "02:02.0").expect("there"));
     let (moved, note) = overlay::relocate(topology, device, port).expect("room");
     assert!(at(&moved, "04:00.0").is_some() && at(&moved, "03:00.0").is_none(), "{note}");
@@ -215,7 +216,8 @@ fn what_an_overlay_set_is_never_shown_as_captured() {
     let mut topology = switch(0);
     let port = topology.index_of("02:01.0".parse().expect("one")).expect("there");
     let edits = overlay::parse_edits("+ReqRedir").expect("valid");
-    let note = overlay::set(&mut topology, &database, port, &edits).expect("offered");
+    let wide = overlay::wide_registers(&topology, &database);
+    let note = overlay::set(&mut topology, &wide, port, &edits).expect("offered");
     assert_eq!(note, "0000:02:01.0: ACS Control 0x0000 becomes 0x0004 (+ReqRedir)");
     assert!(topology.functions()[port].acs_as_if());
     let fabric = Fabric::new(&topology, &database);
@@ -225,6 +227,6 @@ fn what_an_overlay_set_is_never_shown_as_captured() {
         route.hops.iter().flat_map(|hop| &hop.evidence).map(ToString::to_string).collect();
     assert!(evidence.iter().any(|line| line.starts_with("ACS Control (as if)")), "{evidence:?}");
     let upstream = topology.index_of("01:00.0".parse().expect("one")).expect("there");
-    let refused = overlay::set(&mut topology, &database, upstream, &edits).expect_err("no ACS");
+    let refused = overlay::set(&mut topology, &wide, upstream, &edits).expect_err("no ACS");
     assert!(refused.to_string().contains("no ACS capability"), "{refused}");
 }

@@ -7,7 +7,21 @@ use crate::topology::{FunctionIndex, Topology};
 
 /// The functions of the dump with these names, sorted, each once.
 pub(super) fn resolve(topology: &Topology, names: &[String]) -> Result<Vec<FunctionIndex>, Stop> {
-    let mut found = names.iter().map(|name| find(topology, name)).collect::<Result<Vec<_>, _>>()?;
+    all(topology, names, not_an_address)
+}
+
+/// The same where a verb could have been meant.
+pub(super) fn resolve_or_verb(topology: &Topology, names: &[String]) -> Result<Vec<FunctionIndex>, Stop> {
+    all(topology, names, neither_verb_nor_address)
+}
+
+fn all(
+    topology: &Topology,
+    names: &[String],
+    wrong: impl Fn(&str) -> String,
+) -> Result<Vec<FunctionIndex>, Stop> {
+    let found = names.iter().map(|name| find_or(topology, name, &wrong));
+    let mut found = found.collect::<Result<Vec<_>, _>>()?;
     found.sort_unstable();
     found.dedup();
     Ok(found)
@@ -15,10 +29,14 @@ pub(super) fn resolve(topology: &Topology, names: &[String]) -> Result<Vec<Funct
 
 /// An address, or a place in the hierarchy such as `0000:00:1c.0/00.0/01.0`.
 pub(super) fn find(topology: &Topology, name: &str) -> Result<FunctionIndex, Stop> {
+    find_or(topology, name, not_an_address)
+}
+
+fn find_or(topology: &Topology, name: &str, wrong: impl Fn(&str) -> String) -> Result<FunctionIndex, Stop> {
     let found = match (name.parse::<Slot>(), name.parse::<Sbdf>()) {
         (Ok(slot), _) => topology.in_place(&slot),
         (Err(_), Ok(address)) => topology.index_of(address),
-        (Err(_), Err(_)) => return Err(Stop::Usage(not_an_address(name))),
+        (Err(_), Err(_)) => return Err(Stop::Usage(wrong(name))),
     };
     found.ok_or_else(|| {
         let near = topology.functions().first().map(|function| format!(", such as {}", function.address));
@@ -30,6 +48,10 @@ pub(super) fn find(topology: &Topology, name: &str) -> Result<FunctionIndex, Sto
 }
 
 fn not_an_address(name: &str) -> String {
+    format!("{name}: not an address such as 0000:00:1f.2, nor a way down such as 0000:00:1c.0/00.0")
+}
+
+fn neither_verb_nor_address(name: &str) -> String {
     if std::path::Path::new(name).exists() {
         return format!("{name}: a file is named with --dump: acsscan --dump {name}");
     }

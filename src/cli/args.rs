@@ -34,7 +34,7 @@ Examples:
   acsscan --dump host.txt                      somebody else's dump
   acsscan 01:00.0 --dump host.txt              one function, and its group
   acsscan show -s 00:1c --dump host.txt        decoded registers, as lspci -s selects them
-  acsscan show -t --dump host.txt              the hierarchy, with domains and groups
+  acsscan show -t --dump host.txt              the hierarchy, with groups and domains
   acsscan groups --format json --dump host.txt the groups for a program
   acsscan capture -o host.tar.zst              this host in one file, as root
   acsscan report -o host.html --dump host.txt  one page that holds everything, for a browser
@@ -102,8 +102,8 @@ pub(super) enum Verb {
 Examples:
   acsscan show -s 00:1c.0                  one function of this host
   acsscan show -d 8086: --dump host.txt    every Intel function of a dump
-  acsscan show -t --dump host.txt          the hierarchy as a tree, with domains and groups
-  acsscan show -t --format dot --dump host.txt | dot -Tsvg -o host.svg   the same, drawn by Graphviz")]
+  acsscan show -t --dump host.txt          the hierarchy as a tree, with groups and domains
+  acsscan show -t --format dot | dot -Tsvg the same for Graphviz")]
     Show(Show),
     /// The groups that a model forms
     #[command(after_help = "\
@@ -117,7 +117,8 @@ Examples:
 Examples:
   acsscan p2p 03:00.0 04:00.0 --dump host.txt                   can one attack the other?
   acsscan p2p 03:00.0 04:00.0 --as-configured --dump host.txt   does peer-to-peer traffic work?
-  acsscan p2p --matrix --class gpu,nic --dump host.txt          GPUs against network cards")]
+  acsscan p2p --matrix --class gpu,nic --dump host.txt          GPUs against network cards
+  acsscan p2p --cliques --dump host.txt                         GPUDirect in a guest: who with whom")]
     P2p(P2p),
     /// Why a function's isolation domain is as it is, and what could change it
     #[command(after_help = "\
@@ -290,7 +291,7 @@ pub(super) struct Show {
     /// Functions by ID, as lspci: [vendor]:[device][:class[:prog-if]]
     #[arg(short = 'd', long = "device", value_name = "ID")]
     pub(super) device: Option<String>,
-    /// The hierarchy as a tree, each function with its isolation domain and its group
+    /// The hierarchy as a tree, each function with its group and isolation domain
     #[arg(short = 't', long = "tree", conflicts_with_all = ["slot", "device", "addresses"])]
     pub(super) tree: bool,
 }
@@ -330,19 +331,26 @@ pub(super) struct LibvirtHook {
 #[derive(Debug, Args)]
 pub(super) struct P2p {
     /// The function that sends
-    #[arg(value_name = "FROM", required_unless_present = "matrix", requires = "to")]
+    #[arg(value_name = "FROM", required_unless_present = "among", requires = "to")]
     pub(super) from: Option<String>,
     /// The function that is to be reached
     #[arg(value_name = "TO")]
     pub(super) to: Option<String>,
+    /// Further functions, with --cliques
+    #[arg(value_name = "ADDR", requires = "cliques", conflicts_with = "class")]
+    pub(super) others: Vec<String>,
     /// The sender is not hostile: its own registers count, and closed windows block
-    #[arg(long, conflicts_with = "matrix")]
+    #[arg(long, conflicts_with = "among")]
     pub(super) as_configured: bool,
     /// Classes of functions that answer alike against each other, instead of one pair
-    #[arg(long, conflicts_with = "from")]
+    #[arg(long, conflicts_with = "from", group = "among")]
     pub(super) matrix: bool,
+    /// Which functions a guest may be told reach each other (all display controllers of NVIDIA, if none are
+    /// named), with the arguments of QEMU (x-nv-gpudirect-clique) and Cloud Hypervisor
+    #[arg(long, group = "among")]
+    pub(super) cliques: bool,
     /// Only functions of these kinds: gpu, nic, nvme, storage, accelerator, usb, other
-    #[arg(long, value_name = "KIND[,KIND]", requires = "matrix", value_delimiter = ',', value_parser = label)]
+    #[arg(long, value_name = "KIND[,KIND]", requires = "among", value_delimiter = ',', value_parser = label)]
     pub(super) class: Vec<Label>,
 }
 
@@ -504,7 +512,7 @@ pub(super) enum OutputFormat {
     Json,
     /// For programs, one record a line, of a scan: see acsscan schema --format jsonl
     Jsonl,
-    /// For Graphviz: of show -t
+    /// The hierarchy with its domains for Graphviz, of a scan or of show -t
     Dot,
 }
 

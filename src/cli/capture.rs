@@ -45,6 +45,11 @@ enum RedactArg {
 }
 
 pub(super) fn run(common: &Common, arguments: &Capture) -> Result<Exit, Stop> {
+    if common.overlays.any() {
+        return Err(Stop::Usage(String::from(
+            "a capture holds what was read, so that what-if options do not go with it: give them when it is looked at",
+        )));
+    }
     let target = Target::new(&arguments.output, arguments.force)?;
     if target.is_terminal() {
         let text = "a capture is no text: name a file with -o FILE, or send standard output somewhere";

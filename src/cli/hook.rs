@@ -46,6 +46,12 @@ pub(super) fn run(common: &Common, hook: &LibvirtHook) -> Result<Exit, Stop> {
         return Ok(Exit::Done);
     }
     let say = |line: String| eprintln!("acsscan: {}", clean(&format!("guest {guest} {line}")));
+    if common.overlays.any() {
+        say(String::from(
+            "may not start: a hook is about the machine as it is: leave out the what-if options",
+        ));
+        return Ok(Exit::Usage);
+    }
     let scanned = match (input::read_silently(common, false), hook.unknown) {
         (Ok(scanned), _) => scanned,
         // Not even read: that is not known, and handled as such.

@@ -145,14 +145,8 @@ fn read_source(common: &Common, source: Option<PathBuf>, detail: bool) -> Result
 }
 
 /// What a machine says of itself and of what it uses, beside its sysfs.
-const BESIDE_SYSFS: [&str; 6] = [
-    "proc/cmdline",
-    "proc/sys/kernel/osrelease",
-    "proc/version",
-    "proc/self/mountinfo",
-    "proc/net/route",
-    "proc/net/ipv6_route",
-];
+const BESIDE_SYSFS: [&str; 5] =
+    ["proc/cmdline", "proc/sys/kernel/osrelease", "proc/version", "proc/self/mountinfo", "proc/self/net"];
 
 /// Gives up what reading these sources (this host for `None`) and the other files that the options name
 /// does not take, and tells with `-v`. Comes before anything is read.

@@ -7,6 +7,7 @@ mod address;
 mod args;
 mod capture;
 mod check;
+mod clique;
 mod confine;
 mod db;
 mod diff;
@@ -27,7 +28,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
 
-use args::{Cli, Hook, Verb};
+use args::{Cli, Hook, OutputFormat, Verb};
 
 /// Exit codes, as the output contract has them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -109,6 +110,15 @@ pub fn main() -> ExitCode {
 }
 
 fn run(cli: &Cli) -> Result<Exit, Stop> {
+    let draws = match &cli.verb {
+        None => cli.addresses.is_empty() && !cli.summary,
+        Some(Verb::Show(show)) => show.tree,
+        Some(_) => false,
+    };
+    if cli.common.format == OutputFormat::Dot && !draws && !matches!(cli.verb, Some(Verb::Hook { .. })) {
+        let text = "--format dot draws the whole hierarchy: acsscan --format dot, or show -t --format dot";
+        return Err(Stop::Usage(String::from(text)));
+    }
     match &cli.verb {
         // The first two write files, the third has the administrator's word, the last names its inputs itself.
         Some(Verb::Report(report)) if report.output.as_os_str() != "-" => {}
@@ -119,6 +129,7 @@ fn run(cli: &Cli) -> Result<Exit, Stop> {
         None => scan::run(&cli.common, &cli.addresses, cli.summary),
         Some(Verb::Show(show)) => show::run(&cli.common, show),
         Some(Verb::Groups(groups)) => groups::run(&cli.common, groups),
+        Some(Verb::P2p(p2p)) if p2p.cliques => clique::run(&cli.common, p2p),
         Some(Verb::P2p(p2p)) => reach::p2p(&cli.common, p2p),
         Some(Verb::Explain(explain)) => reach::explain(&cli.common, explain),
         Some(Verb::Diff(diff)) => diff::run(&cli.common, diff),

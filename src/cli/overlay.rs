@@ -48,12 +48,16 @@ impl Overlays {
     /// Whether any is given.
     pub(super) fn any(&self) -> bool {
         !self.set.is_empty()
+            || self.firmware.is_some()
             || self.enable_acs.is_some()
             || self.kernel_params.is_some()
             || !self.remove.is_empty()
             || !self.relocate.is_empty()
     }
 }
+
+/// Most devices that are moved: each move builds the hierarchy anew.
+const MAX_MOVES: usize = 64;
 
 /// Applies them: devices first, then the kernel, then registers.
 pub(super) fn apply(common: &Common, scanned: Scanned) -> Result<Scanned, Stop> {
@@ -68,17 +72,28 @@ pub(super) fn apply(common: &Common, scanned: Scanned) -> Result<Scanned, Stop> 
     let Scanned { mut source, mut topology, database, refused: files, today, live } = scanned;
     let has_groups = compare::kernel_groups(&topology).iter().any(Option::is_some);
     let mut notes = Vec::new();
-    for name in &options.remove {
-        let index = one(&topology, name)?;
-        let (changed, note) = overlay::remove(topology, index);
+    if !options.remove.is_empty() {
+        let functions = options
+            .remove
+            .iter()
+            .map(|name| one(&topology, "--remove", name))
+            .collect::<Result<Vec<_>, _>>()?;
+        let (changed, removed) = overlay::remove(topology, &functions);
         topology = changed;
-        notes.push(format!("--remove {name}: {note}"));
+        let names = options.remove.iter().zip(removed);
+        notes.extend(names.map(|(name, note)| format!("--remove {name}: {note}")));
+    }
+    if options.relocate.len() > MAX_MOVES {
+        return Err(Stop::Usage(format!(
+            "--move is given {} times, {MAX_MOVES} are the most",
+            options.relocate.len()
+        )));
     }
     for text in &options.relocate {
         let Some((device, port)) = text.split_once('=') else {
             return Err(Stop::Usage(format!("--move {text}: expected ADDR=PORT")));
         };
-        let places = (one(&topology, device)?, one(&topology, port)?);
+        let places = (one(&topology, "--move", device)?, one(&topology, "--move", port)?);
         let (changed, note) = overlay::relocate(topology, places.0, places.1).map_err(refused)?;
         topology = changed;
         notes.push(format!("--move {text}: {note}"));
@@ -87,14 +102,18 @@ pub(super) fn apply(common: &Common, scanned: Scanned) -> Result<Scanned, Stop> 
         let started = boot(common, &source, &mut topology, &database, has_groups)?;
         notes.extend(started);
     }
+    let wide = match options.set.is_empty() {
+        true => Vec::new(),
+        false => overlay::wide_registers(&topology, &database),
+    };
     for text in &options.set {
         let Some((name, edits)) = text.split_once('=') else {
             return Err(Stop::Usage(format!("--set {text}: expected ADDR=CHANGES, as in 00:1c.0=+ReqRedir")));
         };
         let edits =
             overlay::parse_edits(edits).map_err(|error| Stop::Usage(format!("--set {text}: {error}")))?;
-        let index = one(&topology, name)?;
-        let note = overlay::set(&mut topology, &database, index, &edits).map_err(refused)?;
+        let index = one(&topology, "--set", name)?;
+        let note = overlay::set(&mut topology, &wide, index, &edits).map_err(refused)?;
         notes.push(format!("--set {text}: {note}"));
     }
     // What the running kernel grouped is another machine than the one that is looked at now.
@@ -107,9 +126,13 @@ fn refused(error: overlay::Refused) -> Stop {
     Stop::Usage(error.to_string())
 }
 
-fn one(topology: &Topology, name: &str) -> Result<FunctionIndex, Stop> {
-    let found = address::resolve(topology, &[name.trim().to_owned()])?;
-    found.first().copied().ok_or_else(|| Stop::Input(format!("{name}: no such function in the dump")))
+/// The function that an option names.
+fn one(topology: &Topology, option: &str, name: &str) -> Result<FunctionIndex, Stop> {
+    address::find(topology, name.trim()).map_err(|stop| match stop {
+        Stop::Usage(text) => Stop::Usage(format!("{option}: {text}")),
+        Stop::Input(text) => Stop::Input(format!("{option}: {text}")),
+        other @ Stop::Output(_) => other,
+    })
 }
 
 /// What was read of a kernel's command line before, and what the one that is asked for says.

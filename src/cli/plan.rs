@@ -6,7 +6,7 @@ use super::args::{Common, label};
 use super::input::Scanned;
 use super::output::Answers;
 use super::reach::assumptions;
-use super::{Exit, Stop, address, input};
+use super::{Exit, Stop, address, clique, input};
 use crate::cap::acs::AcsControl;
 use crate::diff::{State, diff};
 use crate::kernel::Version;
@@ -145,10 +145,7 @@ pub(super) fn run(common: &Common, verb: &PlanVerb) -> Result<Exit, Stop> {
 }
 
 fn of_labels(fabric: &Fabric<'_>, labels: &[Label]) -> Result<Vec<FunctionIndex>, Stop> {
-    let functions = fabric.topology().functions().iter().enumerate();
-    let wanted =
-        functions.filter(|(index, f)| fabric.initiates(*index) && labels.contains(&Label::of(f.class)));
-    let found: Vec<FunctionIndex> = wanted.map(|(index, _)| index).collect();
+    let found = clique::of_labels(fabric, labels);
     match found.len() {
         0 | 1 => Err(Stop::Input(String::from("--class: fewer than two such functions are in the dump"))),
         n if n > MAX_CONNECTED => Err(Stop::Usage(format!(
@@ -171,18 +168,12 @@ fn possible(
     if named.len() > MAX_CONNECTED {
         return Err(Stop::Usage(format!("plan connect takes {MAX_CONNECTED} functions at most")));
     }
-    let (mut pairs, mut left_out) = (Vec::new(), Vec::new());
+    let mut pairs = Vec::new();
     for (n, a) in named.iter().enumerate() {
-        for b in named.iter().skip(n.saturating_add(1)) {
-            match plan::connect(topology, &scanned.database, assumed, &[(*a, *b)]) {
-                Outcome::Reached(_) => pairs.push((*a, *b)),
-                Outcome::Impossible(obstacles) => {
-                    left_out.extend(obstacles.iter().map(|found| ObstacleDocument::new(topology, found)));
-                }
-            }
-        }
+        pairs.extend(named.iter().skip(n.saturating_add(1)).map(|b| (*a, *b)));
     }
-    Ok((pairs, left_out))
+    let (pairs, obstacles) = plan::connectable(topology, &scanned.database, assumed, &pairs);
+    Ok((pairs, obstacles.iter().map(|found| ObstacleDocument::new(topology, found)).collect()))
 }
 
 /// The machine against itself after the plan.

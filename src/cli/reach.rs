@@ -11,7 +11,7 @@ use crate::report::text;
 use crate::report::words;
 use crate::route::fabric::Fabric;
 use crate::route::linux::Linux;
-use crate::route::matrix::{Cell, MAX_CLASSES};
+use crate::route::matrix::{Cell, MAX_CELLS};
 use crate::route::p2pdma;
 use crate::route::port::TlpClass;
 use crate::route::{Assumptions, Disposition, Reason, RootComplex};
@@ -75,7 +75,8 @@ fn matrix(common: &Common, options: &P2p) -> Result<Exit, Stop> {
     let assumed = assumptions(common);
     let matrix = fabric.matrix(&options.class, &assumed).map_err(|error| {
         Stop::Usage(format!(
-            "{} classes are too many for a matrix, {MAX_CLASSES} are not: narrow it with --class",
+            "{} classes of functions have more than {MAX_CELLS} ways to stand to each other, too many for a \
+             matrix: narrow it with --class, or scan fewer functions",
             error.classes
         ))
     })?;

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::io::{self, BufWriter, Write};
 
 use super::args::{Common, OutputFormat};
-use super::output::{Answers, lost};
+use super::output::{Answers, lost, write_text};
 use super::reach::assumptions;
 use super::{Exit, Stop, address, input};
 use crate::finding;
@@ -22,7 +22,7 @@ pub(super) fn run(common: &Common, names: &[String], in_numbers: bool) -> Result
         return summary(common);
     }
     let scanned = input::read(common, !names.is_empty())?;
-    let selected = address::resolve(&scanned.topology, names)?;
+    let selected = address::resolve_or_verb(&scanned.topology, names)?;
     let selected = (!names.is_empty()).then_some(selected);
     let linux = Linux::new(&scanned.topology, &scanned.database);
     let fabric = Fabric::seen_by(&linux);
@@ -34,7 +34,10 @@ pub(super) fn run(common: &Common, names: &[String], in_numbers: bool) -> Result
     answers.write(
         common,
         |answers| Body::Scan(document(answers, selected.as_deref())),
-        |mut out, view| text::scan(&mut out, view, selected.as_deref()),
+        |mut out, view| match common.format {
+            OutputFormat::Dot => text::dot(&mut out, view),
+            _ => text::scan(&mut out, view, selected.as_deref()),
+        },
     )?;
     Ok(answers.exit(common, selected.as_deref()))
 }
@@ -71,15 +74,15 @@ fn summary(common: &Common) -> Result<Exit, Stop> {
     let document = SummaryDocument::new(topology, &domains, &unsettled, &findings);
     let source = SourceDocument::new(&scanned.source, topology);
     let inconclusive = !source.complete || findings.iter().any(|finding| finding.code.is_missing_part());
-    let mut out = BufWriter::new(io::stdout().lock());
     if common.format == OutputFormat::Text {
-        text::summary(&mut out, &source, &document)?;
+        write_text(common, |mut out| text::summary(&mut out, &source, &document))?;
     } else {
+        let mut out = BufWriter::new(io::stdout().lock());
         let body = Body::Summary(document);
         let document = Document { schema: json::SCHEMA, source, body, findings: Vec::new() };
         json::write(&mut out, &document)?;
+        out.flush()?;
     }
-    out.flush()?;
     let fail_on = common.fail_on.map(finding::Severity::from);
     let severe = fail_on.is_some_and(|limit| findings.iter().any(|found| found.code.severity() >= limit));
     Ok(match (severe, inconclusive) {

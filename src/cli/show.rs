@@ -1,7 +1,7 @@
 //! `show`: decoded registers.
 
 use super::args::{Common, OutputFormat, Show};
-use super::output::{self, Answers};
+use super::output::Answers;
 use super::reach::assumptions;
 use super::selector::{Id, Slot};
 use super::{Exit, Stop, address, input};
@@ -14,12 +14,8 @@ use crate::topology::{FunctionIndex, Topology};
 pub(super) fn run(common: &Common, show: &Show) -> Result<Exit, Stop> {
     let slot = show.slot.as_deref().map(Slot::parse).transpose().map_err(Stop::Usage)?;
     let id = show.device.as_deref().map(Id::parse).transpose().map_err(Stop::Usage)?;
-    let is_dot = common.format == OutputFormat::Dot;
-    if show.tree && common.format != OutputFormat::Text && !is_dot {
-        return Err(Stop::Usage(String::from("-t is text, or --format dot: leave out --format json, or -t")));
-    }
-    if is_dot && !show.tree {
-        return Err(Stop::Usage(String::from("--format dot draws the hierarchy: show -t --format dot")));
+    if show.tree && !matches!(common.format, OutputFormat::Text | OutputFormat::Dot) {
+        return Err(Stop::Usage(String::from("-t is text: leave out --format json, or -t")));
     }
     let scanned = input::read(common, !show.tree)?;
     let selected = select(&scanned.topology, &show.addresses, slot, id)?;
@@ -31,16 +27,13 @@ pub(super) fn run(common: &Common, show: &Show) -> Result<Exit, Stop> {
         answers.write_lines(documents().map(|function| Line::Function(Box::new(function))))?;
         return Ok(answers.exit(common, Some(&selected)));
     }
-    if is_dot {
-        let names = output::names(common)?;
-        output::write_text(common, |mut out| text::dot(&mut out, &answers.view(&names, None)))?;
-        return Ok(answers.exit(common, Some(&selected)));
-    }
     answers.write(
         common,
         |_| Body::Show(ShowDocument { functions: documents().collect() }),
-        |mut out, view| {
-            if show.tree { text::tree(&mut out, view) } else { text::show(&mut out, view, &selected) }
+        |mut out, view| match (show.tree, common.format) {
+            (true, OutputFormat::Dot) => text::dot(&mut out, view),
+            (true, _) => text::tree(&mut out, view),
+            (false, _) => text::show(&mut out, view, &selected),
         },
     )?;
     if show.tree {

@@ -22,7 +22,7 @@ use crate::route::domains::Domains;
 use crate::route::effect::{Effect, effects};
 use crate::route::fabric::Fabric;
 use crate::route::linux::Grouping;
-use crate::route::matrix::TooManyClasses;
+use crate::route::matrix::TooManyCells;
 use crate::topology::{FunctionIndex, Topology};
 
 /// One state of the machine, with its answers.
@@ -105,7 +105,7 @@ pub struct Diff {
     /// The running kernel's groups that changed, where both dumps have them.
     pub kernel_groups: Vec<Regrouped>,
     /// Pairs that changed.
-    pub pairs: Result<Vec<Effect>, TooManyClasses>,
+    pub pairs: Result<Vec<Effect>, TooManyCells>,
     /// Findings that came and went.
     pub findings: Vec<FindingChange>,
 }

@@ -6,6 +6,7 @@ use crate::route::fabric::Fabric;
 use crate::route::linux::{Dependency, Guess, Linux};
 use crate::route::p2pdma::Why;
 use crate::route::port::TlpClass;
+use crate::route::trace::GateKind;
 use crate::route::{Assumptions, Reason, RootComplex};
 use crate::topology::{FunctionIndex, Parent, Topology};
 
@@ -254,6 +255,21 @@ pub const fn remedy(reason: Reason) -> &'static str {
         }
         Reason::RelaxedOrdering | Reason::IoNotGoverned => "nothing: no ACS control acts on it",
         _ => "nothing has to change",
+    }
+}
+
+/// That something on a way is not open, in words.
+#[must_use]
+pub const fn shut(kind: GateKind, known: bool) -> &'static str {
+    match (kind, known) {
+        (GateKind::InitiatorBusMaster | GateKind::BusMaster, true) => "its Bus Master Enable is off",
+        (GateKind::InitiatorBusMaster | GateKind::BusMaster, false) => "its Bus Master Enable is not known",
+        (GateKind::Decode, true) => "it does not decode memory addresses",
+        (GateKind::Decode, false) => "whether it decodes memory addresses is not known",
+        (GateKind::Bar, true) => "it has no memory BAR with an address",
+        (GateKind::Bar, false) => "its BARs are not known",
+        (GateKind::Window, true) => "its windows do not lead to the target's memory",
+        (GateKind::Window, false) => "whether its windows lead to the target's memory is not known",
     }
 }
 

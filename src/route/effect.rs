@@ -4,10 +4,12 @@
 //! short on machines of any size and still speaks for every pair.
 
 use alloc::collections::BTreeMap;
+use alloc::sync::Arc;
+use alloc::vec;
 use alloc::vec::Vec;
 
-use super::fabric::Fabric;
-use super::matrix::{Class, MAX_CLASSES, Relation, TooManyClasses};
+use super::fabric::{Fabric, NONE};
+use super::matrix::{Class, Meeting, Meetings, Relation, TooManyCells};
 use super::port::TlpClass;
 use super::{Assumptions, Disposition, Reason};
 use crate::topology::FunctionIndex;
@@ -35,11 +37,13 @@ impl Turn {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Effect {
     /// The initiators, by index after the change.
-    pub from: Class,
+    pub from: Arc<Class>,
     /// The targets.
-    pub to: Class,
+    pub to: Arc<Class>,
     /// How the pairs stand to each other.
     pub relation: Relation,
+    /// How many bridges are above the bus where their ways part.
+    pub level: u8,
     /// How many pairs.
     pub pairs: u64,
     /// The classes of transaction that change.
@@ -65,7 +69,7 @@ impl Effect {
         after: &'e Fabric<'_>,
     ) -> impl Iterator<Item = (FunctionIndex, FunctionIndex)> + 'e {
         let pairs = self.from.members.iter().flat_map(|s| self.to.members.iter().map(move |t| (*s, *t)));
-        pairs.filter(|(s, t)| s != t && after.relation(*s, *t) == self.relation)
+        pairs.filter(|(s, t)| s != t && after.stand(*s, *t) == (self.relation, self.level))
     }
 }
 
@@ -75,19 +79,19 @@ impl Effect {
 ///
 /// # Errors
 ///
-/// More than [`MAX_CLASSES`] classes.
+/// More cells than a [matrix](super::matrix::MAX_CELLS) is made for.
 pub fn effects(
     before: &Fabric<'_>,
     after: &Fabric<'_>,
     places: &[Option<FunctionIndex>],
     assumptions: &Assumptions,
-) -> Result<Vec<Effect>, TooManyClasses> {
+) -> Result<Vec<Effect>, TooManyCells> {
     let mut class_before: BTreeMap<FunctionIndex, usize> = BTreeMap::new();
-    for (number, class) in before.classes(&[]).iter().enumerate() {
+    for (number, class) in before.classes(&[]).0.iter().enumerate() {
         class_before.extend(class.members.iter().map(|member| (*member, number)));
     }
     let mut refined: BTreeMap<(usize, usize), Class> = BTreeMap::new();
-    for (number, class) in after.classes(&[]).into_iter().enumerate() {
+    for (number, class) in after.classes(&[]).0.into_iter().enumerate() {
         for member in &class.members {
             let place = places.get(*member).copied().flatten();
             let Some(was) = place.and_then(|place| class_before.get(&place)) else { continue };
@@ -95,17 +99,26 @@ pub fn effects(
             refined.entry((*was, number)).or_insert_with(empty).members.push(*member);
         }
     }
-    if refined.len() > MAX_CLASSES {
-        return Err(TooManyClasses { classes: refined.len() });
-    }
     let mut classes: Vec<Class> = refined.into_values().collect();
     classes.sort_by_key(|class| class.members.first().copied());
     let place = |index: FunctionIndex| places.get(index).copied().flatten();
+    let mut class_of = vec![NONE; after.topology().functions().len()];
+    for (id, class) in (0_u32..).zip(&classes) {
+        for member in &class.members {
+            if let Some(slot) = class_of.get_mut(*member) {
+                *slot = id;
+            }
+        }
+    }
+    let Some(meetings) = Meetings::new(after, &class_of).pairs() else {
+        return Err(TooManyCells { classes: classes.len() });
+    };
+    let shared: Vec<Arc<Class>> = classes.into_iter().map(Arc::new).collect();
     let mut found = Vec::new();
-    for (from, to, relation, (s, t)) in after.pairs(&classes) {
-        let (Some(from), Some(to)) = (classes.get(from), classes.get(to)) else { continue };
+    for (Meeting { from, to, relation, level }, ((s, t), pairs)) in meetings {
+        let (Some(from), Some(to)) = (shared.get(from), shared.get(to)) else { continue };
         let (Some(old_s), Some(old_t)) = (place(s), place(t)) else { continue };
-        if before.relation(old_s, old_t) != relation {
+        if before.stand(old_s, old_t) != (relation, level) {
             continue;
         }
         let turn = |tlp| {
@@ -115,13 +128,8 @@ pub fn effects(
         };
         let turns: Vec<Turn> = assumptions.counted().filter_map(turn).collect();
         if !turns.is_empty() {
-            let [in_device, on_bus, apart] = after.counts(from, to);
-            let pairs = match relation {
-                Relation::SameDevice => in_device,
-                Relation::SameBus => on_bus,
-                Relation::Apart => apart,
-            };
-            found.push(Effect { from: from.clone(), to: to.clone(), relation, pairs, turns });
+            let (from, to) = (Arc::clone(from), Arc::clone(to));
+            found.push(Effect { from, to, relation, level, pairs, turns });
         }
     }
     Ok(found)

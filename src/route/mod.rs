@@ -3,12 +3,14 @@
 //! Layer 5. [`port`] has the specification's rules for one port, [`trace`] applies them along a whole
 //! route, [`domains`] to all functions at once. [`linux`] is the kernel's own grouping, exactly, so
 //! that it can be compared with `/sys/kernel/iommu_groups`; [`libvirt`] and [`p2pdma`] are the checks
-//! of those names.
+//! of those names. [`clique`] asks what works, rather than what is open.
 
 #[cfg(feature = "alloc")]
 pub mod accept;
 #[cfg(feature = "alloc")]
 pub mod check;
+#[cfg(feature = "alloc")]
+pub mod clique;
 #[cfg(feature = "alloc")]
 pub mod compare;
 #[cfg(feature = "alloc")]

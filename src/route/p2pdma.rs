@@ -159,7 +159,8 @@ fn upstream_bridge(topology: &Topology, index: FunctionIndex) -> Option<Function
     }
 }
 
-fn through_host_bridge(
+/// What the kernel says of host bridges that traffic between two functions would pass.
+pub(super) fn through_host_bridge(
     topology: &Topology,
     database: &Database,
     provider: FunctionIndex,

@@ -262,7 +262,7 @@ pub(super) fn root_ports(second: &str, acs: Option<(u16, u16)>) -> Topology {
         .topology()
 }
 
-fn together(topology: &Topology, a: &str, b: &str, assumptions: &Assumptions) -> bool {
+pub(super) fn together(topology: &Topology, a: &str, b: &str, assumptions: &Assumptions) -> bool {
     let database = Database::default();
     let domains = Fabric::new(topology, &database).domains(assumptions);
     domains.domain_of(index(topology, a)) == domains.domain_of(index(topology, b))
@@ -518,6 +518,24 @@ fn orphans_are_undetermined_towards_the_rest_and_not_among_themselves() {
         .topology();
     assert_eq!(ask(&inside, "01:00.0", "05:00.0", MemoryUntranslated), (Undetermined, Reason::PortNotInDump));
     assert!(together(&inside, "01:00.0", "05:00.0", &Assumptions::default()));
+}
+
+#[test]
+fn what_does_not_answer_may_share_the_missing_port_of_what_hangs_on_the_same_bridge() {
+    let topology = Machine::new()
+        .with("00:01.0", Config::root_port(1, 9).acs(0x5f, ALL, 0))
+        .with("01:00.0", Config::endpoint().captured(0))
+        .with("05:00.0", Config::endpoint().captured(0))
+        .with("00:02.0", Config::root_port(0x0a, 0x0a).acs(0x5f, ALL, 0))
+        .with("0a:00.0", Config::endpoint().captured(0))
+        .topology();
+    for (a, b) in [("01:00.0", "05:00.0"), ("05:00.0", "01:00.0")] {
+        assert_eq!(ask(&topology, a, b, MemoryUntranslated), (Undetermined, Reason::PortNotInDump));
+    }
+    let from_elsewhere = ask(&topology, "0a:00.0", "05:00.0", MemoryUntranslated);
+    assert_eq!(from_elsewhere, (Undetermined, Reason::BridgeNotInDump));
+    assert!(together(&topology, "01:00.0", "05:00.0", &Assumptions::default()));
+    assert!(!together(&topology, "0a:00.0", "05:00.0", &Assumptions::default()));
 }
 
 #[test]

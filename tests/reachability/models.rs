@@ -4,16 +4,18 @@
 use Disposition::{Blocked, Direct, Redirected, Undetermined};
 use acsscan::cap::acs::AcsControl;
 use acsscan::db::{Claim, Condition, ConditionKind, Database, Entry, Layer, Match};
+use acsscan::route::disagree::{Danger, disagreements};
 use acsscan::route::domains::{HeldBy, Impersonated};
 use acsscan::route::evidence::Evidence;
 use acsscan::route::fabric::Fabric;
+use acsscan::route::linux::Linux;
 use acsscan::route::port::TlpClass::{Completion, MemoryTranslated, MemoryUntranslated};
 use acsscan::route::trace::GateKind;
 use acsscan::route::{Assumptions, Disposition, Reason, libvirt, p2pdma};
 use acsscan::testkit::{Config, Machine, port_type};
 use acsscan::topology::Topology;
 
-use super::cases::{ALL, CR, ask_as, ask_with, index, root_ports, switch};
+use super::cases::{ALL, CR, ask_as, ask_with, index, root_ports, switch, together};
 
 #[test]
 fn without_source_validation_everything_below_shares_its_requester_ids() {
@@ -30,23 +32,21 @@ fn without_source_validation_everything_below_shares_its_requester_ids() {
     assert_eq!(domain.remains().len(), 1, "impersonation is proved");
 }
 
-/// Bus ranges that overlap where nothing stands hold nothing together.
+/// Bus ranges that overlap where only a bridge stands, which initiates nothing, hold nothing together.
 #[test]
-fn scopes_that_overlap_on_empty_buses_stay_apart() {
+fn scopes_that_overlap_where_nothing_initiates_stay_apart() {
     let at_03 = |occupied: bool| {
         let mut machine = Machine::new()
             .with("00:01.0", Config::root_port(1, 3).acs(0x5f, ALL, 0))
             .with("00:02.0", Config::root_port(3, 5).acs(0x5f, ALL, 0))
             .with("01:00.0", Config::upstream(2, 2))
             .with("01:00.1", Config::endpoint())
-            .with("02:00.0", Config::downstream(1, 6, 6).acs(0x5f, ALL, 0))
             .with("02:01.0", Config::endpoint())
+            .with("03:00.0", Config::upstream(4, 5))
             .with("04:00.0", Config::endpoint())
-            .with("05:00.0", Config::endpoint());
-        machine.root(0, 4);
-        machine.root(0, 5);
+            .with("04:01.0", Config::endpoint());
         if occupied {
-            machine.add("03:00.0".parse().expect("an address"), Config::endpoint());
+            machine.add("03:01.0".parse().expect("an address"), Config::endpoint());
         }
         machine.topology()
     };
@@ -67,6 +67,8 @@ fn scopes_that_overlap_on_empty_buses_stay_apart() {
         impersonation(topology).iter().any(|(a, b)| low(*a) != low(*b))
     };
     assert!(!crosses(&apart), "{:?}", impersonation(&apart));
+    assert!(!together(&apart, "02:01.0", "04:00.0", &Assumptions::default()));
+    assert!(together(&at_03(true), "02:01.0", "04:00.0", &Assumptions::default()));
     for topology in [apart, at_03(true)] {
         let found = acsscan::testkit::engines::disagreement(&topology, &Database::default());
         assert!(found.is_none(), "{}", found.unwrap_or_default());
@@ -259,4 +261,20 @@ fn the_kernel_counts_any_redirect_on_the_way() {
     assert_eq!((zen.map_type, zen.why), (p2pdma::MapType::ThroughHostBridge, p2pdma::Why::AmdZenGuessed));
     assert!(zen.guessed);
     assert_eq!((zen.distance, zen.common), (4, None), "both ways up to the root are counted whole");
+}
+
+#[test]
+fn what_the_kernel_separates_although_a_direct_route_exists_comes_first() {
+    // The kernel counts what a port does not implement as on.
+    let topology = switch(|port| port.acs(0, 0, 0), ALL);
+    let (database, default) = (Database::default(), Assumptions::default());
+    let answer = ask_with(&topology, &database, "03:00.0", "04:00.0", MemoryUntranslated, &default);
+    assert_eq!(answer, (Direct, Reason::RequestRedirectNotImplemented));
+    let groups = Linux::new(&topology, &database).group().group_of;
+    assert_ne!(groups[index(&topology, "03:00.0")], groups[index(&topology, "04:00.0")]);
+    let domains = Fabric::new(&topology, &database).domains(&default);
+    let found = disagreements(&topology, &domains, &groups);
+    assert_eq!(found.first().map(|first| first.kind), Some(Danger::SeparatedAlthoughDirect));
+    let bond = found.first().and_then(|first| first.example).expect("a pair that shows it");
+    assert_eq!((bond.held_by, bond.reason), (HeldBy::Direct, Some(Reason::RequestRedirectNotImplemented)));
 }

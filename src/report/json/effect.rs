@@ -1,19 +1,41 @@
 //! What a change does to pairs, as JSON.
 
+use std::collections::BTreeMap;
+use std::ops::Deref;
+use std::sync::Arc;
+
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use crate::report::words::address;
 use crate::route::effect::{Effect, Turn};
 use crate::topology::Topology;
 
+/// Addresses, of which several effects may speak.
+#[derive(Clone, Debug, JsonSchema)]
+pub struct Addresses(#[schemars(with = "Vec<String>")] Arc<[String]>);
+
+impl Deref for Addresses {
+    type Target = [String];
+
+    fn deref(&self) -> &[String] {
+        &self.0
+    }
+}
+
+impl Serialize for Addresses {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.iter())
+    }
+}
+
 /// Pairs whose answers change alike.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct EffectDocument {
     /// The initiators: functions that answer alike.
-    pub from: Vec<String>,
+    pub from: Addresses,
     /// The targets.
-    pub to: Vec<String>,
+    pub to: Addresses,
     /// How the pairs stand to each other: `same-device`, `same-bus`, `apart`.
     pub relation: &'static str,
     /// How many pairs.
@@ -46,7 +68,12 @@ pub fn effects(topology: &Topology, effects: &[Effect]) -> Vec<EffectDocument> {
         after: turn.after.0.word(),
         reason: turn.after.1.code(),
     };
-    let list = |members: &[usize]| members.iter().map(|index| address(topology, *index)).collect();
+    // No function is in two classes, so that its first member names one.
+    let mut known: BTreeMap<Option<usize>, Addresses> = BTreeMap::new();
+    let mut list = |members: &[usize]| {
+        let addresses = || Addresses(members.iter().map(|index| address(topology, *index)).collect());
+        known.entry(members.first().copied()).or_insert_with(addresses).clone()
+    };
     let document = |effect: &Effect| EffectDocument {
         from: list(&effect.from.members),
         to: list(&effect.to.members),

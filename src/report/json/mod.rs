@@ -5,6 +5,7 @@
 
 mod accept;
 mod check;
+mod clique;
 mod db;
 mod diff;
 mod effect;
@@ -20,6 +21,9 @@ mod summary;
 
 pub use accept::AcceptedDocument;
 pub use check::{CheckDocument, MemberDocument, ObjectionDocument, PolicyDocument, WayDocument};
+pub use clique::{
+    CliqueDocument, CliqueMemberDocument, CliquePairDocument, CliquesDocument, HindranceDocument,
+};
 pub use db::{
     AcceptanceDocument, DbAcceptDocument, DbCheckDocument, DbExplainDocument, DbListDocument,
     DbLookupDocument, EntryDocument, FileDocument, RoleDocument,
@@ -27,7 +31,7 @@ pub use db::{
 pub use diff::{
     CauseDocument, DiffDocument, FindingChangeDocument, FromToDocument, RegisterDocument, RegroupedDocument,
 };
-pub use effect::{EffectDocument, TurnDocument, effects};
+pub use effect::{Addresses, EffectDocument, TurnDocument, effects};
 pub use explain::{ExplainDocument, StepDocument};
 pub use function::FunctionDocument;
 pub use group::{
@@ -89,6 +93,9 @@ pub enum Body {
     /// `acsscan p2p --matrix`: classes against classes.
     #[serde(rename = "p2p-matrix")]
     Matrix(MatrixDocument),
+    /// `acsscan p2p --cliques`: what a guest may be told reaches each other.
+    #[serde(rename = "p2p-cliques")]
+    Cliques(CliquesDocument),
     /// `acsscan explain`: why a function's domain is as it is.
     Explain(ExplainDocument),
     /// `acsscan diff`: what changed.

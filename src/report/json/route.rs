@@ -128,8 +128,10 @@ pub struct CellDocument {
     pub from: usize,
     /// `id` of the targets' class.
     pub to: usize,
-    /// `same-device`, `same-bus`, `apart`.
+    /// `same-device`, `same-bus`, `bridges-of-one-device`, `apart`, `other-root-bus`.
     pub relation: &'static str,
+    /// How many bridges are above the bus where the ways of the two part; 0 on and between root buses.
+    pub level: u8,
     /// The class of transaction that decides: the least safe that counts.
     pub tlp: &'static str,
     /// `direct`, `redirected`, `blocked`, `undetermined`.
@@ -333,6 +335,7 @@ impl MatrixDocument {
             from: cell.from,
             to: cell.to,
             relation: cell.relation.word(),
+            level: cell.level,
             tlp: cell.tlp.word(),
             disposition: cell.disposition.word(),
             reason: cell.reason.code(),

@@ -1,5 +1,6 @@
 //! `acsscan diff`: what changed, for people.
 
+use std::collections::BTreeMap;
 use std::io::{self, Write};
 
 use super::BOLD;
@@ -92,13 +93,20 @@ pub(super) fn groups(out: &mut impl Write, word: &str, groups: &[Vec<String>]) -
     writeln!(out, "  {word} {}{more}", shown.join(" "))
 }
 
+/// Addresses that are shown of a list.
+const LISTED: usize = 12;
+
 /// A list of addresses, cut where it gets long.
 pub(super) fn short(addresses: &[String]) -> String {
-    const LISTED: usize = 12;
-    let text = addresses.iter().take(LISTED).cloned().collect::<Vec<_>>().join(", ");
-    match addresses.len().checked_sub(LISTED) {
-        Some(more) if more > 0 => format!("{text} and {more} more"),
-        _ => text,
+    listed(&addresses.iter().take(LISTED).collect::<Vec<_>>(), addresses.len())
+}
+
+/// The first addresses of a list, and how many there are in all.
+fn listed(first: &[&String], count: usize) -> String {
+    let text = first.iter().map(|address| address.as_str()).collect::<Vec<_>>().join(", ");
+    match count.saturating_sub(first.len()) {
+        0 => text,
+        more => format!("{text} and {more} more"),
     }
 }
 
@@ -125,7 +133,10 @@ fn cause(out: &mut impl Write, cause: &CauseDocument) -> io::Result<()> {
 /// Pairs that open or close; those of the same initiators that change alike in one line.
 pub(super) fn effects(out: &mut impl Write, head: &str, effects: &[EffectDocument]) -> io::Result<()> {
     type Line = (&'static str, String, String);
-    let mut lines: Vec<(Line, Vec<String>, u64)> = Vec::new();
+    /// The first targets, how many there are, and how many pairs.
+    type Towards<'e> = (Vec<&'e String>, usize, u64);
+    let mut lines: Vec<(Line, Towards<'_>)> = Vec::new();
+    let mut known: BTreeMap<Line, usize> = BTreeMap::new();
     for effect in effects {
         let turns: Vec<String> = effect
             .turns
@@ -133,16 +144,18 @@ pub(super) fn effects(out: &mut impl Write, head: &str, effects: &[EffectDocumen
             .map(|turn| format!("{} {} -> {} ({})", turn.tlp, turn.before, turn.after, turn.reason))
             .collect();
         let line = (effect.change, short(&effect.from), turns.join("; "));
-        match lines.iter_mut().find(|(known, ..)| *known == line) {
-            Some((_, to, pairs)) => {
-                to.extend(effect.to.iter().cloned());
-                *pairs = pairs.saturating_add(effect.pairs);
-            }
-            None => lines.push((line, effect.to.clone(), effect.pairs)),
+        let at = *known.entry(line.clone()).or_insert(lines.len());
+        if at == lines.len() {
+            lines.push((line, (Vec::new(), 0, 0)));
+        }
+        if let Some((_, (first, count, pairs))) = lines.get_mut(at) {
+            first.extend(effect.to.iter().take(LISTED.saturating_sub(first.len())));
+            *count = count.saturating_add(effect.to.len());
+            *pairs = pairs.saturating_add(effect.pairs);
         }
     }
-    let line = |((change, from, turns), to, pairs): &(Line, Vec<String>, u64)| {
-        format!("{change} {from} -> {} ({}): {turns}", short(to), count_pairs(*pairs))
+    let line = |((change, from, turns), (first, count, pairs)): &(Line, Towards<'_>)| {
+        format!("{change} {from} -> {} ({}): {turns}", listed(first, *count), count_pairs(*pairs))
     };
     section(out, head, lines.iter().map(line))
 }

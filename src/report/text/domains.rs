@@ -1,5 +1,6 @@
 //! Isolation domains with what holds them together, and where a model's groups differ from them.
 
+use std::collections::BTreeSet;
 use std::io::{self, Write};
 
 use super::{BOLD, View, YELLOW};
@@ -20,8 +21,10 @@ impl View<'_> {
             self.paragraph(out, 0, &format!("{BOLD}Assumed{BOLD:#} {assumption}"))?;
         }
         if assumptions.root_complex == RootComplex::Isolates {
+            let mut last: Option<&Unsettled> = None;
             for unsettled in &**self.reach.unsettled {
-                self.unsettled(out, unsettled)?;
+                self.unsettled(out, unsettled, last)?;
+                last = Some(unsettled);
             }
         }
         for limit in words::limits(assumptions) {
@@ -39,7 +42,13 @@ impl View<'_> {
     }
 
     /// What keeps pairs apart by assumption only: how many, and who leaves it open towards whom.
-    fn unsettled(&self, out: &mut impl Write, unsettled: &Unsettled) -> io::Result<()> {
+    /// What was listed for the `last` reason is not listed again.
+    fn unsettled(
+        &self,
+        out: &mut impl Write,
+        unsettled: &Unsettled,
+        last: Option<&Unsettled>,
+    ) -> io::Result<()> {
         const SHOWN: usize = 6;
         let list = |functions: &[FunctionIndex]| {
             let shown: Vec<String> = functions.iter().take(SHOWN).map(|index| self.address(*index)).collect();
@@ -47,15 +56,31 @@ impl View<'_> {
             let more = if more == 0 { String::new() } else { format!(" and {more} more") };
             format!("{}{more}", shown.join(", "))
         };
-        let towards = match (unsettled.open.len(), unsettled.others.as_slice()) {
-            (1, []) => String::new(),
-            (_, []) => String::from(", towards each other"),
-            (1, others) => format!(", towards {}", list(others)),
-            (_, others) => format!(", towards each other and {}", list(others)),
+        let again = last.and_then(|last| {
+            let open = added(&last.open, &unsettled.open)?;
+            Some((open, added(&last.others, &unsettled.others)?))
+        });
+        let by = match again {
+            Some((open, others)) => {
+                let open = if open.is_empty() { String::new() } else { format!(" and {}", list(&open)) };
+                let others = if others.is_empty() {
+                    String::new()
+                } else {
+                    format!(", also towards {}", list(&others))
+                };
+                format!("the same{open}{others}")
+            }
+            None => {
+                let towards = match (unsettled.open.len(), unsettled.others.as_slice()) {
+                    (1, []) => String::new(),
+                    (_, []) => String::from(", towards each other"),
+                    (1, others) => format!(", towards {}", list(others)),
+                    (_, others) => format!(", towards each other and {}", list(others)),
+                };
+                format!("{}{towards}", list(&unsettled.open))
+            }
         };
-        let text =
-            format!("{}; left open by {}{towards}", words::unsettled(unsettled), list(&unsettled.open));
-        self.paragraph(out, 8, &text)
+        self.paragraph(out, 8, &format!("{}; left open by {by}", words::unsettled(unsettled)))
     }
 
     /// The domains of several functions, each with the bonds that hold it together.
@@ -227,4 +252,11 @@ fn bond(by: HeldBy) -> &'static str {
         HeldBy::Impersonation => "impersonation",
         HeldBy::Unproven => "what is not known",
     }
+}
+
+/// What a list has more than another; `None` if it lacks some of it.
+fn added(before: &[FunctionIndex], now: &[FunctionIndex]) -> Option<Vec<FunctionIndex>> {
+    let before: BTreeSet<_> = before.iter().collect();
+    let added: Vec<_> = now.iter().filter(|function| !before.contains(function)).copied().collect();
+    (now.len().saturating_sub(added.len()) == before.len()).then_some(added)
 }

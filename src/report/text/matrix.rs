@@ -33,9 +33,11 @@ pub fn matrix(out: &mut impl Write, view: &View<'_>, matrix: &Matrix) -> io::Res
             continue;
         }
         let how = match cell.relation {
-            Relation::SameDevice => "within one device",
-            Relation::SameBus => "on one bus",
-            Relation::Apart => "behind different ports",
+            Relation::SameDevice => String::from("within one device"),
+            Relation::SameBus => String::from("on one bus"),
+            Relation::BridgesOfOneDevice => format!("behind functions of one device{}", level(cell.level)),
+            Relation::Apart => format!("behind different ports{}", level(cell.level)),
+            Relation::OtherRootBus => String::from("below different root buses"),
         };
         let style = if cell.disposition == Disposition::Direct { YELLOW } else { anstyle::Style::new() };
         let accepted = accepted_cell(&view.reach, matrix, cell);
@@ -57,4 +59,13 @@ pub fn matrix(out: &mut impl Write, view: &View<'_>, matrix: &Matrix) -> io::Res
         view.paragraph(out, 0, &text)?;
     }
     writeln!(out, "{isolated} of {} cells are isolated", matrix.cells.len())
+}
+
+/// Where the ways part, on other buses than root buses.
+fn level(bridges: u8) -> String {
+    match bridges {
+        0 => String::from(" on a root bus"),
+        1 => String::from(" below 1 bridge"),
+        n => format!(" below {n} bridges"),
+    }
 }

@@ -1,6 +1,7 @@
 //! Text for people. Colour only ever repeats what a word says.
 
 mod check;
+mod clique;
 mod db;
 mod diff;
 mod domains;
@@ -16,6 +17,7 @@ mod summary;
 mod tree;
 
 pub use check::check;
+pub use clique::cliques;
 pub use db::{db_explain, db_files, db_list, db_lookup};
 pub use diff::diff;
 pub use dot::dot;

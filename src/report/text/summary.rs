@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use super::BOLD;
+use super::{BOLD, YELLOW};
 use crate::finding::count;
 use crate::report::clean;
 use crate::report::json::{SourceDocument, SummaryDocument};
@@ -21,6 +21,9 @@ pub fn summary(out: &mut impl Write, source: &SourceDocument, summary: &SummaryD
         clean(&source.path),
         source.kind
     )?;
+    for line in source.overlays.iter().flatten() {
+        writeln!(out, "{YELLOW}As if{YELLOW:#}   {}", clean(line))?;
+    }
     let domains = &summary.domains;
     writeln!(
         out,

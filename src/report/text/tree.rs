@@ -1,11 +1,51 @@
-//! `acsscan show -t`: the hierarchy, with each function's isolation domain and group.
+//! `acsscan show -t`: the hierarchy, with each function's group and isolation domain.
 
 use std::io::{self, Write};
 
 use termtree::Tree;
 
+use anstyle::AnsiColor;
+
 use super::View;
 use crate::topology::{Bus, BusIndex, FunctionIndex, Parent};
+
+/// What hangs on what.
+struct Hierarchy {
+    /// Buses below each function.
+    below: Vec<Vec<BusIndex>>,
+    /// Buses that virtual functions made beside that of their physical one.
+    spilled: Vec<Vec<BusIndex>>,
+    marks: Marks,
+}
+
+impl Hierarchy {
+    fn new(view: &View<'_>) -> Self {
+        let topology = view.topology();
+        let buses = topology.buses();
+        let mut below: Vec<Vec<BusIndex>> = vec![Vec::new(); topology.functions().len()];
+        let mut spilled: Vec<Vec<BusIndex>> = vec![Vec::new(); buses.len()];
+        for (index, bus) in buses.iter().enumerate() {
+            match bus.parent {
+                Parent::Bridge(bridge) | Parent::Orphan(Some(bridge)) => {
+                    below.get_mut(bridge).into_iter().for_each(|below| below.push(index));
+                }
+                Parent::VirtualFunctions(bus) => {
+                    spilled.get_mut(bus).into_iter().for_each(|spilled| spilled.push(index));
+                }
+                Parent::Root | Parent::Orphan(None) => {}
+            }
+        }
+        Self { below, spilled, marks: Marks::new(view) }
+    }
+
+    fn below(&self, function: FunctionIndex) -> &[BusIndex] {
+        self.below.get(function).map(Vec::as_slice).unwrap_or_default()
+    }
+
+    fn spilled(&self, bus: BusIndex) -> &[BusIndex] {
+        self.spilled.get(bus).map(Vec::as_slice).unwrap_or_default()
+    }
+}
 
 /// The hierarchy as a tree, a root bus at a time.
 ///
@@ -13,22 +53,8 @@ use crate::topology::{Bus, BusIndex, FunctionIndex, Parent};
 ///
 /// Those of the writer.
 pub fn tree(out: &mut impl Write, view: &View<'_>) -> io::Result<()> {
-    let topology = view.topology();
-    let buses = topology.buses();
-    // Buses below each function, and those that virtual functions made beside their physical one.
-    let mut below: Vec<Vec<BusIndex>> = vec![Vec::new(); topology.functions().len()];
-    let mut spilled: Vec<Vec<BusIndex>> = vec![Vec::new(); buses.len()];
-    for (index, bus) in buses.iter().enumerate() {
-        match bus.parent {
-            Parent::Bridge(bridge) | Parent::Orphan(Some(bridge)) => {
-                below.get_mut(bridge).into_iter().for_each(|below| below.push(index));
-            }
-            Parent::VirtualFunctions(bus) => {
-                spilled.get_mut(bus).into_iter().for_each(|spilled| spilled.push(index));
-            }
-            Parent::Root | Parent::Orphan(None) => {}
-        }
-    }
+    let buses = view.topology().buses();
+    let hierarchy = Hierarchy::new(view);
     for (index, bus) in buses.iter().enumerate() {
         let label = match bus.parent {
             Parent::Root => format!("[{}:{:02x}]", bus.segment, bus.number),
@@ -38,51 +64,62 @@ pub fn tree(out: &mut impl Write, view: &View<'_>) -> io::Result<()> {
             _ => continue,
         };
         let mut root = Tree::new(label);
-        add_bus(&mut root, view, bus, index, &below, &spilled);
+        add_bus(&mut root, view, bus, index, &hierarchy);
         write!(out, "{root}")?;
-    }
-    if (0..view.reach.domains.len()).any(|id| view.shares_domain(id)) {
-        writeln!(out, "* functions of such a domain are not proved to be kept apart: acsscan says why")?;
     }
     if view.grouping.groups.iter().any(|group| !group.is_certain()) {
         writeln!(out, "? predicted: acsscan groups says what it depends on")?;
+    }
+    if hierarchy.marks.any() {
+        writeln!(
+            out,
+            "+ an isolation domain of several devices or functions: acsscan explain ADDR says why"
+        )?;
     }
     Ok(())
 }
 
 /// Bus numbers rise on the way down, so that this goes at most 255 levels deep.
-fn add_bus(
-    tree: &mut Tree<String>,
-    view: &View<'_>,
-    bus: &Bus,
-    index: BusIndex,
-    below: &[Vec<BusIndex>],
-    spilled: &[Vec<BusIndex>],
-) {
+fn add_bus(tree: &mut Tree<String>, view: &View<'_>, bus: &Bus, index: BusIndex, hierarchy: &Hierarchy) {
     let topology = view.topology();
     for function in topology.on_bus(index) {
-        let mut node = Tree::new(label(view, bus, function));
-        for child in below.get(function).into_iter().flatten() {
+        let mut node = Tree::new(label(view, &hierarchy.marks, bus, function));
+        for child in hierarchy.below(function) {
             let Some(bus) = topology.bus(*child) else { continue };
             if let Parent::Orphan(_) = bus.parent {
                 let mut gap = Tree::new(format!("[{:02x}] bridge not in the dump", bus.number));
-                add_bus(&mut gap, view, bus, *child, below, spilled);
+                add_bus(&mut gap, view, bus, *child, hierarchy);
                 node.push(gap);
             } else {
-                add_bus(&mut node, view, bus, *child, below, spilled);
+                add_bus(&mut node, view, bus, *child, hierarchy);
             }
         }
         tree.push(node);
     }
-    for other in spilled.get(index).into_iter().flatten() {
+    for other in hierarchy.spilled(index) {
         if let Some(bus) = topology.bus(*other) {
-            add_bus(tree, view, bus, *other, below, spilled);
+            add_bus(tree, view, bus, *other, hierarchy);
         }
     }
 }
 
-fn label(view: &View<'_>, bus: &Bus, index: FunctionIndex) -> String {
-    let group = view.group_mark(index);
+fn label(view: &View<'_>, marks: &Marks, bus: &Bus, index: FunctionIndex) -> String {
+    let group = match view.grouping.group_of.get(index).copied().flatten() {
+        Some(group) => {
+            let certain = view.grouping.groups.get(group).is_some_and(|group| group.is_certain());
+            format!("group {group}{}", if certain { "" } else { "?" })
+        }
+        None => String::from("no group"),
+    };
+    let domain = match marks.domain(view, index) {
+        Some((number, true)) => {
+            let colour = COLOURS.get(number.checked_rem(COLOURS.len()).unwrap_or_default());
+            let style = colour.map(|colour| colour.on_default()).unwrap_or_default();
+            format!("{style}domain {number}+{style:#}")
+        }
+        Some((number, false)) => format!("domain {number}"),
+        None => String::from("no domain"),
+    };
     let topology = view.topology();
     let function = topology.function(index);
     let bdf = function.map(|function| function.address.bdf).unwrap_or_default();
@@ -91,33 +128,47 @@ fn label(view: &View<'_>, bus: &Bus, index: FunctionIndex) -> String {
     let port = function.and_then(|function| function.port_type());
     let port = port.map(|port| format!(" {port},")).unwrap_or_default();
     let name = view.names.function(topology, index);
-    let domain = view.domain_mark(index);
-    let place = format!("{:02x}:{:02x}.{}", bus.number, bdf.device(), bdf.function());
-    format!("{place}{range} {{{domain}, {group}}}{port} {name}")
+    format!(
+        "{:02x}:{:02x}.{}{range} {{{group}, {domain}}}{port} {name}",
+        bus.number,
+        bdf.device(),
+        bdf.function()
+    )
 }
 
-impl View<'_> {
-    /// `domain 3`, with a star if several functions that can initiate share it.
-    pub(super) fn domain_mark(&self, index: FunctionIndex) -> String {
-        let Some(id) = self.reach.domains.domain_of(index) else { return String::from("no domain") };
-        format!("domain {id}{}", if self.shares_domain(id) { "*" } else { "" })
+/// Colours of domains that several functions share, taken in turn: neighbours differ, the number tells.
+const COLOURS: [AnsiColor; 6] = [
+    AnsiColor::Yellow,
+    AnsiColor::Cyan,
+    AnsiColor::Magenta,
+    AnsiColor::Green,
+    AnsiColor::Blue,
+    AnsiColor::Red,
+];
+
+/// Isolation domains, and which of them several functions share that can initiate: a port beside the only
+/// device below it is no danger.
+pub(super) struct Marks {
+    shared: Vec<bool>,
+}
+
+impl Marks {
+    pub(super) fn new(view: &View<'_>) -> Self {
+        let fabric = view.reach.fabric;
+        let shared = view.reach.domains.iter().map(|domain| {
+            let mut initiators = domain.functions().filter(|index| fabric.initiates(*index));
+            initiators.nth(1).is_some()
+        });
+        Self { shared: shared.collect() }
     }
 
-    /// Whether several functions that can initiate share a domain.
-    pub(super) fn shares_domain(&self, id: usize) -> bool {
-        let domain = self.reach.domains.get(id);
-        let functions = domain.into_iter().flat_map(|domain| domain.functions());
-        functions.filter(|index| self.reach.fabric.initiates(*index)).nth(1).is_some()
+    pub(super) fn any(&self) -> bool {
+        self.shared.contains(&true)
     }
 
-    /// `group 3`, with a question mark if it is predicted.
-    pub(super) fn group_mark(&self, index: FunctionIndex) -> String {
-        match self.grouping.group_of.get(index).copied().flatten() {
-            Some(group) => {
-                let certain = self.grouping.groups.get(group).is_some_and(|group| group.is_certain());
-                format!("group {group}{}", if certain { "" } else { "?" })
-            }
-            None => String::from("no group"),
-        }
+    /// A function's isolation domain, and whether it is such a one.
+    pub(super) fn domain(&self, view: &View<'_>, index: FunctionIndex) -> Option<(usize, bool)> {
+        let number = view.reach.domains.domain_of(index)?;
+        Some((number, self.shared.get(number).copied().unwrap_or(false)))
     }
 }

@@ -24,9 +24,8 @@ impl Joiner {
         self.sets.try_union(a, b).unwrap_or(false)
     }
 
-    /// For each function the one that stands for its set. Sets are joined by rank, so that none is far.
-    pub(super) fn labels(&self) -> Vec<u32> {
-        let count = self.sets.len() as u32;
-        (0..count).map(|function| self.sets.try_find(function).unwrap_or(function)).collect()
+    /// For each function the one that stands for its set.
+    pub(super) fn into_labels(self) -> Vec<u32> {
+        self.sets.into_labeling()
     }
 }

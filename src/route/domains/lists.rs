@@ -96,8 +96,8 @@ impl Below {
 /// The links of all lists, and the union-find that they feed.
 pub(super) struct Lists {
     next: [Vec<u32>; 5],
-    /// For each run: one more than its last function; of others one more than themselves.
-    ends: Vec<u32>,
+    /// For each run: how many functions it has beside the first.
+    more: Vec<u32>,
     pub(super) joiner: Joiner,
 }
 
@@ -105,18 +105,18 @@ impl Lists {
     pub(super) fn new(count: usize, io: bool) -> Self {
         let links = |needed: bool| if needed { vec![NONE; count] } else { Vec::new() };
         let next = [links(true), links(true), links(true), links(io), links(io)];
-        Self { next, ends: (1..=u32::try_from(count).unwrap_or(NONE)).collect(), joiner: Joiner::new(count) }
+        Self { next, more: vec![0; count], joiner: Joiner::new(count) }
     }
 
     /// Makes the functions from `start` on up to `end`, without it, a run.
     pub(super) fn make_run(&mut self, start: u32, end: u32) {
-        if let Some(slot) = self.ends.get_mut(start as usize) {
-            *slot = end;
+        if let Some(slot) = self.more.get_mut(start as usize) {
+            *slot = end.saturating_sub(start).saturating_sub(1);
         }
     }
 
     fn end(&self, run: u32) -> u32 {
-        self.ends.get(run as usize).copied().unwrap_or(run)
+        run.saturating_add(1).saturating_add(self.more.get(run as usize).copied().unwrap_or(0))
     }
 
     /// Joins a run with `first`; from then on it counts as one function.

@@ -13,6 +13,7 @@
 //!
 //! Source: PCIe Base 6.x, §6.12 "Access Control Services (ACS)".
 
+mod ask;
 mod join;
 mod lists;
 mod pass;
@@ -187,12 +188,13 @@ impl Fabric<'_> {
         let proved = lists.joiner.clone();
         pass::run(self, &assumptions, false, &runs, &mut lists);
         scope::impersonate(self, &assumptions, false, &mut lists.joiner);
-        let bonds = core::mem::take(&mut lists.joiner.merges);
+        let mut all = lists.joiner;
+        let bonds = core::mem::take(&mut all.merges);
         let proved = match bonds.len() > proved.merges.len() {
-            true => self.with_ports(&runs, proved.labels()),
+            true => self.with_ports(&runs, proved.into_labels()),
             false => Vec::new(),
         };
-        let members = Partition::new(self.with_ports(&runs, lists.joiner.labels()));
+        let members = Partition::new(self.with_ports(&runs, all.into_labels()));
         let domain_of = |function: FunctionIndex| members.part_of.get(function).copied().unwrap_or(NONE);
         let mut merges: Vec<_> = bonds.into_iter().map(|merge| (domain_of(merge.from), merge)).collect();
         merges.sort_by_key(|(domain, _)| *domain);

@@ -1,17 +1,15 @@
 //! One pass over the buses from the leaves up: at each bus, who gets past whom.
-//!
-//! Every question is put to the walk that answers pairs, with one pair that stands for all alike, so
-//! that both engines have one set of rules.
 
 use alloc::vec::Vec;
+use core::mem;
 
+use super::Merge;
+use super::ask::Question;
 use super::lists::{Below, Lists, Which};
 use super::runs::{Child, Runs};
-use super::{HeldBy, Merge};
-use crate::cap::acs::AcsControl;
-use crate::route::fabric::{BusKind, Fabric, Kind, NONE, Node, services};
+use crate::route::fabric::{BusKind, Emits, Fabric, Kind, Node, has_egress_control};
 use crate::route::port::{Acs, TlpClass};
-use crate::route::trace::{Nowhere, Walk, ends, may_emit};
+use crate::route::trace::{Outcome, ends, may_emit};
 use crate::route::{Assumptions, Disposition, Reason, RootComplex};
 use crate::topology::Parent;
 
@@ -48,6 +46,12 @@ pub(super) struct Pass<'p, 'a> {
     /// For each bus: what is below.
     below: Vec<Below>,
     pub(super) classes: Vec<TlpClass>,
+    /// Kept from bus to bus, so that none allocates.
+    children: Vec<Child>,
+    units: Vec<Unit>,
+    sources: Vec<Source>,
+    /// By class, the last question and its answer: neighbours are mostly alike.
+    pub(super) asked: [Option<(Question, Outcome)>; 5],
 }
 
 /// Joins what is not isolated below the root complex and, if that is not assumed to isolate, in it.
@@ -67,12 +71,18 @@ pub(super) fn run(
         runs,
         below: alloc::vec![Below::EMPTY; topology.buses().len()],
         classes: assumptions.counted().collect(),
+        children: Vec::new(),
+        units: Vec::new(),
+        sources: Vec::new(),
+        asked: [None; 5],
     };
     let mut tops: Vec<Unit> = Vec::new();
     for index in (0..topology.buses().len()).rev() {
         let Some(bus) = topology.bus(index) else { continue };
         if !matches!(bus.parent, Parent::VirtualFunctions(_)) {
-            pass.bus(index as u32, &mut tops);
+            let (mut children, mut units) = (mem::take(&mut pass.children), mem::take(&mut pass.units));
+            pass.bus(index as u32, &mut children, &mut units, &mut tops);
+            (pass.children, pass.units) = (children, units);
         }
     }
     pass.orphans(&mut tops);
@@ -82,46 +92,6 @@ pub(super) fn run(
 }
 
 impl Pass<'_, '_> {
-    /// Whether a pair whose ways part at `x` and `y` belongs together, and why.
-    pub(super) fn asks(&self, x: u32, y: u32, from: u32, to: u32, class: TlpClass) -> Option<Merge> {
-        let mut walk = Walk {
-            fabric: self.fabric,
-            class,
-            assumptions: *self.assumptions,
-            sink: &mut Nowhere,
-            requester_bus: 0,
-            doubt: None,
-            arrives: NONE,
-        };
-        let (at, peer) = (self.fabric.node(x), self.fabric.node(y));
-        // A function that stands on the bus itself is its own representative.
-        let first = if at.kind == Kind::Leaf { x } else { from };
-        let last = if peer.kind == Kind::Leaf { y } else { to };
-        let (disposition, reason) = match at.bus == peer.bus {
-            true => walk.turn(x, y, first, last),
-            false => walk.between_tops(x, at, y, peer),
-        };
-        self.joins(from, to, class, disposition, reason)
-    }
-
-    pub(super) fn joins(
-        &self,
-        from: u32,
-        to: u32,
-        class: TlpClass,
-        disposition: Disposition,
-        reason: Reason,
-    ) -> Option<Merge> {
-        let joins = match self.proved {
-            true => disposition == Disposition::Direct,
-            false => self.assumptions.merges(disposition, reason),
-        };
-        // All that is proved has joined before the rest is asked.
-        let held_by = if self.proved { HeldBy::Direct } else { HeldBy::Unproven };
-        let (from, to) = (from as usize, to as usize);
-        joins.then_some(Merge { held_by, from, to, class: Some(class), reason: Some(reason) })
-    }
-
     /// A function by itself, in the lists that it belongs to.
     pub(super) fn single(&self, function: u32, node: &Node) -> Below {
         let io = self.assumptions.count_relaxed_and_io;
@@ -164,18 +134,18 @@ impl Pass<'_, '_> {
         below
     }
 
-    fn bus(&mut self, bus: u32, tops: &mut Vec<Unit>) {
-        let mut children: Vec<Child> = Vec::new();
-        self.collect(bus, &mut children);
+    fn bus(&mut self, bus: u32, children: &mut Vec<Child>, units: &mut Vec<Unit>, tops: &mut Vec<Unit>) {
+        children.clear();
+        units.clear();
+        self.collect(bus, children);
         let kind = self.fabric.bus_kind(bus);
         if kind == BusKind::Conventional {
-            self.conventional(bus, &children);
+            self.conventional(bus, children);
             return;
         }
         if !children.is_sorted() {
             children.sort_unstable();
         }
-        let mut units: Vec<Unit> = Vec::new();
         for (n, (device, port, function, _)) in children.iter().enumerate() {
             let node = self.fabric.node(*function);
             let own = match node.kind {
@@ -211,7 +181,7 @@ impl Pass<'_, '_> {
             self.device(unit, members);
         }
         if kind == BusKind::Root {
-            self.root_bus(&mut units, &children);
+            self.root_bus(units, children);
             if self.assumptions.root_complex == RootComplex::Unknown && !self.proved {
                 for unit in units.iter_mut().filter(|unit| !unit.port) {
                     let members = children.get(unit.children.0..unit.children.1).unwrap_or_default();
@@ -219,12 +189,12 @@ impl Pass<'_, '_> {
                 }
             }
             units.retain(|unit| !unit.below.is_empty());
-            tops.append(&mut units);
+            tops.append(units);
             return;
         }
-        self.part(&mut units);
+        self.part(units);
         let mut all = Below::EMPTY;
-        for unit in &units {
+        for unit in units.iter() {
             self.lists.append(&mut all, &unit.below);
         }
         if kind == BusKind::Orphan {
@@ -364,8 +334,13 @@ impl Pass<'_, '_> {
         let is_leaf = |function: u32| self.fabric.node(function).kind == Kind::Leaf;
         let mut leaves = members.iter().filter(|child| is_leaf(child.2)).flat_map(|child| child.2..child.3);
         let (Some(first), Some(second)) = (leaves.next(), leaves.next()) else { return };
-        let mut asked: Option<(Acs, u32, u32)> = None;
+        let mut asked: [Option<(Acs, Emits)>; 4] = [None; 4];
+        let mut next = asked.len();
         for n in 0..members.len() {
+            if self.is_only(&unit.below, Which::All) {
+                // All are joined already.
+                return;
+            }
             let Some((_, _, x, _)) = members.get(n).copied() else { break };
             let node = self.fabric.node(x);
             if node.kind != Kind::Leaf {
@@ -375,12 +350,15 @@ impl Pass<'_, '_> {
                 self.by_vector(x, node, members);
                 continue;
             }
-            // Functions that are alike give one answer.
-            let alike = (node.acs, node.bus, node.emits as u32);
-            if asked == Some(alike) && !self.assumptions.count_relaxed_and_io {
+            // Functions that are alike give one answer, and a device has few kinds.
+            let alike = Some((node.acs, node.emits));
+            if asked.contains(&alike) && !self.assumptions.count_relaxed_and_io {
                 continue;
             }
-            asked = Some(alike);
+            next = next.checked_sub(1).unwrap_or(asked.len().saturating_sub(1));
+            if let Some(slot) = asked.get_mut(next) {
+                *slot = alike;
+            }
             let y = if x == first { second } else { first };
             let mut own = self.single(x, node);
             for class in 0..self.classes.len() {
@@ -418,13 +396,14 @@ impl Pass<'_, '_> {
             for class in 0..self.classes.len() {
                 let Some(class) = self.classes.get(class).copied() else { break };
                 let io = class == TlpClass::Io;
-                let mut targets = peers.iter().map(|(_, y)| *y).filter(|y| !io || self.is_io_target(*y));
-                let Some(first) = targets.next().filter(|_| !own.get(Which::from(class)).is_empty()) else {
+                if own.get(Which::from(class)).is_empty() {
                     continue;
-                };
+                }
+                let targets = peers.iter().map(|(_, y)| *y).filter(|y| !io || self.is_io_target(*y));
+                let targets: Vec<u32> = targets.collect();
+                let Some(first) = targets.first().copied() else { continue };
                 let Some(why) = self.asks(x, first, x, first, class) else { continue };
-                let rest: Vec<u32> = targets.collect();
-                for y in core::iter::once(first).chain(rest) {
+                for y in targets {
                     self.lists.join(x, y, &why);
                 }
             }
@@ -436,7 +415,8 @@ impl Pass<'_, '_> {
         if units.iter().filter(|unit| !unit.below.is_empty()).count() < 2 {
             return;
         }
-        let mut sources: Vec<Source> = Vec::new();
+        let mut sources = mem::take(&mut self.sources);
+        sources.clear();
         for n in 0..units.len() {
             let Some(unit) = units.get(n).filter(|unit| !unit.below.is_empty()) else { continue };
             let node = self.fabric.node(unit.at);
@@ -444,14 +424,15 @@ impl Pass<'_, '_> {
             let Some(other) = units.iter().enumerate().find(|(m, u)| *m != n && !u.below.is_empty()) else {
                 continue;
             };
-            for class in &self.classes {
-                let from = unit.below.get(Which::from(*class));
+            for class in 0..self.classes.len() {
+                let Some(class) = self.classes.get(class).copied() else { break };
+                let from = unit.below.get(Which::from(class));
                 if from.is_empty() || (by_pair && class.is_memory()) {
                     continue;
                 }
                 let to = other.1.below.get(Which::All).first();
-                if let Some(why) = self.asks(unit.at, other.1.at, from.first(), to, *class) {
-                    sources.push(Source { unit: n, part: None, class: *class, why });
+                if let Some(why) = self.asks(unit.at, other.1.at, from.first(), to, class) {
+                    sources.push(Source { unit: n, part: None, class, why });
                 }
             }
             if by_pair {
@@ -461,6 +442,7 @@ impl Pass<'_, '_> {
             }
         }
         self.escape(units, &sources);
+        self.sources = sources;
     }
 
     /// From one unit to another, for each class or for memory requests only.
@@ -529,12 +511,6 @@ impl Pass<'_, '_> {
         let why = Merge { from, to, ..source.why };
         self.lists.unite((&mut x.below, e), (&mut y.below, targets), &why);
     }
-}
-
-/// Whether a function decides pair by pair.
-pub(super) fn has_egress_control(node: &Node) -> bool {
-    let services = services(node);
-    services.enabled().union(services.guessed()).contains(AcsControl::EGRESS_CONTROL)
 }
 
 /// Two units at once.

@@ -3,9 +3,9 @@
 use alloc::vec::Vec;
 
 use super::lists::{Below, Which};
-use super::pass::{Pass, Source, Unit, has_egress_control};
+use super::pass::{Pass, Source, Unit};
 use super::runs::Child;
-use crate::route::fabric::{BusKind, Kind, NONE};
+use crate::route::fabric::{BusKind, Kind, NONE, has_egress_control};
 use crate::route::port::TlpClass;
 use crate::route::{Disposition, Reason};
 
@@ -175,14 +175,15 @@ impl Pass<'_, '_> {
                     (false, Kind::Leaf) => Some(self.single(*x, node)),
                     (false, _) => Some(self.past(*x, node)),
                 };
-                for class in &self.classes {
-                    let from = part.as_ref().unwrap_or(&unit.below).get(Which::from(*class));
+                for class in 0..self.classes.len() {
+                    let Some(class) = self.classes.get(class).copied() else { break };
+                    let from = part.as_ref().unwrap_or(&unit.below).get(Which::from(class));
                     if from.is_empty() || (by_pair && class.is_memory()) {
                         continue;
                     }
                     let Some(y) = plain.or((!is_plain(x)).then_some(any)) else { continue };
-                    if let Some(why) = self.asks(*x, y, from.first(), to, *class) {
-                        sources.push(Source { unit: n, part, class: *class, why });
+                    if let Some(why) = self.asks(*x, y, from.first(), to, class) {
+                        sources.push(Source { unit: n, part, class, why });
                     }
                 }
             }

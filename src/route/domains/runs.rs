@@ -3,9 +3,8 @@
 
 use alloc::vec::Vec;
 
-use super::pass::has_egress_control;
 use crate::route::Assumptions;
-use crate::route::fabric::{Fabric, Kind, Node};
+use crate::route::fabric::{Fabric, Kind, Node, has_egress_control};
 use crate::topology::Parent;
 
 /// A child of a bus: device, whether it faces downstream, function; of a run of functions that are

@@ -7,8 +7,7 @@
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
-use super::pass::has_egress_control;
-use crate::route::fabric::{BusKind, Fabric, NONE};
+use crate::route::fabric::{BusKind, Fabric, NONE, has_egress_control};
 use crate::route::port::{Decision, Role, TlpClass, VectorBit, Way, decide};
 use crate::route::trace::{ends, may_emit};
 use crate::route::{Assumptions, Reason};

@@ -258,3 +258,9 @@ pub(in crate::route) fn services(node: &Node) -> Services {
         Acs::Absent | Acs::Unknown(_) => Services::default(),
     }
 }
+
+/// Whether a function decides pair by pair.
+pub(in crate::route) fn has_egress_control(node: &Node) -> bool {
+    let services = services(node);
+    services.enabled().union(services.guessed()).contains(AcsControl::EGRESS_CONTROL)
+}

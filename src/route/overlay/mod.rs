@@ -58,18 +58,18 @@ pub fn wide_registers(topology: &Topology, database: &Database) -> Vec<bool> {
     (0..topology.functions().len()).map(wide).collect()
 }
 
-/// Writes ACS registers of one function. One line about what changed.
+/// Writes ACS registers of one function. One line about what changed. `wide` is what [`wide_registers`] says.
 ///
 /// # Errors
 ///
 /// The function has no ACS capability, it was not captured, or it does not offer what is asked for.
 pub fn set(
     topology: &mut Topology,
-    database: &Database,
+    wide: &[bool],
     index: FunctionIndex,
     edits: &[Edit],
 ) -> Result<String, Refused> {
-    let wide = wide_registers(topology, database).get(index).copied().unwrap_or(false);
+    let wide = wide.get(index).copied().unwrap_or(false);
     let before = registers(topology, index)?;
     let capability = topology.function(index).and_then(|f| f.acs.present()).map(|acs| acs.capability);
     let after = edits.iter().try_fold(before, |registers, edit| {
@@ -127,19 +127,29 @@ fn described(
     format!("{address}: {}", parts.join(", "))
 }
 
-/// Takes a function away, with its virtual functions, and if it is a bridge with all that is below it.
+/// Takes functions away, each with its virtual functions, and if it is a bridge with all that is below it. A
+/// line for each.
 #[must_use]
-pub fn remove(topology: Topology, index: FunctionIndex) -> (Topology, String) {
-    let gone = below(&topology, index);
-    let address = topology.address(index).unwrap_or_default();
-    let taken: Vec<Sbdf> = gone.iter().filter_map(|index| topology.address(*index)).collect();
-    let more = match taken.len() {
-        0 | 1 => String::new(),
-        n => format!(", with {} more that are below it or are its virtual functions", n.saturating_sub(1)),
-    };
+pub fn remove(topology: Topology, functions: &[FunctionIndex]) -> (Topology, Vec<String>) {
+    let mut taken: Vec<Sbdf> = Vec::new();
+    let mut notes = Vec::with_capacity(functions.len());
+    for index in functions {
+        let gone = below(&topology, *index);
+        let address = topology.address(*index).unwrap_or_default();
+        let more = match gone.len() {
+            0 | 1 => String::new(),
+            n => {
+                format!(", with {} more that are below it or are its virtual functions", n.saturating_sub(1))
+            }
+        };
+        notes.push(format!("{address} removed{more}"));
+        taken.extend(gone.iter().filter_map(|index| topology.address(*index)));
+        taken.sort_unstable();
+        taken.dedup();
+    }
     let keep = |address: Sbdf| taken.binary_search(&address).is_err().then_some(address);
     let inventory = topology.into_inventory().readdressed(keep);
-    (Topology::new(inventory), format!("{address} removed{more}"))
+    (Topology::new(inventory), notes)
 }
 
 /// A function, its virtual functions and everything on buses below any of these, sorted.

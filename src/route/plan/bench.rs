@@ -21,8 +21,14 @@ pub(super) struct Bench<'a> {
     pub(super) assumptions: Assumptions,
     wide: Vec<bool>,
     /// How often the engine was asked.
-    pub(super) asked: usize,
+    asked: usize,
 }
+
+/// How often the engine may be asked, at most, while the smallest plan is looked for; what is found by then
+/// is still a plan.
+const MOST_QUESTIONS: usize = 6000;
+/// On large machines less often: so many functions in all answers together.
+const MOST_FUNCTIONS: usize = 20_000_000;
 
 impl<'a> Bench<'a> {
     pub(super) fn new(topology: &Topology, database: &'a Database, assumptions: &Assumptions) -> Self {
@@ -38,6 +44,13 @@ impl<'a> Bench<'a> {
     /// The machine as it is.
     pub(super) fn topology(&self) -> &Topology {
         &self.topology
+    }
+
+    /// Whether time is left for `share` times as many questions as a search has.
+    pub(super) fn has_time(&self, share: usize) -> bool {
+        let functions = self.topology.functions().len().max(1);
+        let most = MOST_FUNCTIONS.checked_div(functions).unwrap_or_default().min(MOST_QUESTIONS);
+        self.asked < most.saturating_mul(share)
     }
 
     pub(super) fn is_wide(&self, index: FunctionIndex) -> bool {

@@ -8,12 +8,17 @@ use super::{Obstacle, Obstruction, Outcome, Plan};
 use crate::anomaly::Presence;
 use crate::cap::acs::AcsControl;
 use crate::db::Database;
+use crate::function::AcsRegisters;
 use crate::route::effect::{Effect, effects};
 use crate::route::fabric::Fabric;
+use crate::route::overlay::{control_of, set_control};
 use crate::route::port::{Acs, Role, TlpClass};
 use crate::route::trace::{Hop, Rule};
 use crate::route::{Assumptions, Disposition, Reason};
 use crate::topology::{FunctionIndex, Topology};
+
+/// Two functions.
+type Pair = (FunctionIndex, FunctionIndex);
 
 /// Most ways that are tried before the ways of each port are chosen one by one.
 const TRIED: usize = 2048;
@@ -26,66 +31,285 @@ pub fn connect(
     topology: &Topology,
     database: &Database,
     assumptions: &Assumptions,
-    pairs: &[(FunctionIndex, FunctionIndex)],
+    pairs: &[Pair],
 ) -> Outcome {
+    let before = Fabric::new(topology, database);
     let mut bench = Bench::new(topology, database, assumptions);
-    if bench.ask(&Changes::new(), |fabric| reached(fabric, pairs)) {
+    if reached(&before, pairs) {
         return Outcome::Reached(Plan { writes: Vec::new(), proved_smallest: true });
     }
-    let mut obstacles = Vec::new();
-    let mut best: Option<(Cost, Changes, bool)> = None;
-    let translated = pairs.iter().all(|(a, b)| has_ats(topology, *a) && has_ats(topology, *b));
-    let requests: &[TlpClass] = match translated {
-        true => &[TlpClass::MemoryUntranslated, TlpClass::MemoryTranslated],
-        false => &[TlpClass::MemoryUntranslated],
-    };
-    for request in requests {
-        let needs = match needs(&bench, pairs, *request) {
-            Ok(needs) => needs,
-            Err(found) => {
-                obstacles.extend(found);
-                continue;
-            }
-        };
-        let fabric = Fabric::new(topology, database);
-        let mut ways: Vec<(FunctionIndex, Vec<Controls>)> = Vec::new();
-        let mut closed = None;
-        for (function, need) in &needs {
-            let Some(controls) = bench.writable(&fabric, *function) else {
-                closed = Some(*function);
-                break;
-            };
-            ways.push((*function, need.ways(controls, *request)));
-        }
-        if let Some(at) = closed {
-            obstacles.extend(pairs.first().map(|(from, to)| Obstacle {
-                from: *from,
-                to: *to,
-                tlp: Some(*request),
-                at: Some(at),
-                disposition: fabric.disposition(*from, *to, *request, assumptions).0,
-                why: Obstruction::Route(fabric.disposition(*from, *to, *request, assumptions).1),
-            }));
-            continue;
-        }
-        let (found, exhaustive) = cheapest(&mut bench, &ways, pairs);
-        if found.is_none() {
-            obstacles.extend(remaining(&mut bench, &ways, pairs, *request));
-        }
-        if let Some((cost, changes)) = found {
-            if best.as_ref().is_none_or(|(known, ..)| cost < *known) {
-                best = Some((cost, changes, exhaustive));
-            }
-        }
-    }
+    let mut search = Search { bench: &mut bench, before: &before, pairs, best: None, exhaustive: true };
+    let obstacles = search.each_choice();
+    let (best, exhaustive) = (search.best, search.exhaustive);
     match best {
-        // Several pairs could be served each in its own way.
-        Some((_, changes, exhaustive)) => {
-            let proved = exhaustive && (pairs.len() == 1 || requests.len() == 1);
-            Outcome::Reached(bench.plan(&changes, proved))
-        }
+        Some((_, changes)) => Outcome::Reached(bench.plan(&changes, exhaustive)),
         None => Outcome::Impossible(obstacles),
     }
+}
+
+/// Those of these pairs that some plan connects, and what stands in the way of the others. Opening more
+/// never closes anything, so that all are asked about at once.
+#[must_use]
+pub fn connectable(
+    topology: &Topology,
+    database: &Database,
+    assumptions: &Assumptions,
+    pairs: &[Pair],
+) -> (Vec<Pair>, Vec<Obstacle>) {
+    let fabric = Fabric::new(topology, database);
+    let mut bench = Bench::new(topology, database, assumptions);
+    let mut widest = Changes::new();
+    let mut obstacles: BTreeMap<Pair, Vec<Obstacle>> = BTreeMap::new();
+    for pair in pairs {
+        for request in requests(topology, *pair) {
+            let ways = needs(&bench, &fabric, &[(*pair, *request)]);
+            match ways.and_then(|needs| ways_of(&bench, &fabric, &needs, &[(*pair, *request)])) {
+                Ok(ways) => {
+                    for (function, ways) in ways {
+                        let Some(way) = ways.last() else { continue };
+                        // What another pair opened there stays open.
+                        let open = widest.get(&function).copied().unwrap_or(way.registers);
+                        widest.insert(function, opened_by_both(open, way));
+                    }
+                }
+                Err(found) => obstacles.entry(*pair).or_default().extend(found),
+            }
+        }
+    }
+    let assumptions = bench.assumptions;
+    bench.ask(&widest, |after| {
+        let mut found = Vec::new();
+        let (open, shut): (Vec<Pair>, Vec<Pair>) =
+            pairs.iter().copied().partition(|pair| reached(after, &[*pair]));
+        for pair in shut {
+            match obstacles.remove(&pair).filter(|known| !known.is_empty()) {
+                Some(known) => found.extend(known),
+                None => found.extend(
+                    requests(topology, pair)
+                        .iter()
+                        .flat_map(|request| remaining(after, &[(pair, *request)], &assumptions)),
+                ),
+            }
+        }
+        (open, found)
+    })
+}
+
+/// A function's registers with everything open that either opens: redirects off, and what lets through on.
+fn opened_by_both(open: AcsRegisters, way: &Controls) -> AcsRegisters {
+    let (one, other) = (control_of(&open, way.wide), control_of(&way.registers, way.wide));
+    let mut both = open;
+    if let (Some(one), Some(other)) = (one, other) {
+        let on = AcsControl::DIRECT_TRANSLATED;
+        set_control(&mut both, way.wide, (one & other) | ((one | other) & on));
+    }
+    both
+}
+
+/// Classes of requests by which a pair can be connected.
+fn requests(topology: &Topology, (a, b): Pair) -> &'static [TlpClass] {
+    match has_ats(topology, a) && has_ats(topology, b) {
+        true => &[TlpClass::MemoryUntranslated, TlpClass::MemoryTranslated],
+        false => &[TlpClass::MemoryUntranslated],
+    }
+}
+
+/// A pair, and the class of requests by which it is to be connected.
+type Wanted = (Pair, TlpClass);
+
+struct Search<'s, 'a> {
+    bench: &'s mut Bench<'a>,
+    before: &'s Fabric<'s>,
+    pairs: &'s [Pair],
+    best: Option<(Cost, Changes)>,
+    /// Whether everything was tried so far.
+    exhaustive: bool,
+}
+
+/// Most pairs with ATS for which every choice of classes is tried.
+const CHOSEN_FREELY: usize = 4;
+
+impl Search<'_, '_> {
+    /// Tries choices of a class for each pair; what stands in the way of those that fail.
+    fn each_choice(&mut self) -> Vec<Obstacle> {
+        let topology = self.before.topology();
+        let free: Vec<usize> = (0..self.pairs.len())
+            .filter(|n| self.pairs.get(*n).is_some_and(|pair| requests(topology, *pair).len() > 1))
+            .collect();
+        let mut wanted: Vec<Wanted> =
+            self.pairs.iter().map(|pair| (*pair, TlpClass::MemoryUntranslated)).collect();
+        let mut obstacles = self.by(&wanted);
+        let choose = |wanted: &mut Vec<Wanted>, n: usize, translated: bool| {
+            if let Some((_, class)) = wanted.get_mut(n) {
+                *class = if translated { TlpClass::MemoryTranslated } else { TlpClass::MemoryUntranslated };
+            }
+        };
+        if free.len() <= CHOSEN_FREELY {
+            for number in 1..1_u32.wrapping_shl(free.len() as u32) {
+                for (bit, n) in free.iter().enumerate() {
+                    choose(&mut wanted, *n, number.wrapping_shr(bit as u32) & 1 != 0);
+                }
+                obstacles.extend(self.by(&wanted));
+            }
+            return obstacles;
+        }
+        // All of them, then one by one back where that is better.
+        free.iter().for_each(|n| choose(&mut wanted, *n, true));
+        obstacles.extend(self.by(&wanted));
+        self.exhaustive = false;
+        for n in free {
+            if !self.bench.has_time(1) {
+                break;
+            }
+            let cost = self.best.as_ref().map(|(cost, _)| *cost);
+            choose(&mut wanted, n, false);
+            self.by(&wanted);
+            if self.best.as_ref().map(|(cost, _)| *cost) == cost {
+                choose(&mut wanted, n, true);
+            }
+        }
+        obstacles
+    }
+
+    /// Looks for the cheapest plan with this choice; what stands in its way if there is none.
+    fn by(&mut self, wanted: &[Wanted]) -> Vec<Obstacle> {
+        let found = needs(self.bench, self.before, wanted);
+        let found = found.and_then(|needs| ways_of(self.bench, self.before, &needs, wanted));
+        let ways = match found {
+            Ok(ways) => ways,
+            Err(obstacles) => return obstacles,
+        };
+        let (reached, exhaustive) = self.cheapest(&ways);
+        self.exhaustive &= exhaustive;
+        if reached {
+            return Vec::new();
+        }
+        let widest = ways.iter().filter_map(|(function, ways)| Some((*function, ways.last()?.registers)));
+        let changes: Changes = widest.collect();
+        let assumptions = self.bench.assumptions;
+        self.bench.ask(&changes, |after| remaining(after, wanted, &assumptions))
+    }
+
+    /// Tries one way for each function; whether any choice reaches the goal, and whether all were tried.
+    fn cheapest(&mut self, ways: &Ways) -> (bool, bool) {
+        let count = ways.iter().try_fold(1_usize, |count, (_, ways)| count.checked_mul(ways.len()));
+        let mut choice = alloc::vec![0; ways.len()];
+        let mut reached = false;
+        if let Some(count) = count.filter(|count| *count <= TRIED) {
+            for number in 0..count {
+                if reached && !self.bench.has_time(1) {
+                    return (reached, false);
+                }
+                let mut rest = number;
+                for (slot, (_, ways)) in choice.iter_mut().zip(ways) {
+                    *slot = rest.checked_rem(ways.len()).unwrap_or_default();
+                    rest = rest.checked_div(ways.len()).unwrap_or_default();
+                }
+                reached |= self.consider(ways, &choice) != Considered::Fails;
+            }
+            return (reached, true);
+        }
+        // The widest way everywhere reaches the goal if any does; then narrower ones, function by function.
+        for (slot, (_, ways)) in choice.iter_mut().zip(ways) {
+            *slot = ways.len().saturating_sub(1);
+        }
+        reached |= self.consider(ways, &choice) != Considered::Fails;
+        for (n, (_, ways_here)) in ways.iter().enumerate() {
+            for way in 0..ways_here.len().saturating_sub(1) {
+                if !self.bench.has_time(1) {
+                    return (reached, false);
+                }
+                let before = choice.get(n).copied().unwrap_or_default();
+                choice.get_mut(n).into_iter().for_each(|slot| *slot = way);
+                let found = self.consider(ways, &choice);
+                reached |= found != Considered::Fails;
+                if found != Considered::Best {
+                    choice.get_mut(n).into_iter().for_each(|slot| *slot = before);
+                }
+            }
+        }
+        (reached, false)
+    }
+
+    /// Keeps a choice if it is the cheapest so far.
+    fn consider(&mut self, ways: &Ways, choice: &[usize]) -> Considered {
+        let chosen = ways.iter().zip(choice);
+        let changes: Changes =
+            chosen.filter_map(|((function, ways), n)| Some((*function, ways.get(*n)?.registers))).collect();
+        let best = self.best.as_ref().map(|(cost, _)| *cost);
+        match self.cost(&changes, best) {
+            None => Considered::Fails,
+            Some(cost) if best.is_none_or(|best| cost < best) => {
+                self.best = Some((cost, changes));
+                Considered::Best
+            }
+            Some(_) => Considered::Reaches,
+        }
+    }
+
+    /// What these changes cost; `None` if they do not reach the goal. Where the first parts are more than
+    /// the best has, the others are not worked out.
+    fn cost(&mut self, changes: &Changes, best: Option<Cost>) -> Option<Cost> {
+        let plan = self.bench.plan(changes, false);
+        let kept = AcsControl::SOURCE_VALIDATION.union(AcsControl::TRANSLATION_BLOCKING);
+        let control =
+            plan.writes.iter().filter(|write| !matches!(write.register, super::Register::Vector(_)));
+        let lost = control.fold(0_u32, |lost, write| {
+            lost.saturating_add((write.old & !write.new & u32::from(kept.bits())).count_ones())
+        });
+        let functions = plan.functions().len();
+        let dearer = best.is_some_and(|best| (best.0, best.1) < (lost, functions));
+        let (before, pairs, assumptions) = (self.before, self.pairs, self.bench.assumptions);
+        let opened = self.bench.ask(changes, |after| {
+            if !reached(after, pairs) {
+                return None;
+            }
+            if dearer {
+                return Some(u64::MAX);
+            }
+            let places: Vec<Option<FunctionIndex>> =
+                (0..before.topology().functions().len()).map(Some).collect();
+            let found = effects(before, after, &places, &assumptions).unwrap_or_default();
+            Some(found.iter().map(opens).sum())
+        })?;
+        Some((lost, functions, opened, plan.bits()))
+    }
+}
+
+/// What a choice comes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Considered {
+    /// It does not reach the goal.
+    Fails,
+    /// It does, as others do.
+    Reaches,
+    /// It is the cheapest so far.
+    Best,
+}
+
+/// For each function, the ways in which its registers let everything through.
+type Ways = Vec<(FunctionIndex, Vec<Controls>)>;
+
+/// The ways of each function that has to change.
+fn ways_of(
+    bench: &Bench<'_>,
+    fabric: &Fabric<'_>,
+    needs: &BTreeMap<FunctionIndex, Need>,
+    wanted: &[Wanted],
+) -> Result<Ways, Vec<Obstacle>> {
+    let mut ways = Ways::new();
+    for (function, need) in needs {
+        let Some(controls) = bench.writable(fabric, *function) else {
+            let obstacle = wanted.first().map(|((from, to), request)| {
+                let (disposition, reason) = fabric.disposition(*from, *to, *request, &bench.assumptions);
+                let why = Obstruction::Route(reason);
+                Obstacle { from: *from, to: *to, tlp: Some(*request), at: Some(*function), disposition, why }
+            });
+            return Err(obstacle.into_iter().collect());
+        };
+        ways.push((*function, need.ways(controls)));
+    }
+    Ok(ways)
 }
 
 fn has_ats(topology: &Topology, index: FunctionIndex) -> bool {
@@ -93,7 +317,7 @@ fn has_ats(topology: &Topology, index: FunctionIndex) -> bool {
 }
 
 /// Whether each pair reaches each other directly.
-fn reached(fabric: &Fabric<'_>, pairs: &[(FunctionIndex, FunctionIndex)]) -> bool {
+fn reached(fabric: &Fabric<'_>, pairs: &[Pair]) -> bool {
     let assumptions = Assumptions::default();
     let both = |a, b, tlp| {
         [(a, b), (b, a)]
@@ -114,10 +338,12 @@ struct Need {
     /// Requests to peers with these indices of the egress control vector; `None` where an index is not
     /// known.
     requests: BTreeSet<Option<u8>>,
+    /// Whether all of those are translated.
+    translated_only: bool,
     /// Completions to peers.
     completions: bool,
-    /// Translated requests that only pass.
-    passing: bool,
+    /// Translated requests that pass, or turn here.
+    translated: bool,
     /// Indices of all peers, which are to stay controlled.
     peers: BTreeSet<u8>,
 }
@@ -125,14 +351,14 @@ struct Need {
 /// Where the pairs' transactions are turned away, and what must be let through there.
 fn needs(
     bench: &Bench<'_>,
-    pairs: &[(FunctionIndex, FunctionIndex)],
-    request: TlpClass,
+    fabric: &Fabric<'_>,
+    wanted: &[Wanted],
 ) -> Result<BTreeMap<FunctionIndex, Need>, Vec<Obstacle>> {
-    let fabric = Fabric::new(bench.topology(), bench.database);
     let assumptions = Assumptions { hostile: true, ..bench.assumptions };
     let mut needs: BTreeMap<FunctionIndex, Need> = BTreeMap::new();
     let mut obstacles = Vec::new();
-    for (a, b) in pairs.iter().flat_map(|(a, b)| [(*a, *b), (*b, *a)]) {
+    let both = wanted.iter().flat_map(|((a, b), request)| [(*a, *b, *request), (*b, *a, *request)]);
+    for (a, b, request) in both {
         for tlp in [request, TlpClass::Completion] {
             let route = fabric.trace(a, b, tlp, &assumptions);
             if route.disposition == Disposition::Direct {
@@ -146,13 +372,13 @@ fn needs(
             let inside = |hop: &&Hop| matches!(hop.rule, Rule::Device | Rule::UpstreamPort | Rule::Switch);
             match (turn.filter(is_entry), turn.filter(inside), route.divergence) {
                 (Some(entry), ..) => {
-                    needs.entry(entry.function).or_default().passing = true;
+                    needs.entry(entry.function).or_default().translated = true;
                     // What it would meet further up is what an untranslated request meets.
                     let further = fabric.trace(a, b, TlpClass::MemoryUntranslated, &assumptions);
                     let turn = further.hops.iter().find(decides).filter(inside);
                     let egress = further.divergence.map(|divergence| divergence.egress);
                     match (turn, egress) {
-                        (Some(hop), Some(egress)) => need(&fabric, &mut needs, hop, egress, b, tlp),
+                        (Some(hop), Some(egress)) => need(fabric, &mut needs, hop, egress, b, tlp),
                         _ => obstacles.push(obstacle(a, b, tlp, &further)),
                     }
                     let blocks = |hop: &&Hop| match fabric.acs(hop.function) {
@@ -160,11 +386,11 @@ fn needs(
                         Acs::Absent | Acs::Unknown(_) => false,
                     };
                     for hop in further.hops.iter().filter(blocks) {
-                        needs.entry(hop.function).or_default().passing = true;
+                        needs.entry(hop.function).or_default().translated = true;
                     }
                 }
                 (None, Some(hop), Some(divergence)) => {
-                    need(&fabric, &mut needs, hop, divergence.egress, b, tlp);
+                    need(fabric, &mut needs, hop, divergence.egress, b, tlp);
                 }
                 _ => obstacles.push(obstacle(a, b, tlp, &route)),
             }
@@ -174,27 +400,18 @@ fn needs(
 }
 
 /// What is not direct even where everything is let through that can be.
-fn remaining(
-    bench: &mut Bench<'_>,
-    ways: &[(FunctionIndex, Vec<Controls>)],
-    pairs: &[(FunctionIndex, FunctionIndex)],
-    request: TlpClass,
-) -> Vec<Obstacle> {
-    let widest = ways.iter().filter_map(|(function, ways)| Some((*function, ways.last()?.registers)));
-    let changes: Changes = widest.collect();
-    let assumptions = bench.assumptions;
-    bench.ask(&changes, |fabric| {
-        let mut found = Vec::new();
-        for (a, b) in pairs.iter().flat_map(|(a, b)| [(*a, *b), (*b, *a)]) {
-            for tlp in [request, TlpClass::Completion] {
-                let route = fabric.trace(a, b, tlp, &assumptions);
-                if route.disposition != Disposition::Direct {
-                    found.push(obstacle(a, b, tlp, &route));
-                }
+fn remaining(after: &Fabric<'_>, wanted: &[Wanted], assumptions: &Assumptions) -> Vec<Obstacle> {
+    let mut found = Vec::new();
+    let both = wanted.iter().flat_map(|((a, b), request)| [(*a, *b, *request), (*b, *a, *request)]);
+    for (a, b, request) in both {
+        for tlp in [request, TlpClass::Completion] {
+            let route = after.trace(a, b, tlp, assumptions);
+            if route.disposition != Disposition::Direct {
+                found.push(obstacle(a, b, tlp, &route));
             }
         }
-        found
-    })
+    }
+    found
 }
 
 fn obstacle(
@@ -231,6 +448,9 @@ fn need(
         need.completions = true;
         return;
     }
+    let translated = tlp == TlpClass::MemoryTranslated;
+    need.translated_only = translated && (need.translated_only || need.requests.is_empty());
+    need.translated |= translated;
     need.requests.insert(fabric.peer_index(peer as u32, role));
     let topology = fabric.topology();
     let Some(bus) = topology.bus_of(hop.function) else { return };
@@ -240,14 +460,13 @@ fn need(
 
 impl Need {
     /// The ways in which a function's registers can let it through, from the one that opens least.
-    fn ways(&self, controls: Controls, request: TlpClass) -> Vec<Controls> {
+    fn ways(&self, controls: Controls) -> Vec<Controls> {
         let mut base = controls;
         if self.completions {
             base.put(AcsControl::COMPLETION_REDIRECT, false);
         }
         let blocking = AcsControl::TRANSLATION_BLOCKING;
-        let lets_through = self.passing || !self.requests.is_empty();
-        if request == TlpClass::MemoryTranslated && lets_through && base.is_on(blocking) {
+        if self.translated && base.is_on(blocking) {
             base.put(blocking, false);
         }
         if self.requests.is_empty() {
@@ -255,7 +474,7 @@ impl Need {
         }
         let mut ways = Vec::new();
         let direct = AcsControl::DIRECT_TRANSLATED;
-        if request == TlpClass::MemoryTranslated && controls.offers(direct) {
+        if self.translated_only && controls.offers(direct) {
             let mut way = base;
             way.put(direct, true);
             ways.push(way);
@@ -300,78 +519,6 @@ impl Need {
 /// What a plan costs, the first difference deciding: Source Validation and Translation Blocking that go
 /// off, functions, other answers that open, bits.
 type Cost = (u32, usize, u64, u32);
-
-/// The cheapest choice of one way for each function that reaches the goal, and whether all were tried.
-fn cheapest(
-    bench: &mut Bench<'_>,
-    ways: &[(FunctionIndex, Vec<Controls>)],
-    pairs: &[(FunctionIndex, FunctionIndex)],
-) -> (Option<(Cost, Changes)>, bool) {
-    let count = ways.iter().try_fold(1_usize, |count, (_, ways)| count.checked_mul(ways.len()));
-    let mut best: Option<(Cost, Changes)> = None;
-    let mut consider = |bench: &mut Bench<'_>, choice: &[usize]| {
-        let chosen = ways.iter().zip(choice);
-        let changes: Changes =
-            chosen.filter_map(|((function, ways), n)| Some((*function, ways.get(*n)?.registers))).collect();
-        if let Some(cost) = cost(bench, &changes, pairs) {
-            if best.as_ref().is_none_or(|(known, _)| cost < *known) {
-                best = Some((cost, changes));
-                return true;
-            }
-        }
-        false
-    };
-    let exhaustive = count.is_some_and(|count| count <= TRIED);
-    let mut choice = alloc::vec![0; ways.len()];
-    if exhaustive {
-        for number in 0..count.unwrap_or_default() {
-            let mut rest = number;
-            for (slot, (_, ways)) in choice.iter_mut().zip(ways) {
-                *slot = rest.checked_rem(ways.len()).unwrap_or_default();
-                rest = rest.checked_div(ways.len()).unwrap_or_default();
-            }
-            consider(bench, &choice);
-        }
-    } else {
-        consider(bench, &choice);
-        for (n, (_, ways)) in ways.iter().enumerate() {
-            for way in 1..ways.len() {
-                let before = choice.get(n).copied().unwrap_or_default();
-                if let Some(slot) = choice.get_mut(n) {
-                    *slot = way;
-                }
-                if !consider(bench, &choice) {
-                    if let Some(slot) = choice.get_mut(n) {
-                        *slot = before;
-                    }
-                }
-            }
-        }
-    }
-    (best, exhaustive)
-}
-
-/// What these changes cost; `None` if they do not reach the goal.
-fn cost(bench: &mut Bench<'_>, changes: &Changes, pairs: &[(FunctionIndex, FunctionIndex)]) -> Option<Cost> {
-    let plan = bench.plan(changes, false);
-    let kept = AcsControl::SOURCE_VALIDATION.union(AcsControl::TRANSLATION_BLOCKING);
-    let control = plan.writes.iter().filter(|write| !matches!(write.register, super::Register::Vector(_)));
-    let lost = control.fold(0_u32, |lost, write| {
-        lost.saturating_add((write.old & !write.new & u32::from(kept.bits())).count_ones())
-    });
-    let before = bench.topology().clone();
-    let (database, assumptions) = (bench.database, bench.assumptions);
-    let opened = bench.ask(changes, |after| {
-        if !reached(after, pairs) {
-            return None;
-        }
-        let fabric = Fabric::new(&before, database);
-        let places: Vec<Option<FunctionIndex>> = (0..before.functions().len()).map(Some).collect();
-        let found = effects(&fabric, after, &places, &assumptions).unwrap_or_default();
-        Some(found.iter().map(opens).sum())
-    })?;
-    Some((lost, plan.functions().len(), opened, plan.bits()))
-}
 
 /// How many answers an effect opens.
 fn opens(effect: &Effect) -> u64 {

@@ -31,9 +31,6 @@ enum Kind {
     Vector(u8),
 }
 
-/// How often the engine may be asked while the smallest plan is looked for; what is found by then is
-/// still a plan from which nothing can be left out.
-const BUDGET: usize = 6000;
 /// Obstacles that are told at most.
 const OBSTACLES: usize = 16;
 
@@ -192,7 +189,7 @@ impl Search<'_> {
                         best = Some(found);
                     }
                 }
-                self.bench.asked < BUDGET
+                self.bench.has_time(1)
             });
             if !finished {
                 let found = best.unwrap_or_else(|| all.to_vec());
@@ -207,8 +204,9 @@ impl Search<'_> {
 
     /// Those of a block of `all` without which the others do not reach the goal.
     fn forced(&mut self, block: &[Action], all: &[Action], found: &mut Vec<Action>) {
-        let without: Vec<Action> = all.iter().filter(|action| !block.contains(action)).copied().collect();
-        if block.is_empty() || self.reached(&without) {
+        let without: Vec<Action> =
+            all.iter().filter(|action| block.binary_search(action).is_err()).copied().collect();
+        if block.is_empty() || !self.bench.has_time(1) || self.reached(&without) {
             return;
         }
         if let [one] = block {
@@ -234,7 +232,7 @@ impl Search<'_> {
                 if self.reached(&some) {
                     found = Some(some);
                 }
-                found.is_none() && self.bench.asked < BUDGET
+                found.is_none() && self.bench.has_time(1)
             });
             if found.is_some() || !finished {
                 return found;
@@ -243,17 +241,28 @@ impl Search<'_> {
         None
     }
 
-    /// The same without what can be left out, one by one.
+    /// The same without what can be left out, by halves.
     fn irreducible(&mut self, mut actions: Vec<Action>) -> Vec<Action> {
-        let mut at = 0;
-        while at < actions.len() {
-            let left_out = actions.remove(at);
-            if !self.reached(&actions) {
-                actions.insert(at, left_out);
-                at = at.saturating_add(1);
-            }
+        actions.sort_unstable();
+        let mut kept = actions.clone();
+        self.leave_out(&actions, &mut kept);
+        kept
+    }
+
+    fn leave_out(&mut self, block: &[Action], kept: &mut Vec<Action>) {
+        // What is left is looked at once more than all before.
+        if block.is_empty() || !self.bench.has_time(2) {
+            return;
         }
-        actions
+        let without: Vec<Action> =
+            kept.iter().filter(|action| block.binary_search(action).is_err()).copied().collect();
+        if self.reached(&without) {
+            *kept = without;
+        } else if block.len() > 1 {
+            let (low, high) = block.split_at(block.len().div_ceil(2));
+            self.leave_out(low, kept);
+            self.leave_out(high, kept);
+        }
     }
 
     /// What stands in the way even when everything is on that can be.

@@ -13,7 +13,7 @@ mod connect;
 pub mod emit;
 mod isolate;
 
-pub use connect::connect;
+pub use connect::{connect, connectable};
 pub use isolate::isolate;
 
 use alloc::vec::Vec;

@@ -70,8 +70,9 @@ impl GateKind {
 }
 
 impl Fabric<'_> {
-    /// All gates of a route. Completions, which are routed by ID, pass none.
-    pub(super) fn gates(
+    /// All gates of a route that turns where `arrives` is (at the top if it is `NONE`). Completions, which are
+    /// routed by ID, pass none.
+    pub(in crate::route) fn gates(
         &self,
         from: FunctionIndex,
         to: FunctionIndex,

@@ -12,7 +12,7 @@ mod walk;
 
 pub use gate::{Gate, GateKind};
 
-pub(super) use walk::{Nowhere, Walk, ends, may_emit};
+pub(super) use walk::{Nowhere, Outcome, Walk, ends, may_emit};
 
 use alloc::vec::Vec;
 use core::fmt;

@@ -73,7 +73,8 @@ impl<S: Sink> Walk<'_, '_, S> {
             && top_bus(self.fabric, t) != top_bus(self.fabric, s)
             && self.fabric.bus_kind(top_bus(self.fabric, t)) == BusKind::Orphan
         {
-            return self.stop(from, Rule::HostBridges, Decision::Undetermined(Reason::BridgeNotInDump));
+            let reason = self.fabric.missing_between(from, to);
+            return self.stop(from, Rule::HostBridges, Decision::Undetermined(reason));
         }
         if let Some(reason) = self.not_emitted(from, s) {
             return self.stop(from, Rule::Emission, Decision::Block(reason));
@@ -378,8 +379,7 @@ impl<S: Sink> Walk<'_, '_, S> {
         let hidden =
             |node: &Node| self.fabric.bus_kind(node.bus) == BusKind::Orphan || self.fabric.is_hidden(node);
         if hidden(at) || hidden(peer) {
-            let same = self.fabric.attached_to(x) == self.fabric.attached_to(y);
-            let reason = if same { Reason::PortNotInDump } else { Reason::BridgeNotInDump };
+            let reason = self.fabric.missing_between(x, y);
             if let Some(blocked) = self.pass(x, at) {
                 return blocked;
             }
@@ -489,6 +489,14 @@ impl Fabric<'_> {
     pub(in crate::route) fn way_is_unknown(&self, s: &Node, t: &Node) -> bool {
         let (a, b) = (top_bus(self, s), top_bus(self, t));
         a != b && (self.bus_kind(a) == BusKind::Orphan || self.bus_kind(b) == BusKind::Orphan)
+    }
+
+    /// What is missing between two that do not meet in the dump: a port, where both hang on one bridge.
+    fn missing_between(&self, x: u32, y: u32) -> Reason {
+        match self.attached_to(x) == self.attached_to(y) {
+            true => Reason::PortNotInDump,
+            false => Reason::BridgeNotInDump,
+        }
     }
 
     /// What a top of the hierarchy hangs on: for an orphan inside the range of a bridge, the top above

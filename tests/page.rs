@@ -231,3 +231,36 @@ reason = "Both guests are ours."
     assert!(browser.text("#route").contains(mark), "{}", browser.text("#route"));
     assert!(browser.text("#route .verdict").contains("undetermined"), "the answer stays what it is");
 }
+
+/// A full segment: every routing ID, 256 functions below each of 255 root ports, no two with the same registers.
+#[cfg(feature = "testkit")]
+#[test]
+fn a_page_of_65536_functions_stays_below_5_megabytes_and_finds_each() {
+    use acsscan::testkit::generate::{self, Set, Size};
+    let scratch = tempfile::tempdir().expect("a directory");
+    let image = scratch.path().join("segment.ecam");
+    let nodes = generate::machine(Set::Regular, Size::Xl, 1);
+    assert_eq!(nodes.len(), 65_536);
+    let file = std::fs::File::create(&image).expect("writable");
+    generate::ecam(&nodes, 1, 0, true, &file).expect("writable");
+    let path = page(scratch.path(), image.to_str().expect("UTF-8"), &["--input-format", "ecam"]);
+    let size = std::fs::metadata(&path).expect("there").len();
+    assert!(size < 5_000_000, "{size} bytes");
+    let Some(browser) = Browser::start(1400, 1000) else { return };
+    browser.open(&path);
+    assert_eq!(browser.run("return document.documentElement.dataset.ready"), "yes");
+    for address in ["0000:00:1f.7", "0000:80:03.5", "0000:ff:1f.7"] {
+        browser.run(&format!("document.getElementById('find-text').value = '{address}'"));
+        browser.run("document.querySelector('#find button').click()");
+        let detail = browser.text("#detail");
+        assert!(detail.starts_with(address) && detail.contains("held together by"), "{address}: {detail}");
+    }
+    // A pair that the page does not hold is answered by its classes, with the command for the hops.
+    browser.run("document.getElementById('route-from').value = '80:03.5'");
+    browser.run("document.getElementById('route-to').value = '10:00.1'");
+    browser.run("document.querySelector('#route-form button').click()");
+    let route = browser.text("#route");
+    assert!(route.contains("acsscan p2p 0000:80:03.5 0000:10:00.1"), "{route}");
+    let (complaints, _) = browser.complaints_and_requests();
+    assert_eq!(complaints, [""; 0]);
+}

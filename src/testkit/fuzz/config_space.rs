@@ -149,12 +149,22 @@ pub fn takes_away(whole: &Decoded, less: &Decoded) {
         kept("ACS", &function.acs, &cut.acs);
         kept("ARI", &function.ari, &cut.ari);
         kept("ATS", &function.ats, &cut.ats);
-        kept("SR-IOV", &whole.extras.sriov, &less.extras.sriov);
+        kept("SR-IOV", &less_parts(&whole.extras.sriov, &less.extras.sriov), &less.extras.sriov);
     }
     assert!(cut.pcie.present().is_none() || cut.port_type() == function.port_type());
     assert!(!cut.pcie.is_absent() || function.pcie.is_absent(), "PCI Express became absent");
     assert!(!cut.is_complete() || function.is_complete(), "became complete");
     assert!(cut.bus_range().is_none() || cut.bus_range() == function.bus_range());
+}
+
+/// SR-IOV without the parts that may be missing alone, as far as they are missing.
+fn less_parts(whole: &Presence<SrIov>, less: &Presence<SrIov>) -> Presence<SrIov> {
+    let mut whole = *whole;
+    if let (Presence::Present(whole), Presence::Present(less)) = (&mut whole, less) {
+        whole.system_page_size = whole.system_page_size.filter(|_| less.system_page_size.is_some());
+        whole.vf_bars = whole.vf_bars.filter(|_| less.vf_bars.is_some());
+    }
+    whole
 }
 
 /// A row of 16 bytes is missing.

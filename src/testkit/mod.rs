@@ -3,6 +3,7 @@
 //! No part of the public interface.
 #![allow(clippy::indexing_slicing, clippy::arithmetic_side_effects, clippy::expect_used)]
 
+pub mod decode;
 pub mod fabric;
 pub mod generate;
 #[cfg(feature = "std")]

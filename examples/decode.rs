@@ -36,7 +36,7 @@ fn bytes(nodes: &[Node], rounds: usize) {
     let pages: Vec<u8> = nodes.iter().flat_map(|node| node.bytes(SEED, &mut space).to_vec()).collect();
     for _ in 0..rounds {
         for (node, page) in nodes.iter().zip(pages.chunks_exact(SIZE as usize)) {
-            black_box(decode(node.address, &ConfigSpace::new(black_box(page))));
+            black_box(&decode(node.address, &ConfigSpace::new(black_box(page))));
         }
     }
 }

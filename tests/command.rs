@@ -199,26 +199,3 @@ fn a_report_is_written_whole_to_a_new_file_or_to_standard_output() {
     let names: Vec<_> = std::fs::read_dir(scratch.path()).expect("readable").collect();
     assert_eq!(names.len(), 1, "something was left behind");
 }
-
-#[test]
-fn a_graph_has_a_box_for_each_function_and_a_line_from_what_is_above_it() {
-    let output = acsscan(&["show", "-t", "--format", "dot", "--dump", "corpus/qemu-config-acs/dump.txt"]);
-    let text = String::from_utf8(output.stdout).expect("UTF-8");
-    let boxes =
-        text.lines().filter(|line| line.starts_with("  \"0000:")).filter(|line| line.contains("[label="));
-    assert_eq!(boxes.count(), 28, "{text}");
-    assert!(text.contains("\"0000:00:02.0\" -> \"0000:01:00.3\";"), "{text}");
-    let coloured = |address: &str| {
-        let start = format!("  \"{address}\" [label=");
-        let line = text.lines().find(|line| line.starts_with(&start)).expect("a box");
-        assert!(line.contains("domain "), "{line}");
-        line.split_once("fillcolor=").map(|(_, colour)| colour.to_owned())
-    };
-    assert_eq!(coloured("0000:01:00.0"), coloured("0000:01:00.3"));
-    assert!(coloured("0000:01:00.0").is_some() && coloured("0000:00:00.0").is_none());
-    assert_refused(
-        &["show", "--format", "dot", "--dump", "corpus/qemu-config-acs/dump.txt"],
-        2,
-        &["show -t"],
-    );
-}

@@ -211,8 +211,8 @@ impl Acs {
     /// ```
     #[must_use]
     pub fn read<S: Source>(config: &ConfigSpace<S>, offset: u16) -> Option<Self> {
+        let registers = config.u32(offset.checked_add(reg::CAPABILITY)?)?;
         let offset = Offset::new(offset)?;
-        let registers = config.u32(offset.of_register(reg::CAPABILITY))?;
         Some(Self {
             offset,
             capability: AcsCapability::from_bits_retain(registers as u16),

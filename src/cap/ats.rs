@@ -22,8 +22,8 @@ impl Ats {
     /// Reads the structure at `offset`; `None` if +04h to +07h were not captured.
     #[must_use]
     pub fn read<S: Source>(config: &ConfigSpace<S>, offset: u16) -> Option<Self> {
+        let registers = config.u32(offset.checked_add(reg::CAPABILITY)?)?;
         let offset = Offset::new(offset)?;
-        let registers = config.u32(offset.of_register(reg::CAPABILITY))?;
         Some(Self { offset, capability: registers as u16, control: (registers >> 16) as u16 })
     }
 

@@ -146,6 +146,11 @@ impl<'c, S: Source> Pcie<'c, S> {
         self.offset
     }
 
+    /// Bits 7:0 of the Capabilities register.
+    pub(crate) const fn type_and_version(&self) -> u8 {
+        self.flags as u8
+    }
+
     /// Capability Version, bits 3:0: 1 or 2. Version 1 lacks the "2" registers.
     #[must_use]
     pub const fn version(&self) -> u8 {
@@ -196,6 +201,7 @@ impl<'c, S: Source> Pcie<'c, S> {
     }
 
     /// Bit 5 of a register that version 1 lacks, where it counts as clear.
+    #[inline]
     fn register_2(&self, register: u16) -> Option<bool> {
         if self.version() < 2 {
             return Some(false);
@@ -204,6 +210,7 @@ impl<'c, S: Source> Pcie<'c, S> {
     }
 
     /// The byte of a register that matters.
+    #[inline]
     fn byte(&self, register: u16) -> Option<u8> {
         self.config.u8(self.offset.checked_add(register)?)
     }

@@ -32,6 +32,11 @@ pub trait Source {
     /// The `N` bytes from `offset` on, if every one of them was captured.
     fn array<const N: usize>(&self, offset: u16) -> Option<[u8; N]>;
 
+    /// All bytes in one piece, if it holds every one of them so: then they are read faster.
+    fn whole(&self) -> Option<&[u8; 4096]> {
+        None
+    }
+
     /// Whether a read found what holds the bytes to be other than was assumed, so that no answer of
     /// this source counts.
     fn is_spoilt(&self) -> bool {
@@ -50,6 +55,11 @@ impl Source for &[u8] {
         let end = start.checked_add(N).filter(|end| *end <= usize::from(SIZE))?;
         self.get(start..end)?.first_chunk().copied()
     }
+
+    #[inline]
+    fn whole(&self) -> Option<&[u8; 4096]> {
+        self.first_chunk()
+    }
 }
 
 impl<const L: usize> Source for &[u8; L] {
@@ -57,8 +67,14 @@ impl<const L: usize> Source for &[u8; L] {
         self.as_slice().extent()
     }
 
+    #[inline]
     fn array<const N: usize>(&self, offset: u16) -> Option<[u8; N]> {
         self.as_slice().array(offset)
+    }
+
+    #[inline]
+    fn whole(&self) -> Option<&[u8; 4096]> {
+        self.as_slice().first_chunk()
     }
 }
 
@@ -121,6 +137,12 @@ impl<S: Source> ConfigSpace<S> {
     #[must_use]
     pub fn u32(&self, offset: u16) -> Option<u32> {
         self.source.array::<4>(offset).map(u32::from_le_bytes)
+    }
+
+    /// All 4096 bytes in one piece, if the source holds them so: see [`Source::whole`].
+    #[must_use]
+    pub fn whole(&self) -> Option<&[u8; 4096]> {
+        self.source.whole()
     }
 
     /// Whether no answer of the source counts: see [`Source::is_spoilt`].

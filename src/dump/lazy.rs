@@ -8,40 +8,30 @@
 use core::cell::Cell;
 
 use super::hex::{LINES, PAIRS, WIDTH};
-use super::uniform::{LONG, SHORT, are_16_pairs, line_at};
+use super::uniform::{LONG, SHORT, line_at};
 use crate::config::Source;
 
 /// A record that was found by its first and its last line.
 pub(super) struct LazyRecord<'a> {
     text: &'a [u8],
-    line_end: usize,
     extent: u16,
     spoilt: Cell<bool>,
 }
 
 /// A record at the start of `text`, with its length: 64, 128, 256 or 4096 bytes long, an empty line or
-/// the end behind it. `None` leaves it to a more careful reader.
+/// the end behind it. `None` leaves it to a more careful reader, as are lines that end as DOS has it.
 pub(super) fn record(text: &[u8], is_last: bool) -> Option<(LazyRecord<'_>, usize)> {
-    let line_end = match text.get(line_at(1, 0)..)? {
-        [b'\n', ..] => 1,
-        [b'\r', b'\n', ..] => 2,
-        _ => return None,
-    };
     // The shortest first: what follows a short record must not be taken for the rest of a long one.
     for lines in [4, 8, 16, LINES] {
-        let length = line_at(lines, line_end);
+        let length = line_at(lines, LINE_END);
         let ends = match text.get(length..) {
             None => return None,
             Some([]) => is_last,
-            Some([b'\n', ..] | [b'\r', b'\n', ..]) => true,
-            Some(_) => false,
+            Some([first, ..]) => *first == b'\n',
         };
         if ends {
             let extent = u16::try_from(lines).ok()?.checked_mul(WIDTH)?;
-            let record = LazyRecord { text: text.get(..length)?, line_end, extent, spoilt: Cell::new(false) };
-            if record.text.last() != Some(&b'\n') {
-                return None;
-            }
+            let record = LazyRecord { text: text.get(..length)?, extent, spoilt: Cell::new(false) };
             record.pairs(lines.checked_sub(1)?)?;
             return Some((record, length));
         }
@@ -49,96 +39,107 @@ pub(super) fn record(text: &[u8], is_last: bool) -> Option<(LazyRecord<'_>, usiz
     None
 }
 
+/// Letters that end a line.
+const LINE_END: usize = 1;
+
 impl LazyRecord<'_> {
     /// The letters of line `number`, if that line is where it should be: its offset stands there, a line
     /// end before it and one behind it.
-    #[inline]
+    #[inline(always)]
     fn pairs(&self, number: usize) -> Option<&[u8; PAIRS]> {
-        const DIGITS: &[u8; 16] = b"0123456789abcdef";
-        let start = line_at(number, self.line_end);
-        let low = DIGITS[number & 15];
+        let start = line_at(number, LINE_END);
         let line = if number < 16 {
-            let line = self.text.get(start..)?.first_chunk::<{ SHORT + PAIRS + 1 }>()?;
+            let line = self.text.get(start..)?.first_chunk::<{ SHORT + PAIRS + LINE_END }>()?;
             let begins = start == 0 || self.text[start - 1] == b'\n';
-            let offset = line.first_chunk() == Some(&[low, b'0', b':', b' ']);
-            (begins && offset).then_some(line.last_chunk::<{ PAIRS + 1 }>()?)?
+            let offset = line.first_chunk() == Some(&PREFIXES[number & 15].1);
+            (begins && offset).then_some(line.last_chunk::<{ PAIRS + LINE_END }>()?)?
         } else {
-            let line = self.text.get(start - 1..)?.first_chunk::<{ 1 + LONG + PAIRS + 1 }>()?;
-            let high = DIGITS[(number >> 4) & 15];
-            let begins = line.first_chunk() == Some(&[b'\n', high, low, b'0']);
-            let offset = line[4..6] == [b':', b' '];
-            (begins && offset).then_some(line.last_chunk::<{ PAIRS + 1 }>()?)?
+            let line = self.text.get(start - 1..)?.first_chunk::<{ 1 + LONG + PAIRS + LINE_END }>()?;
+            let (before, offset) = PREFIXES[number & 255];
+            let begins = line.first_chunk() == Some(&before) && line[2..].first_chunk() == Some(&offset);
+            begins.then_some(line.last_chunk::<{ PAIRS + LINE_END }>()?)?
         };
-        let end = if self.line_end == 1 { b'\n' } else { b'\r' };
-        (line[PAIRS] == end).then_some(line.first_chunk()?)
+        (line[PAIRS] == b'\n').then_some(line.first_chunk()?)
     }
 
     #[inline(always)]
     fn read<const N: usize>(&self, offset: u16) -> Option<[u8; N]> {
-        let mut out = [0; N];
-        let (mut number, column) = (usize::from(offset / WIDTH), usize::from(offset % WIDTH));
+        let (number, column) = (usize::from(offset / WIDTH), usize::from(offset % WIDTH));
         if column + N <= usize::from(WIDTH) {
-            decode(self.pairs(number)?, column, &mut out)?;
-            return Some(out);
+            return decode(self.pairs(number)?.get(column * 3..)?);
         }
-        let (first, rest) = out.split_at_mut(usize::from(WIDTH) - column);
-        decode(self.pairs(number)?, column, first)?;
-        for bytes in rest.chunks_mut(usize::from(WIDTH)) {
-            number += 1;
-            decode(self.pairs(number)?, 0, bytes)?;
+        let mut out = [0; N];
+        for (byte, at) in out.iter_mut().zip(offset..) {
+            [*byte] = decode(self.pairs(usize::from(at / WIDTH))?.get(usize::from(at % WIDTH) * 3..)?)?;
         }
         Some(out)
     }
 }
 
-/// Reads pairs of digits with single spaces between, from a column on.
+/// What stands before a line of three digits of offset, as two pieces of four letters of which the second
+/// begins with the last two of the first; the second piece alone is the offset of a line of two digits.
+const PREFIXES: [([u8; 4], [u8; 4]); LINES] = {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let mut prefixes = [([0; 4], [0; 4]); LINES];
+    let mut number = 0;
+    while number < LINES {
+        let (high, low) = (DIGITS[number >> 4], DIGITS[number & 15]);
+        prefixes[number] = ([b'\n', high, low, b'0'], [low, b'0', b':', b' ']);
+        number += 1;
+    }
+    prefixes
+};
+
+/// Reads pairs of digits with single spaces between.
 #[inline(always)]
-fn decode(pairs: &[u8; PAIRS], column: usize, bytes: &mut [u8]) -> Option<()> {
-    if bytes.len() == usize::from(WIDTH) {
-        if !are_16_pairs(pairs) {
-            return None;
-        }
-        for (byte, pair) in bytes.iter_mut().zip(pairs.chunks(3)) {
-            *byte = VALUES[usize::from(pair[0])] << 4 | VALUES[usize::from(pair[1])];
-        }
-        return Some(());
+fn decode<const N: usize>(letters: &[u8]) -> Option<[u8; N]> {
+    let letters = letters.get(..N * 3 - 1)?;
+    let (mut out, mut wrong, mut between) = ([0; N], 0, 0);
+    for (n, byte) in out.iter_mut().enumerate() {
+        let value = byte_of(*letters.get(n * 3..)?.first_chunk()?);
+        wrong |= value;
+        between |= letters.get(n * 3 + 2).map_or(0, |space| space ^ b' ');
+        *byte = value as u8;
     }
-    let letters = pairs.get(column * 3..)?.get(..bytes.len() * 3 - 1)?;
-    let (mut wrong, mut between) = (0, 0);
-    for (byte, pair) in bytes.iter_mut().zip(letters.chunks(3)) {
-        let (high, low) = (VALUES[usize::from(pair[0])], VALUES[usize::from(pair[1])]);
-        wrong |= high | low;
-        between |= pair.get(2).map_or(0, |space| space ^ b' ');
-        *byte = (high << 4) | (low & 0xf);
-    }
-    (wrong & WRONG == 0 && between == 0).then_some(())
+    (wrong & WRONG == 0 && between == 0).then_some(out)
 }
 
-/// Set in what is no digit.
-const WRONG: u8 = 0x80;
+/// The byte of two digits, with [`WRONG`] if one of them is none.
+#[inline(always)]
+pub(super) const fn byte_of(pair: [u8; 2]) -> u16 {
+    BYTES[u16::from_le_bytes(pair) as usize]
+}
 
-/// What each letter is worth as a hexadecimal digit.
-const VALUES: [u8; 256] = {
-    let mut values = [WRONG; 256];
-    let digits = [(b'0', 10, 0), (b'a', 6, 10), (b'A', 6, 10)];
-    let mut kind = 0;
-    while kind < digits.len() {
-        let (first, count, value) = digits[kind];
-        let mut n = 0;
-        while n < count {
-            values[(first + n) as usize] = value + n;
-            n += 1;
-        }
-        kind += 1;
+/// What each pair of letters is worth. Only the few lines of it that digits lead to are ever in use.
+static BYTES: [u16; 1 << 16] = {
+    const DIGITS: &[u8; 22] = b"0123456789abcdefABCDEF";
+    const fn value(digit: usize) -> u16 {
+        (if digit < 16 { digit } else { digit - 6 }) as u16
     }
-    values
+    let mut bytes = [WRONG; 1 << 16];
+    let mut high = 0;
+    while high < DIGITS.len() {
+        let mut low = 0;
+        while low < DIGITS.len() {
+            let at = u16::from_le_bytes([DIGITS[high], DIGITS[low]]);
+            bytes[at as usize] = value(high) << 4 | value(low);
+            low += 1;
+        }
+        high += 1;
+    }
+    bytes
 };
+
+/// Set in what is no byte.
+pub(super) const WRONG: u16 = 0x8000;
 
 impl Source for LazyRecord<'_> {
     fn extent(&self) -> u16 {
         self.extent
     }
 
+    // Its result is taken apart at once: as a call it costs half as much again.
+    #[inline(always)]
     fn array<const N: usize>(&self, offset: u16) -> Option<[u8; N]> {
         if usize::from(offset).saturating_add(N) > usize::from(self.extent) {
             return None;
@@ -164,18 +165,19 @@ mod tests {
     #[test]
     fn any_place_gives_the_bytes_that_were_printed() {
         for length in [64, 128, 256, 4096] {
-            for end in ["\n", "\r\n"] {
-                let bytes = counting(length);
-                let text = dump(&bytes, end) + end + "next";
-                let (found, used) = record(text.as_bytes(), false).expect("a record");
-                assert_eq!(&text[used..], format!("{end}next"));
-                assert_eq!(usize::from(found.extent()), length);
-                for offset in 0..u16::try_from(length + 8).expect("small") {
-                    assert_eq!(found.array::<4>(offset), (&bytes[..]).array(offset), "{offset}");
-                    assert_eq!(found.array::<36>(offset), (&bytes[..]).array(offset), "{offset}");
-                }
-                assert!(!found.is_spoilt());
+            let bytes = counting(length);
+            let text = dump(&bytes, "\n") + "\nnext";
+            let (found, used) = record(text.as_bytes(), false).expect("a record");
+            assert_eq!(&text[used..], "\nnext");
+            assert_eq!(usize::from(found.extent()), length);
+            for offset in 0..u16::try_from(length + 8).expect("small") {
+                assert_eq!(found.array::<1>(offset), (&bytes[..]).array(offset), "{offset}");
+                assert_eq!(found.array::<4>(offset), (&bytes[..]).array(offset), "{offset}");
+                assert_eq!(found.array::<36>(offset), (&bytes[..]).array(offset), "{offset}");
             }
+            assert!(!found.is_spoilt());
+            let text = dump(&bytes, "\r\n") + "\r\nnext";
+            assert!(record(text.as_bytes(), false).is_none(), "left to the careful reader");
         }
     }
 

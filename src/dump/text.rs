@@ -38,6 +38,11 @@ pub(super) fn read<R: Read, K: Sink>(
     }
     let mut reader = Reader::new();
     loop {
+        if reader.may_go_on_as_usual(delivery) {
+            while let Some(length) = reader.usual(window.look_ahead(USUAL).map_err(failed)?, delivery) {
+                window.consume(length);
+            }
+        }
         if reader.awaits_hex() && window.ahead().starts_with(b"00: ") {
             window.look_ahead(uniform::MAX).map_err(failed)?;
             let length = reader.whole_record(window.ahead(), window.is_last(), delivery);
@@ -61,6 +66,11 @@ pub(super) fn read<R: Read, K: Sink>(
     }
     Err(Error::NoRecord { path: path.to_path_buf() })
 }
+
+/// Longest line with an address that [`Reader::usual`] looks at.
+const USUAL_LINE: usize = 400;
+/// What it looks at: an empty line, one with an address, and a record.
+const USUAL: usize = 1 + USUAL_LINE + uniform::MAX;
 
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
@@ -224,6 +234,31 @@ impl Reader {
         length
     }
 
+    /// Whether what comes next may be a function as [`usual`](Self::usual) takes them: so was the one before.
+    fn may_go_on_as_usual<K>(&self, delivery: &Delivery<'_, K>) -> bool {
+        matches!(self.state, State::Delivered { .. }) && delivery.unchecked && self.waiting.is_empty()
+    }
+
+    /// Delivers the next function, if its 4096 bytes follow its first line directly, all as lspci writes it;
+    /// the length of what was taken. `None` leaves it to be read line by line.
+    fn usual<K: Sink>(&mut self, text: &[u8], delivery: &mut Delivery<'_, K>) -> Option<usize> {
+        let rest = text.strip_prefix(b"\n").unwrap_or(text);
+        let address = usual_address(rest)?;
+        let line = rest.get(..USUAL_LINE)?;
+        let (line, body) = rest.split_at_checked(memchr::memchr(b'\n', line)?.checked_add(1)?)?;
+        if line.ends_with(b"\r\n") {
+            return None;
+        }
+        // The last one, with nothing behind it, is not worth a case.
+        let (record, length) = lazy::record(body, false)?;
+        if record.extent() != SIZE || !delivery.record_unchecked(address, record, Attributes::default()) {
+            return None;
+        }
+        self.hex_records = self.hex_records.saturating_add(1);
+        self.state = State::Delivered { address };
+        text.len().checked_sub(body.len())?.checked_add(length)
+    }
+
     fn finish_record<K: Sink>(&mut self, delivery: &mut Delivery<'_, K>) {
         if let State::Record { address, listed } = self.state {
             if !self.body.is_empty() {
@@ -359,6 +394,25 @@ fn header(line: &[u8]) -> Option<(Sbdf, bool)> {
         (2, bus, [b':', rest @ ..]) => header_of(segment, bus, rest, slot.is_some()),
         _ => None,
     }
+}
+
+/// The address of a line that begins with it in one of the two forms that almost all lines have: with a
+/// domain of four digits, or without. What [`header`] says of such lines, with less ado.
+#[inline]
+fn usual_address(line: &[u8]) -> Option<Sbdf> {
+    let (segment, rest) = match line {
+        [a, b, c, d, b':', rest @ ..] => ([*a, *b, *c, *d], rest),
+        _ => ([b'0'; 4], line),
+    };
+    let &[bus, bus_low, b':', device, device_low, b'.', function, b' ', ..] = rest else { return None };
+    let byte = |high: u8, low: u8| lazy::byte_of([high, low]);
+    let [a, b, c, d] = segment;
+    let parts = [byte(a, b), byte(c, d), byte(bus, bus_low), byte(device, device_low), byte(b'0', function)];
+    if parts.iter().fold(0, |all, part| all | part) & lazy::WRONG != 0 {
+        return None;
+    }
+    let [high, low, bus, device, function] = parts.map(|part| part as u8);
+    Sbdf::new(u32::from(u16::from_be_bytes([high, low])), bus, device, function)
 }
 
 /// The rest of it, from the device number on.

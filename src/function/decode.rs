@@ -2,13 +2,13 @@
 
 use byteorder::{ByteOrder, LittleEndian};
 
+use super::regular::{self, Extended, Standard};
 use super::{Function, Known, ListState, PcieSummary};
 use crate::addr::Sbdf;
 use crate::anomaly::{Anomaly, Presence};
 use crate::cap::acs::Acs;
 use crate::cap::ari::Ari;
 use crate::cap::ats::Ats;
-use crate::cap::id::{CapabilityId, ExtendedCapabilityId};
 use crate::cap::list::{WalkError, capabilities_of, extended_capabilities_of};
 use crate::cap::pcie::Pcie;
 use crate::cap::sriov::SrIov;
@@ -82,6 +82,8 @@ impl Extras {
         }
     }
 
+    #[cold]
+    #[inline(never)]
     fn note(&mut self, anomaly: Anomaly) {
         if let Some(free) = self.anomalies.iter_mut().find(|slot| slot.is_none()) {
             *free = Some(anomaly);
@@ -101,49 +103,89 @@ impl Extras {
 /// # Ok::<(), acsscan::addr::ParseAddressError>(())
 /// ```
 #[must_use]
+#[inline]
 pub fn decode<S: Source>(address: Sbdf, config: &ConfigSpace<S>) -> Decoded {
-    let mut extras = Extras {
-        sriov: Presence::NotCaptured,
-        egress_vector: None,
-        multicast: false,
-        root_complex_base: None,
-        anomalies: [None; MAX_ANOMALIES],
-    };
-    let mut function = Function {
-        address,
-        vendor_id: 0,
-        device_id: 0,
-        subsystem: (0, 0),
-        class: crate::config::ClassCode::default(),
-        revision: 0,
-        command: 0,
-        header_type: HeaderType(0),
-        captured: config.captured(),
-        extent: config.extent(),
-        answers: false,
-        header: [0; 9],
-        pcie: Presence::NotCaptured,
-        acs: Presence::NotCaptured,
-        acs_dword_8: 0,
-        acs_guessed: 0,
-        ari: Presence::NotCaptured,
-        ats: Presence::NotCaptured,
-        standard_list: ListState::NotCaptured,
-        extended_list: ListState::NotCaptured,
-        known: Known::empty(),
-    };
-    let Some(common) = config.common_header() else {
-        if config.reads_all_ones() {
-            extras.note(Anomaly::ConfigAllOnes);
-        }
-        return Decoded { function, extras };
-    };
-    if common.vendor_id() == 0xffff && config.reads_all_ones() {
-        extras.note(Anomaly::ConfigAllOnes);
-        function.standard_list = ListState::Broken;
-        function.extended_list = ListState::Broken;
-        return Decoded { function, extras };
+    let mut decoded = Decoded::unknown(address);
+    // Where all bytes are in one piece, most bounds are known to hold when this is compiled.
+    match config.whole() {
+        Some(bytes) => fill::<_, false>(&ConfigSpace::new(bytes), &mut decoded),
+        None => fill::<_, false>(config, &mut decoded),
     }
+    decoded
+}
+
+/// The same, always by the careful walkers: what [`decode`] is held against.
+#[cfg(feature = "testkit")]
+pub(crate) fn decode_carefully<S: Source>(address: Sbdf, config: &ConfigSpace<S>) -> Decoded {
+    let mut decoded = Decoded::unknown(address);
+    fill::<_, true>(config, &mut decoded);
+    decoded
+}
+
+impl Decoded {
+    /// A function of which nothing was captured.
+    #[inline(always)]
+    fn unknown(address: Sbdf) -> Self {
+        let function = Function {
+            address,
+            vendor_id: 0,
+            device_id: 0,
+            subsystem: (0, 0),
+            class: crate::config::ClassCode::default(),
+            revision: 0,
+            command: 0,
+            header_type: HeaderType(0),
+            captured: 0,
+            extent: 0,
+            answers: false,
+            header: [0; 9],
+            pcie: Presence::NotCaptured,
+            acs: Presence::NotCaptured,
+            acs_dword_8: 0,
+            acs_guessed: 0,
+            ari: Presence::NotCaptured,
+            ats: Presence::NotCaptured,
+            standard_list: ListState::NotCaptured,
+            extended_list: ListState::NotCaptured,
+            known: Known::empty(),
+        };
+        let extras = Extras {
+            sriov: Presence::NotCaptured,
+            egress_vector: None,
+            multicast: false,
+            root_complex_base: None,
+            anomalies: [None; MAX_ANOMALIES],
+        };
+        Self { function, extras }
+    }
+}
+
+/// Decodes into a function of which nothing is known yet: it is large, and is made where it stays.
+#[inline(never)]
+fn fill<S: Source, const CAREFUL: bool>(config: &ConfigSpace<S>, decoded: &mut Decoded) {
+    let Decoded { function, extras } = decoded;
+    (function.captured, function.extent) = (config.captured(), config.extent());
+    match config.common_header() {
+        Some(common)
+            if common.vendor_id() == 0xffff && common.command() == 0xffff && config.reads_all_ones() =>
+        {
+            extras.note(Anomaly::ConfigAllOnes);
+            (function.standard_list, function.extended_list) = (ListState::Broken, ListState::Broken);
+        }
+        Some(common) => read::<S, CAREFUL>(config, &common, function, extras),
+        None if config.reads_all_ones() => extras.note(Anomaly::ConfigAllOnes),
+        None => {}
+    }
+}
+
+/// Decodes a function that answers with this header.
+#[inline(always)]
+fn read<S: Source, const CAREFUL: bool>(
+    config: &ConfigSpace<S>,
+    common: &CommonHeader,
+    function: &mut Function,
+    extras: &mut Extras,
+) {
     function.answers = true;
     function.vendor_id = common.vendor_id();
     function.device_id = common.device_id();
@@ -151,32 +193,77 @@ pub fn decode<S: Source>(address: Sbdf, config: &ConfigSpace<S>) -> Decoded {
     function.revision = common.revision_id();
     function.command = common.command();
     function.header_type = common.header_type();
+    let mut known = Known::empty();
     if let Some(dwords) = header_dwords(config) {
         function.header = dwords;
-        function.known.insert(Known::HEADER);
+        known.insert(Known::HEADER);
     }
-    if let HeaderLayout::Reserved(layout) = function.header_type.layout() {
-        extras.note(Anomaly::HeaderTypeReserved { layout });
+    function.known = known;
+    match function.header_type.layout() {
+        HeaderLayout::Type0 => {}
+        HeaderLayout::Type1 | HeaderLayout::Type2 => check_bus_numbers(function, extras),
+        HeaderLayout::Reserved(layout) => extras.note(Anomaly::HeaderTypeReserved { layout }),
     }
-    check_bus_numbers(&function, &mut extras);
-    walk_standard(config, &common, &mut function, &mut extras);
-    walk_extended(config, &mut function, &mut extras);
-    if function.vendor_id == reg::VENDOR_INTEL && function.class.class() == reg::CLASS_ISA_BRIDGE {
+    let (mut standard, mut standard_list) = (Standard::default(), ListState::Complete);
+    if CAREFUL || !regular::standard(config, common, &mut standard) {
+        (standard, standard_list) = walk_standard(config, common, extras);
+    }
+    function.standard_list = standard_list;
+    let subsystem = match common.header_type().layout() {
+        HeaderLayout::Type0 => function.header().map(|[.., subsystem, _]| subsystem),
+        _ => standard.bridge_subsystem().and_then(|at| config.u32(u16::from(at).saturating_add(4))),
+    };
+    if let Some(ids) = subsystem {
+        function.subsystem = halves(ids);
+        known.insert(Known::SUBSYSTEM);
+    }
+    match read_pcie(config, standard.pcie(), standard_list) {
+        Presence::Absent => {
+            // A conventional function has no extended list.
+            function.pcie = Presence::Absent;
+            function.extended_list = ListState::Complete;
+            function.acs = Presence::Absent;
+            function.ari = Presence::Absent;
+            function.ats = Presence::Absent;
+            extras.sriov = Presence::Absent;
+        }
+        pcie => {
+            function.pcie = pcie;
+            if registers_missing(pcie, standard.pcie()) {
+                known.insert(Known::REGISTERS_MISSING);
+            }
+            let (mut extended, mut extended_list) = (Extended::default(), ListState::Complete);
+            let ids = u32::from(common.device_id()) << 16 | u32::from(common.vendor_id());
+            if CAREFUL || !regular::extended(config, ids, &mut extended) {
+                (extended, extended_list) = walk_extended(config, ids, extras);
+            }
+            function.extended_list = extended_list;
+            let ended = extended_list == ListState::Complete && pcie.present().is_some();
+            known.insert(read_extended(config, &extended, ended, function, extras));
+        }
+    }
+    function.known = known;
+    if common.vendor_id() == reg::VENDOR_INTEL && common.class_code().class() == reg::CLASS_ISA_BRIDGE {
         extras.root_complex_base = config.u32(reg::ROOT_COMPLEX_BASE);
     }
-    Decoded { function, extras }
 }
 
 /// Double words 10h to 33h.
+#[inline(always)]
 fn header_dwords<S: Source>(config: &ConfigSpace<S>) -> Option<[u32; 9]> {
-    let bytes = config.array::<36>(0x10)?;
+    // As large as lines of hex text.
+    let (first, second) = (config.array::<16>(0x10)?, config.array::<16>(0x20)?);
     let mut dwords = [0; 9];
-    for (dword, bytes) in dwords.iter_mut().zip(bytes.chunks_exact(4)) {
+    let bytes = first.chunks_exact(4).chain(second.chunks_exact(4));
+    for (dword, bytes) in dwords.iter_mut().zip(bytes) {
         *dword = LittleEndian::read_u32(bytes);
     }
+    let [.., last] = &mut dwords;
+    *last = config.u32(0x30)?;
     Some(dwords)
 }
 
+#[inline]
 fn check_bus_numbers(function: &Function, extras: &mut Extras) {
     let Some(range) = function.bus_range() else { return };
     // 0 and 0: a bridge that nobody has configured.
@@ -192,127 +279,157 @@ fn check_bus_numbers(function: &Function, extras: &mut Extras) {
     }
 }
 
-/// Finds the PCI Express capability and the subsystem IDs.
+/// Walks the standard list with care: what ended it is noted.
+#[cold]
+#[inline(never)]
 fn walk_standard<S: Source>(
     config: &ConfigSpace<S>,
     common: &CommonHeader,
-    function: &mut Function,
     extras: &mut Extras,
-) {
-    function.standard_list = ListState::Complete;
-    let mut pcie = None;
-    if function.header_type.layout() == HeaderLayout::Type0 {
-        if let Some([.., subsystem, _]) = function.header() {
-            function.subsystem = halves(subsystem);
-            function.known.insert(Known::SUBSYSTEM);
-        }
-    }
+) -> (Standard, ListState) {
+    let (mut found, mut state) = (Standard::default(), ListState::Complete);
     for entry in capabilities_of(config, common) {
         match entry {
-            Ok(entry) if entry.id == CapabilityId::PCI_EXPRESS && pcie.is_none() => {
-                pcie = Some(entry.offset);
-            }
-            Ok(entry)
-                if entry.id == CapabilityId::BRIDGE_SUBSYSTEM
-                    && !function.known.contains(Known::SUBSYSTEM) =>
-            {
-                let at = u16::from(entry.offset).saturating_add(4);
-                if let Some(ids) = config.u32(at) {
-                    function.subsystem = halves(ids);
-                    function.known.insert(Known::SUBSYSTEM);
-                }
-            }
-            Ok(_) => {}
-            Err(error) => function.standard_list = ended_by(error, extras),
+            Ok(entry) => found.note(entry.id, entry.offset),
+            Err(error) => state = ended_by(error, extras),
         }
     }
-    function.pcie = match pcie {
+    (found, state)
+}
+
+/// Reads the PCI Express capability where it was found.
+#[inline(always)]
+fn read_pcie<S: Source>(
+    config: &ConfigSpace<S>,
+    found: Option<u8>,
+    list: ListState,
+) -> Presence<PcieSummary> {
+    match found {
         Some(offset) => {
             Presence::from(Pcie::read(config, offset).map(|view| PcieSummary::new(offset, &view)))
         }
-        None if function.standard_list == ListState::Complete => Presence::Absent,
+        None if list == ListState::Complete => Presence::Absent,
         None => Presence::NotCaptured,
-    };
-    let registers_missing = match function.pcie {
+    }
+}
+
+/// Whether registers were not captured of a PCI Express capability that was found.
+#[inline(always)]
+fn registers_missing(pcie: Presence<PcieSummary>, found: Option<u8>) -> bool {
+    match pcie {
         Presence::Present(pcie) => {
             let forwards = pcie.port_type().is_downstream_facing();
             forwards && pcie.ari_forwarding_supported().and(pcie.ari_forwarding_enabled()).is_none()
         }
         Presence::Absent => false,
-        Presence::NotCaptured => pcie.is_some(),
-    };
-    function.known.set(Known::REGISTERS_MISSING, registers_missing);
+        Presence::NotCaptured => found.is_some(),
+    }
 }
 
-/// Finds ACS, ARI, ATS and SR-IOV. A conventional function has none of them, and no extended list.
-fn walk_extended<S: Source>(config: &ConfigSpace<S>, function: &mut Function, extras: &mut Extras) {
-    function.extended_list = ListState::Complete;
-    if function.pcie.is_absent() {
-        function.acs = Presence::Absent;
-        function.ari = Presence::Absent;
-        function.ats = Presence::Absent;
-        extras.sriov = Presence::Absent;
-        return;
-    }
-    let [mut acs, mut ari, mut ats, mut sriov] = [None; 4];
-    let ids = u32::from(function.device_id) << 16 | u32::from(function.vendor_id);
+/// Walks the extended list with care: what ended it is noted.
+#[cold]
+#[inline(never)]
+fn walk_extended<S: Source>(config: &ConfigSpace<S>, ids: u32, extras: &mut Extras) -> (Extended, ListState) {
+    let (mut found, mut state) = (Extended::default(), ListState::Complete);
     for entry in extended_capabilities_of(config, ids) {
-        let entry = match entry {
-            Ok(entry) => entry,
-            Err(error) => {
-                function.extended_list = ended_by(error, extras);
-                continue;
-            }
-        };
-        let slot = match entry.id {
-            ExtendedCapabilityId::ACS => &mut acs,
-            ExtendedCapabilityId::ARI => &mut ari,
-            ExtendedCapabilityId::ATS => &mut ats,
-            ExtendedCapabilityId::SR_IOV => &mut sriov,
-            ExtendedCapabilityId::MULTICAST => {
-                extras.multicast = true;
-                continue;
-            }
-            _ => continue,
-        };
-        // The first one counts, as in Linux and in lspci.
-        slot.get_or_insert(entry.offset);
+        match entry {
+            Ok(entry) => found.note(entry.id, entry.offset),
+            Err(error) => state = ended_by(error, extras),
+        }
     }
-    let ended = function.extended_list == ListState::Complete && function.pcie.present().is_some();
-    let missing = |found: Option<u16>| match found {
-        Some(offset) => Presence::Present(offset),
-        None if ended => Presence::Absent,
-        None => Presence::NotCaptured,
-    };
-    function.acs = missing(acs).and_then(|at| Presence::from(Acs::read(config, at)));
-    function.ari = missing(ari).and_then(|at| Presence::from(Ari::read(config, at)));
-    function.ats = missing(ats).and_then(|at| Presence::from(Ats::read(config, at)));
-    extras.sriov = missing(sriov).and_then(|at| Presence::from(SrIov::read(config, at)));
-    let registers_missing = (acs.is_some() && function.acs.is_not_captured())
-        || (ari.is_some() && function.ari.is_not_captured())
-        || (ats.is_some() && function.ats.is_not_captured())
-        || (sriov.is_some() && extras.sriov.is_not_captured());
-    if registers_missing {
-        function.known.insert(Known::REGISTERS_MISSING);
-    }
-    if let Presence::Present(structure) = function.acs {
-        if let Some(anomaly) = structure.anomaly() {
+    (found, state)
+}
+
+/// Reads ACS, ARI, ATS and SR-IOV. `ended` says that what was not found is not there.
+#[inline(always)]
+fn read_extended<S: Source>(
+    config: &ConfigSpace<S>,
+    found: &Extended,
+    ended: bool,
+    function: &mut Function,
+    extras: &mut Extras,
+) -> Known {
+    let (mut known, mut missing) = (Known::empty(), false);
+    let acs = structure(found.acs(), ended, &mut missing, |at| Acs::read(config, at));
+    function.acs = acs;
+    function.ari = structure(found.ari(), ended, &mut missing, |at| Ari::read(config, at));
+    function.ats = structure(found.ats(), ended, &mut missing, |at| Ats::read(config, at));
+    extras.multicast = found.multicast().is_some();
+    if let (Presence::Present(acs), Some(at)) = (acs, found.acs()) {
+        if let Some(anomaly) = acs.anomaly() {
             extras.note(anomaly);
         }
-        if let Some(dword) = config.u32(structure.offset.of_register(8)) {
+        if let Some(dword) = config.u32(at.saturating_add(8)) {
             function.acs_dword_8 = dword;
-            function.known.insert(Known::ACS_DWORD_8);
+            known.insert(Known::ACS_DWORD_8);
         }
-        extras.egress_vector = structure.egress_vector(config).map(|vector| {
-            let mut dwords = [None; 8];
-            for (dword, n) in dwords.iter_mut().zip(0_u8..) {
-                *dword = vector.dword(n).present();
-            }
-            dwords
-        });
+        if acs.capability.vector_bits() > 0 {
+            read_vector(config, &acs, extras);
+        }
     }
-    for (found, structure_end) in [(acs, 8_u16), (ari, 8), (ats, 8), (sriov, 0x40)] {
-        if let Some(at) = found.filter(|at| at.saturating_add(structure_end) > crate::config::SIZE) {
+    match found.sriov() {
+        Some(at) => missing |= read_sriov(config, at, extras),
+        None if ended => extras.sriov = Presence::Absent,
+        None => {}
+    }
+    if missing {
+        known.insert(Known::REGISTERS_MISSING);
+    }
+    if missing || found.sriov().is_some() {
+        note_cuts(found, extras);
+    }
+    known
+}
+
+/// Reads SR-IOV; whether it is missing.
+#[cold]
+#[inline(never)]
+fn read_sriov<S: Source>(config: &ConfigSpace<S>, at: u16, extras: &mut Extras) -> bool {
+    extras.sriov = Presence::from(SrIov::read(config, at));
+    extras.sriov.is_not_captured()
+}
+
+/// What is known of a structure; notes if it was found and its registers are missing.
+#[inline(always)]
+fn structure<T>(
+    found: Option<u16>,
+    ended: bool,
+    missing: &mut bool,
+    read: impl Fn(u16) -> Option<T>,
+) -> Presence<T> {
+    match found {
+        Some(at) => match read(at) {
+            Some(structure) => Presence::Present(structure),
+            None => {
+                *missing = true;
+                Presence::NotCaptured
+            }
+        },
+        None if ended => Presence::Absent,
+        None => Presence::NotCaptured,
+    }
+}
+
+/// Keeps the egress control vector.
+#[cold]
+#[inline(never)]
+fn read_vector<S: Source>(config: &ConfigSpace<S>, acs: &Acs, extras: &mut Extras) {
+    extras.egress_vector = acs.egress_vector(config).map(|vector| {
+        let mut dwords = [None; 8];
+        for (dword, n) in dwords.iter_mut().zip(0_u8..) {
+            *dword = vector.dword(n).present();
+        }
+        dwords
+    });
+}
+
+/// Notes the structures that reach past the end of configuration space: where one does, its registers are
+/// missing, or it is SR-IOV, whose last registers may be.
+#[cold]
+#[inline(never)]
+fn note_cuts(found: &Extended, extras: &mut Extras) {
+    for (found, size) in [(found.acs(), 8_u16), (found.ari(), 8), (found.ats(), 8), (found.sriov(), 0x40)] {
+        if let Some(at) = found.filter(|at| at.saturating_add(size) > crate::config::SIZE) {
             extras.note(Anomaly::CapStructureCut { at });
         }
     }

@@ -245,6 +245,7 @@ impl Inventory {
     }
 
     /// Where the function at `address` is, if it has come before.
+    #[inline]
     fn place(&mut self, address: Sbdf) -> Option<usize> {
         if let Some(places) = &self.places {
             return places.get(&address).copied();
@@ -252,6 +253,11 @@ impl Inventory {
         if self.functions.last().is_none_or(|last| last.address < address) {
             return None;
         }
+        self.place_out_of_order(address)
+    }
+
+    #[cold]
+    fn place_out_of_order(&mut self, address: Sbdf) -> Option<usize> {
         let found = self.functions.binary_search_by_key(&address, |function| function.address).ok();
         if found.is_none() {
             let places = self.functions.iter().enumerate().map(|(index, function)| (function.address, index));
@@ -260,21 +266,23 @@ impl Inventory {
         found
     }
 
-    fn add(&mut self, function: Function, extras: Option<Extras>) -> usize {
+    #[inline]
+    fn add(&mut self, function: &Function, extras: Option<&Extras>) -> usize {
         let index = self.functions.len();
         if let Some(places) = &mut self.places {
             places.insert(function.address, index);
         }
         if let Some(extras) = extras {
-            self.extras.insert(index, extras);
+            self.extras.insert(index, extras.clone());
         }
-        self.functions.push(function);
+        self.functions.push(function.clone());
         index
     }
 
     /// Settles a repetition: the record with the most captured bytes stays; of several with as many, one
     /// that does not depend on the order in which they came. Gives whether it is this one.
-    fn repeat(&mut self, index: usize, function: Function, extras: Option<Extras>) -> bool {
+    #[cold]
+    fn repeat(&mut self, index: usize, function: &Function, extras: Option<&Extras>) -> bool {
         let Some(kept) = self.functions.get_mut(index) else { return false };
         let kept_extras = self.extras.get(&index);
         let address = function.address;
@@ -287,15 +295,15 @@ impl Inventory {
                 true
             }
             Ordering::Equal => {
-                let order = (&function, extras.as_ref()).cmp(&(&*kept, kept_extras));
+                let order = (function, extras).cmp(&(&*kept, kept_extras));
                 repeat.differ |= order.is_ne();
                 order.is_lt()
             }
         };
         if replaces {
-            *kept = function;
+            *kept = function.clone();
             match extras {
-                Some(extras) => _ = self.extras.insert(index, extras),
+                Some(extras) => _ = self.extras.insert(index, extras.clone()),
                 None => _ = self.extras.remove(&index),
             }
         }
@@ -397,8 +405,8 @@ impl Inventory {
             function.address = address;
             attributes.physical_function = attributes.physical_function.and_then(&map);
             let (index, replaces) = match other.place(address) {
-                Some(taken) => (taken, other.repeat(taken, function, extras)),
-                None => (other.add(function, extras), true),
+                Some(taken) => (taken, other.repeat(taken, &function, extras.as_ref())),
+                None => (other.add(&function, extras.as_ref()), true),
             };
             other.say(index, attributes, replaces);
             if let Some(detail) = detail.filter(|_| replaces) {
@@ -443,16 +451,16 @@ impl Sink for Inventory {
     }
 
     fn record<S: Source>(&mut self, record: Record<'_, S>) {
-        let decoded = decode(record.address, record.config);
-        let conventional = decoded.function.pcie.is_absent();
-        let detail = self.keep_detail.then(|| Detail::read(record.config, conventional));
+        let decoded = &decode(record.address, record.config);
+        let function = &decoded.function;
+        let detail = self.keep_detail.then(|| Detail::read(record.config, function.pcie.is_absent()));
         if record.config.is_spoilt() {
             return;
         }
-        let extras = (!decoded.extras.is_usual(&decoded.function)).then_some(decoded.extras);
+        let extras = (!decoded.extras.is_usual(function)).then_some(&decoded.extras);
         let (index, replaces) = match self.place(record.address) {
-            Some(index) => (index, self.repeat(index, decoded.function, extras)),
-            None => (self.add(decoded.function, extras), true),
+            Some(index) => (index, self.repeat(index, function, extras)),
+            None => (self.add(function, extras), true),
         };
         self.say(index, record.attributes, replaces);
         if let Some(detail) = detail.filter(|_| replaces) {

@@ -8,8 +8,11 @@ mod decode;
 mod detail;
 mod inventory;
 mod pcie;
+mod regular;
 
 pub use ahead::{AHEAD, touch};
+#[cfg(feature = "testkit")]
+pub(crate) use decode::decode_carefully;
 pub use decode::{Decoded, Extras, decode};
 pub use detail::{Detail, Listed, ListedId};
 pub use inventory::{

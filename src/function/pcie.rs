@@ -45,7 +45,7 @@ impl PcieSummary {
             .union(bit(view.ari_forwarding_enabled(), Known::ARI_ENABLED_CAPTURED, Known::ARI_ENABLED))
             .union(bit(Some(view.slot_implemented()), Known::empty(), Known::SLOT))
             .union(bit(view.hot_plug_capable(), Known::HOT_PLUG_CAPTURED, Known::HOT_PLUG));
-        let register = (view.device_port_type().to_bits() << 4) | view.version();
+        let register = view.type_and_version();
         Self { offset, register, port_number: port_number.unwrap_or(0), known }
     }
 

@@ -9,6 +9,7 @@
     reason = "a test that does not hold panics"
 )]
 
+pub mod decode;
 pub mod engines;
 pub mod fabric;
 #[cfg(all(feature = "archive", feature = "cli"))]

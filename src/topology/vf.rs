@@ -87,11 +87,15 @@ fn place(inventory: &Inventory, physical: usize, sriov: &SrIov, kinds: &mut [Kin
             }
         }
     } else {
+        // Mostly one behind the other.
+        let mut next = start;
         for n in 0..enabled {
             let Some(bdf) = sriov.vf_address(owner.address.bdf, n).filter(|_| *budget > 0) else { break };
             *budget = budget.saturating_sub(1);
             let address = Sbdf { segment: owner.address.segment, bdf };
-            if let Some(index) = inventory.index_of(address) {
+            let is_next = functions.get(next).is_some_and(|function| function.address == address);
+            if let Some(index) = if is_next { Some(next) } else { inventory.index_of(address) } {
+                next = index.saturating_add(1);
                 found = found.saturating_add(claim(functions, owner, sriov, physical, index, kinds));
             }
         }

@@ -145,23 +145,27 @@ impl<'a> Fabric<'a> {
     /// Lets the database say what it knows of functions whose ACS can matter: bridges, functions on
     /// root buses, and those that are not alone in their device.
     fn ask_database(&mut self, views: &[View]) {
-        let mut last = None;
+        // The last subject of each function number without an entry: neighbours are often alike, and most
+        // functions have no entry.
+        let mut without = [None; 8];
         for (index, view) in views.iter().enumerate() {
             if !self.may_matter(index) {
                 continue;
             }
             let Some(subject) = view::subject(self.topology, index, *view) else { continue };
-            // Neighbours are often alike, and most functions have no entry.
-            if last == Some(subject) {
+            let Some(without) = without.get_mut(usize::from(subject.function & 7)) else { continue };
+            if *without == Some(subject) {
+                continue;
+            }
+            // Nothing but the subject decides this; whether an entry's conditions hold, the place does, too.
+            if self.database.lookup_indices(&subject).next().is_none() {
+                *without = Some(subject);
                 continue;
             }
             let found = acs::by_database(self, index, &subject);
-            let keeps =
-                self.database.lookup(&subject).any(|e| matches!(e.claim, Claim::BridgeKeepsRequesterId));
-            if keeps {
+            if self.database.lookup(&subject).any(|e| matches!(e.claim, Claim::BridgeKeepsRequesterId)) {
                 self.keeps_requester_id.push(index as u32);
             }
-            last = (found.is_none() && !keeps).then_some(subject);
             if let (Some((acs, entry)), Some(node)) = (found, self.nodes.get_mut(index)) {
                 node.acs = acs;
                 self.claims.push((index as u32, entry as u32));

@@ -1,5 +1,5 @@
 //! Why the running kernel formed other groups than the model: what a copied tree points to.
-#![cfg(feature = "cli")]
+#![cfg(all(feature = "cli", feature = "testkit"))]
 
 mod support;
 

@@ -1,5 +1,5 @@
 //! A host's own facts, captures of it, and the hook of libvirt.
-#![cfg(feature = "cli")]
+#![cfg(all(feature = "cli", feature = "testkit"))]
 
 mod support;
 

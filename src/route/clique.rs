@@ -279,6 +279,7 @@ fn shut(fabric: &Fabric<'_>, gates: &[Gate]) -> Option<Hindrance> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use alloc::vec;
 
     fn sort(count: usize, works: &[(usize, usize)]) -> Cliques {
         let functions: Vec<FunctionIndex> = (0..count).collect();

@@ -214,7 +214,7 @@ pub fn differences(other: &[Entry], this: &[Entry]) -> Vec<Difference> {
     places.into_iter().filter_map(difference).collect()
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "testkit"))]
 mod tests {
     use super::*;
     use crate::testkit::{Config, Machine};

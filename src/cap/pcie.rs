@@ -155,13 +155,13 @@ impl<'c, S: Source> Pcie<'c, S> {
     /// Capability Version, bits 3:0: 1 or 2. Version 1 lacks the "2" registers.
     #[must_use]
     pub const fn version(&self) -> u8 {
-        (self.flags & 0xf) as u8
+        self.type_and_version() & 0xf
     }
 
     /// Device/Port Type as the register has it.
     #[must_use]
     pub const fn device_port_type(&self) -> DevicePortType {
-        DevicePortType::from_bits((self.flags >> 4) as u8)
+        DevicePortType::from_bits(self.type_and_version() >> 4)
     }
 
     /// Slot Implemented, bit 8: the port leads to a slot rather than to a part on the board.

@@ -147,7 +147,6 @@ impl<'c, S: Source> Pcie<'c, S> {
     }
 
     /// Bits 7:0 of the Capabilities register.
-    #[cfg(feature = "alloc")]
     pub(crate) const fn type_and_version(&self) -> u8 {
         self.flags as u8
     }

@@ -13,28 +13,14 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use acsscan::addr::Sbdf;
-use acsscan::config::Source;
 use acsscan::db;
 use acsscan::dump::capture::{self, Redact};
 use acsscan::dump::{self, Format, Input, Options};
-use acsscan::function::{Function, HostBridge, Inventory, Record, Sink};
+use acsscan::function::{Function, Inventory};
 use acsscan::route::linux::Linux;
 use acsscan::topology::Topology;
 use base64::Engine;
-use support::{shared, subdirectories};
-
-/// Keeps the bytes of each function.
-#[derive(Default)]
-struct Bytes(Vec<(Sbdf, Vec<u8>)>);
-
-impl Sink for Bytes {
-    fn record<S: Source>(&mut self, record: Record<'_, S>) {
-        let bytes = (0..record.config.extent()).map(|at| record.config.u8(at).expect("no holes"));
-        self.0.push((record.address, bytes.collect()));
-    }
-
-    fn host_bridge(&mut self, _: HostBridge) {}
-}
+use support::{Bytes, shared, subdirectories};
 
 struct Found {
     format: Format,

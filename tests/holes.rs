@@ -2,6 +2,8 @@
 //! changes that is called certain.
 #![cfg(feature = "std")]
 
+mod support;
+
 use std::collections::BTreeSet;
 use std::path::Path;
 
@@ -10,9 +12,10 @@ use acsscan::anomaly::Presence;
 use acsscan::config::{ConfigSpace, Source};
 use acsscan::db::{self, Database};
 use acsscan::dump::{self, Input, Options};
-use acsscan::function::{Attributes, Detail, HostBridge, Inventory, Record, Sink};
+use acsscan::function::{Attributes, Detail, Inventory, Record, Sink};
 use acsscan::route::linux::Linux;
 use acsscan::topology::Topology;
+use support::Bytes;
 
 const ROW: u16 = 16;
 
@@ -39,19 +42,6 @@ impl Source for Holed<'_> {
         }
         self.bytes.array(offset)
     }
-}
-
-/// Keeps the bytes of each function.
-#[derive(Default)]
-struct Bytes(Vec<(Sbdf, Vec<u8>)>);
-
-impl Sink for Bytes {
-    fn record<S: Source>(&mut self, record: Record<'_, S>) {
-        let bytes = (0..record.config.extent()).map(|at| record.config.u8(at).expect("no holes"));
-        self.0.push((record.address, bytes.collect()));
-    }
-
-    fn host_bridge(&mut self, _: HostBridge) {}
 }
 
 fn functions(case: &str) -> Vec<(Sbdf, Vec<u8>)> {

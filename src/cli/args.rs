@@ -283,9 +283,9 @@ pub(super) struct Common {
     pub(super) fail_on: Option<FailOn>,
 }
 
-/// Options of `show`.
+/// Which functions; none given are all.
 #[derive(Debug, Args)]
-pub(super) struct Show {
+pub(super) struct Selection {
     /// Functions, as in the scan
     #[arg(value_name = "ADDR")]
     pub(super) addresses: Vec<String>,
@@ -295,6 +295,13 @@ pub(super) struct Show {
     /// Functions by ID, as lspci: [vendor]:[device][:class[:prog-if]]
     #[arg(short = 'd', long = "device", value_name = "ID")]
     pub(super) device: Option<String>,
+}
+
+/// Options of `show`.
+#[derive(Debug, Args)]
+pub(super) struct Show {
+    #[command(flatten)]
+    pub(super) selection: Selection,
     /// The hierarchy as a tree, each function with its group and isolation domain
     #[arg(short = 't', long = "tree", conflicts_with_all = ["slot", "device", "addresses"])]
     pub(super) tree: bool,
@@ -425,15 +432,8 @@ pub(super) struct Accept {
 /// Options of `check`.
 #[derive(Debug, Args)]
 pub(super) struct Check {
-    /// The functions, as in the scan
-    #[arg(value_name = "ADDR")]
-    pub(super) addresses: Vec<String>,
-    /// Functions by address, as lspci: [[[[domain]:]bus]:][device][.[function]]
-    #[arg(short = 's', long = "slot", value_name = "SLOT")]
-    pub(super) slot: Option<String>,
-    /// Functions by ID, as lspci: [vendor]:[device][:class[:prog-if]]
-    #[arg(short = 'd', long = "device", value_name = "ID")]
-    pub(super) device: Option<String>,
+    #[command(flatten)]
+    pub(super) selection: Selection,
     /// Whose rules decide
     #[arg(long, value_name = "POLICY", default_value = "spec")]
     pub(super) policy: PolicyArg,

@@ -3,10 +3,10 @@
 use std::cell::LazyCell;
 
 use super::args::{Check, Common, PolicyArg, UnknownArg};
-use super::output::{Answers, keep_about};
+use super::output::{Answers, is_about, keep_about};
 use super::reach::assumptions;
-use super::selector::{Id, Slot};
-use super::{Exit, Stop, input, show};
+use super::selector::Wanted;
+use super::{Exit, Stop, input};
 use crate::finding::{Code, Finding};
 use crate::function::RegionKind;
 use crate::report::json::{Body, CheckDocument, PolicyDocument};
@@ -38,15 +38,14 @@ impl From<UnknownArg> for Unknown {
 }
 
 pub(super) fn run(common: &Common, check: &Check) -> Result<Exit, Stop> {
-    let slot = check.slot.as_deref().map(Slot::parse).transpose().map_err(Stop::Usage)?;
-    let id = check.device.as_deref().map(Id::parse).transpose().map_err(Stop::Usage)?;
-    if check.addresses.is_empty() && slot.is_none() && id.is_none() {
+    let wanted = Wanted::parse(&check.selection)?;
+    if wanted.is_all() {
         let text = "check what? Name the functions that one guest is to have: acsscan check 01:00.0 01:00.1, \
                     or select them with -s or -d";
         return Err(Stop::Usage(String::from(text)));
     }
     let scanned = input::read(common, false)?;
-    let functions = show::select(&scanned.topology, &check.addresses, slot, id)?;
+    let functions = wanted.select(&scanned.topology)?;
     if functions.is_empty() {
         return Err(Stop::Input(String::from(
             "nothing to check: no function is selected; show -t lists them",
@@ -57,15 +56,15 @@ pub(super) fn run(common: &Common, check: &Check) -> Result<Exit, Stop> {
     let mut answers = Answers::new(&scanned, &linux, &fabric, &assumptions(common), None);
     let mut findings = answers.findings.clone();
     let question = Question::new(&answers, &functions, check.unknown.into());
-    let judgements = Policy::ALL.map(|policy| question.judge(&answers, policy));
     let chosen = question.judge(&answers, check.policy.into());
+    let judgements = Policy::ALL.map(|policy| match policy == chosen.policy {
+        true => chosen.clone(),
+        false => question.judge(&answers, policy),
+    });
     let Question { assignment, missing, unknown, .. } = &question;
     let verdicts = judgements.each_ref().map(|judgement| question.verdict(judgement));
     let decides = question.verdict(&chosen);
-    let mut about = chosen.unit.clone();
-    about.extend(functions.iter().flat_map(|function| scanned.topology.bridges_above(*function)));
-    about.sort_unstable();
-    about.dedup();
+    let about = with_bridges_above(&scanned.topology, &functions, chosen.unit.clone());
     findings.extend(in_use(&scanned.topology, &chosen.unit));
     crate::finding::sort(&mut findings);
     keep_about(&mut findings, &scanned.topology, &about);
@@ -163,24 +162,29 @@ pub(super) fn verdict(
 /// above them, and parts of the hierarchy about them.
 fn missing(answers: &Answers<'_>, functions: &[FunctionIndex]) -> Vec<String> {
     let topology = &answers.scanned.topology;
-    let mut concerned: Vec<FunctionIndex> = functions.to_vec();
-    concerned.extend(functions.iter().flat_map(|function| topology.bridges_above(*function)));
-    concerned.sort_unstable();
-    concerned.dedup();
+    let concerned = with_bridges_above(topology, functions, functions.to_vec());
     let mut missing: Vec<String> = concerned
         .iter()
         .filter_map(|index| topology.function(*index))
         .filter(|function| !function.is_complete())
         .map(|function| format!("{}: not all of its configuration space was captured", function.address))
         .collect();
-    let about = |finding: &&Finding| {
-        let is_concerned =
-            |address| topology.index_of(address).is_some_and(|index| concerned.binary_search(&index).is_ok());
-        finding.functions.is_empty() || finding.functions.iter().any(|address| is_concerned(*address))
-    };
+    let about = |finding: &&Finding| is_about(finding, topology, &concerned);
     let parts = answers.findings.iter().filter(|finding| finding.code.is_missing_part()).filter(about);
     missing.extend(parts.map(|finding| format!("{}: {}", finding.code.as_str(), finding.message)));
     missing
+}
+
+/// These and the bridges above the functions, sorted.
+fn with_bridges_above(
+    topology: &Topology,
+    functions: &[FunctionIndex],
+    mut these: Vec<FunctionIndex>,
+) -> Vec<FunctionIndex> {
+    these.extend(functions.iter().flat_map(|function| topology.bridges_above(*function)));
+    these.sort_unstable();
+    these.dedup();
+    these
 }
 
 /// Whether the kernel knows of a region that firmware demands to be mapped to itself.

@@ -248,10 +248,15 @@ pub(super) fn write_text(
 
 /// Only the findings about these functions (sorted), and those about the input as a whole.
 pub(super) fn keep_about(findings: &mut Vec<Finding>, topology: &Topology, selected: &[FunctionIndex]) {
+    findings.retain(|finding| is_about(finding, topology, selected));
+}
+
+/// Whether a finding is about one of these functions (sorted), or about the input as a whole.
+pub(super) fn is_about(finding: &Finding, topology: &Topology, selected: &[FunctionIndex]) -> bool {
     let is_selected = |address: &Sbdf| {
         topology.index_of(*address).is_some_and(|index| selected.binary_search(&index).is_ok())
     };
-    findings.retain(|finding| finding.functions.is_empty() || finding.functions.iter().any(is_selected));
+    finding.functions.is_empty() || finding.functions.iter().any(is_selected)
 }
 
 /// A finding for each database file that could not be used.

@@ -1,7 +1,49 @@
 //! lspci's `-s` and `-d`.
 
+use super::args::Selection;
+use super::{Stop, address};
 use crate::addr::Sbdf;
 use crate::config::ClassCode;
+use crate::topology::{FunctionIndex, Topology};
+
+/// The functions that the options select.
+pub(super) struct Wanted<'a> {
+    names: &'a [String],
+    slot: Option<Slot>,
+    id: Option<Id>,
+}
+
+impl<'a> Wanted<'a> {
+    /// What was typed, before anything is read.
+    pub(super) fn parse(typed: &'a Selection) -> Result<Self, Stop> {
+        let slot = typed.slot.as_deref().map(Slot::parse).transpose().map_err(Stop::Usage)?;
+        let id = typed.device.as_deref().map(Id::parse).transpose().map_err(Stop::Usage)?;
+        Ok(Self { names: &typed.addresses, slot, id })
+    }
+
+    /// Whether nothing was typed, which selects all.
+    pub(super) const fn is_all(&self) -> bool {
+        self.names.is_empty() && self.slot.is_none() && self.id.is_none()
+    }
+
+    /// The functions, sorted.
+    pub(super) fn select(&self, topology: &Topology) -> Result<Vec<FunctionIndex>, Stop> {
+        let named = address::resolve(topology, self.names)?;
+        let functions = topology.functions().iter().enumerate();
+        let selected: Vec<FunctionIndex> = functions
+            .filter(|(index, _)| self.names.is_empty() || named.binary_search(index).is_ok())
+            .filter(|(_, function)| self.slot.is_none_or(|slot| slot.holds(function.address)))
+            .filter(|(index, function)| {
+                self.id.is_none_or(|id| id.holds(topology.ids(*index), function.class))
+            })
+            .map(|(index, _)| index)
+            .collect();
+        if selected.is_empty() {
+            eprintln!("acsscan: no function is selected; show -t lists them all");
+        }
+        Ok(selected)
+    }
+}
 
 /// `-s [[[[domain]:]bus]:][device][.[function]]`; parts that are left out, or `*`, match anything.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -1,8 +1,15 @@
 //! What several test programs need: the shared inputs, and the command.
 #![allow(dead_code, reason = "each test program uses some of it")]
 
+#[cfg(feature = "std")]
+mod bytes;
+
 use std::path::{Path, PathBuf};
 use std::process::Command;
+
+#[cfg(feature = "std")]
+#[allow(unused_imports, reason = "each test program uses some of it")]
+pub(crate) use bytes::Bytes;
 
 /// A folder of the shared inputs: beside the checkout, or where `ACSSCAN_SHARED` says. `None`, and a
 /// line that says so, where there are none.

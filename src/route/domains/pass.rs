@@ -298,15 +298,26 @@ impl Pass<'_, '_> {
         }
     }
 
+    /// Whether class `n` joins what is below `x` with what is below `y`: the lists that become one, and why.
+    pub(super) fn way(
+        &mut self,
+        n: usize,
+        (x, from): (u32, &Below),
+        (y, to): (u32, &Below),
+    ) -> Option<(Which, Which, Merge)> {
+        let class = self.classes.get(n).copied()?;
+        let (e, t) = (Which::from(class), Which::to(class));
+        if from.get(e).is_empty() || to.get(t).is_empty() {
+            return None;
+        }
+        let why = self.asks(x, y, from.get(e).first(), to.get(t).first(), class)?;
+        Some((e, t, why))
+    }
+
     /// From what is below `x` to what is below `y`, for each class.
     pub(super) fn one_way(&mut self, x: u32, from: &mut Below, y: u32, to: &mut Below) {
         for n in 0..self.classes.len() {
-            let Some(class) = self.classes.get(n).copied() else { break };
-            let (e, t) = (Which::from(class), Which::to(class));
-            if from.get(e).is_empty() || to.get(t).is_empty() {
-                continue;
-            }
-            if let Some(why) = self.asks(x, y, from.get(e).first(), to.get(t).first(), class) {
+            if let Some((e, t, why)) = self.way(n, (x, from), (y, to)) {
                 self.lists.unite((from, e), (to, t), &why);
             }
         }

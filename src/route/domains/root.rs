@@ -102,12 +102,7 @@ impl Pass<'_, '_> {
     /// From below a bridge whose lists have become part of its unit's.
     fn part_of_unit(&mut self, x: u32, from: &Below, y: u32, to: &mut Below) {
         for n in 0..self.classes.len() {
-            let Some(class) = self.classes.get(n).copied() else { break };
-            let (e, t) = (Which::from(class), Which::to(class));
-            if from.get(e).is_empty() || to.get(t).is_empty() {
-                continue;
-            }
-            if let Some(why) = self.asks(x, y, from.get(e).first(), to.get(t).first(), class) {
+            if let Some((e, t, why)) = self.way(n, (x, from), (y, to)) {
                 self.lists.join_within(from.get(e), e, &why);
                 self.lists.collapse(to, t, &why);
                 self.lists.join(from.get(e).first(), to.get(t).first(), &why);

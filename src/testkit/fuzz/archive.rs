@@ -11,10 +11,8 @@ use tar::{Builder, EntryType, Header};
 
 use super::tree::NAMES;
 use super::{judge, take};
-use crate::db::Database;
 use crate::dump::{self, Limits, Options};
 use crate::function::Inventory;
-use crate::topology::Topology;
 
 /// Entries at most.
 const ENTRIES: usize = 64;
@@ -32,15 +30,7 @@ pub(super) fn run(mut bytes: &[u8]) {
     let result = dump::read_stream(packed.as_slice(), "sos.tar", &options, &mut inventory);
     let inventory = inventory.finish();
     assert!(inventory.functions().len() as u64 <= functions, "more functions than the limit");
-    match result {
-        Ok(info) => {
-            for problem in &info.problems {
-                assert_eq!(judge::harmless(&problem.text), None, "{problem}");
-            }
-            judge::judge(&Topology::new(inventory), &Database::default(), info.kind.word());
-        }
-        Err(error) => assert_eq!(judge::harmless(&format!("{error}")), None, "{error}"),
-    }
+    judge::judge_read(result, inventory);
 }
 
 fn make(mut bytes: &[u8]) -> Vec<u8> {

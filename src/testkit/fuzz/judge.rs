@@ -5,7 +5,9 @@ use std::string::String;
 use std::vec::Vec;
 
 use crate::db::{Database, Date};
+use crate::dump::{self, SourceInfo};
 use crate::finding;
+use crate::function::Inventory;
 use crate::report::json::{self, Body, Document, FunctionDocument, SourceDocument};
 use crate::report::names::Names;
 use crate::report::text::{self, View};
@@ -69,6 +71,19 @@ pub(super) fn judge(topology: &Topology, database: &Database, kind: &str) {
     };
     written(&view);
     as_json(&view);
+}
+
+/// What a reader made of its input: a machine that is judged, or an error that says so harmlessly.
+pub(super) fn judge_read(result: Result<SourceInfo, dump::Error>, inventory: Inventory) {
+    match result {
+        Ok(info) => {
+            for problem in &info.problems {
+                assert_eq!(harmless(&problem.text), None, "{problem}");
+            }
+            judge(&Topology::new(inventory), &Database::default(), info.kind.word());
+        }
+        Err(error) => assert_eq!(harmless(&std::format!("{error}")), None, "{error}"),
+    }
 }
 
 /// Parents stand on lower buses: following them ends.

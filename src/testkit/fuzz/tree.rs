@@ -3,7 +3,6 @@
 //! Input: a byte that says how to read, then operations of two bytes, some with content.
 
 use std::ffi::OsStr;
-use std::format;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::symlink;
@@ -14,10 +13,8 @@ use nix::sys::stat::Mode;
 
 use super::scratch::Scratch;
 use super::{judge, take};
-use crate::db::Database;
 use crate::dump::{self, Format, Input, Options};
 use crate::function::Inventory;
-use crate::topology::Topology;
 
 /// What occurs in such trees, and where links may lead.
 pub(super) const NAMES: [&str; 24] = [
@@ -78,15 +75,7 @@ pub(super) fn run(mut bytes: &[u8]) {
     for function in inventory.functions() {
         assert!(function.captured == 0 || function.address.to_string() != OUTSIDE, "read from outside");
     }
-    match result {
-        Ok(info) => {
-            for problem in &info.problems {
-                assert_eq!(judge::harmless(&problem.text), None, "{problem}");
-            }
-            judge::judge(&Topology::new(inventory), &Database::default(), info.kind.word());
-        }
-        Err(error) => assert_eq!(judge::harmless(&format!("{error}")), None, "{error}"),
-    }
+    judge::judge_read(result, inventory);
 }
 
 /// Makes what the operations say; what the system refuses is left out.

@@ -1,9 +1,10 @@
 //! What can go wrong with a whole input, in one line each.
 
+use std::fmt;
 use std::format;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::string::String;
+use std::string::{String, ToString};
 
 use super::Format;
 use super::limits::Limit;
@@ -32,7 +33,7 @@ pub enum Error {
         path: PathBuf,
     },
     /// Another error of the operating system.
-    #[error("{}: cannot read: {source}; check the device or file system that it is on", shown(.path))]
+    #[error("{}: cannot read: {}; check the device or file system that it is on", shown(.path), said(.source))]
     Io {
         /// What was being read.
         path: PathBuf,
@@ -148,7 +149,10 @@ pub enum Error {
         reason: String,
     },
     /// Compressed data or an archive that cannot be unpacked.
-    #[error("{}: cannot be unpacked: {source}; is the file whole? try to unpack it with other tools", shown(.path))]
+    #[error(
+        "{}: cannot be unpacked: {}; is the file whole? try to unpack it with other tools",
+        shown(.path), said(.source)
+    )]
     Unpack {
         /// The file.
         path: PathBuf,
@@ -314,6 +318,11 @@ pub(super) fn shown(path: &Path) -> String {
     escaped(&path.to_string_lossy())
 }
 
+/// What another crate says of an input, for a message: it may quote the input.
+pub(super) fn said(error: &impl fmt::Display) -> String {
+    escaped(&error.to_string())
+}
+
 /// Text with its control characters, and those that reorder a line, escaped.
 pub(super) fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
@@ -332,7 +341,17 @@ pub(super) fn escaped(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::string::ToString;
+
+    #[test]
+    fn what_a_decompressor_quotes_of_the_input_cannot_steer_the_terminal() {
+        for error in [
+            Error::Unpack { path: PathBuf::from("x"), source: io::Error::other("not a number: 01\u{1b}[2J") },
+            Error::Io { path: PathBuf::from("x"), source: io::Error::other("odd: \u{12}") },
+        ] {
+            let message = error.to_string();
+            assert!(!message.chars().any(char::is_control), "{message:?}");
+        }
+    }
 
     #[test]
     fn a_hostile_file_name_cannot_add_lines_or_steer_the_terminal() {

@@ -434,9 +434,10 @@ impl<'a, K: Sink> Delivery<'a, K> {
         self.sink.reserved_region(group, region);
     }
 
+    /// Notes a problem. Its text may quote the input, or another crate that does.
     fn problem(&mut self, kind: ProblemKind, address: Option<Sbdf>, text: impl ToString) {
         if self.problems.len() < MAX_PROBLEMS {
-            self.problems.push(Problem { kind, address, text: text.to_string() });
+            self.problems.push(Problem { kind, address, text: error::escaped(&text.to_string()) });
         } else {
             self.problems_left_out = self.problems_left_out.saturating_add(1);
         }

@@ -16,7 +16,7 @@ use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, SeqAccess, Visitor};
 
 use super::config_file::BUFFER;
-use super::error::{Error, escaped};
+use super::error::{Error, said};
 use super::limits::Limit;
 use super::lines::Window;
 use super::{Delivery, NOTHING, ProblemKind, name};
@@ -43,7 +43,7 @@ pub(super) fn read<R: Read, K: Sink>(
 ) -> Result<(), Error> {
     let failed = |error: serde_json::Error| match error.is_io() {
         true => Error::io(path, error.into()),
-        false => Error::RdmaTopo { path: path.to_path_buf(), reason: escaped(&error.to_string()) },
+        false => Error::RdmaTopo { path: path.to_path_buf(), reason: said(&error) },
     };
     let value = delivery.limits.file;
     let mut bounded = window.take(value);
@@ -95,7 +95,7 @@ fn function<K: Sink>(entry: &Entry, delivery: &mut Delivery<'_, K>) {
         })
     };
     let Some(address) = names().next_back().and_then(|name| name.parse().ok()) else {
-        let text = format!("{}: not the path of a function: left out", escaped(&entry.realpath));
+        let text = format!("{}: not the path of a function: left out", entry.realpath);
         return delivery.problem(ProblemKind::NotAFunction, None, text);
     };
     let mut above = None;

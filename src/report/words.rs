@@ -5,7 +5,6 @@ use crate::route::domains::{Impersonated, Unsettled};
 use crate::route::fabric::Fabric;
 use crate::route::linux::{Dependency, Guess, Linux};
 use crate::route::p2pdma::Why;
-use crate::route::port::TlpClass;
 use crate::route::trace::GateKind;
 use crate::route::{Assumptions, Reason, RootComplex};
 use crate::topology::{FunctionIndex, Parent, Topology};
@@ -187,18 +186,6 @@ pub fn scope(fabric: &Fabric<'_>, index: FunctionIndex, of_other: bool) -> Strin
             "{reach}; what it sends itself arrives with {requester}, which a bridge puts in place of its own"
         ),
         None => reach,
-    }
-}
-
-/// A class of transaction in words.
-#[must_use]
-pub const fn tlp(class: TlpClass) -> &'static str {
-    match class {
-        TlpClass::MemoryUntranslated => "memory request",
-        TlpClass::MemoryTranslated => "translated memory request",
-        TlpClass::Completion => "completion",
-        TlpClass::CompletionRelaxed => "completion with Relaxed Ordering",
-        TlpClass::Io => "I/O request",
     }
 }
 

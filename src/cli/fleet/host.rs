@@ -5,9 +5,9 @@ use sha2::{Digest, Sha256};
 use super::Wanted;
 use super::args::Rows;
 use crate::cap::pcie::DevicePortType;
-use crate::cli::check::verdict;
 use crate::cli::input::Scanned;
 use crate::cli::output::Answers;
+use crate::finding::Question;
 use crate::kernel::{Iommu, Mode};
 use crate::report::clean;
 use crate::report::json::{
@@ -136,7 +136,9 @@ impl Host<'_, '_> {
                 }
             };
             done = together.last().map_or(index, |last| last.saturating_add(1));
-            let (verdict, reason) = verdict(self.answers, &together, wanted.policy, wanted.unknown);
+            let question = Question::new(self.answers.facts(), &together, wanted.unknown);
+            let judgement = question.judge(wanted.policy);
+            let (verdict, reason) = (question.verdict(&judgement), question.why(&judgement));
             let functions = together.iter().map(|index| address(topology, *index)).collect();
             let rank = match verdict {
                 Verdict::Assignable => 0_u8,

@@ -102,7 +102,7 @@ impl Reach {
         let mut reach = Self {
             relations: RELATIONS.map(Relation::word),
             dispositions: DISPOSITIONS.map(Disposition::word),
-            tlps: TlpClass::ALL.map(words::tlp),
+            tlps: TlpClass::ALL.map(TlpClass::words),
             counted: inputs.assumptions().counted().map(|class| position(&TlpClass::ALL, &class)).collect(),
             reasons: Reason::ALL.iter().map(reason).collect(),
             ..Self::default()

@@ -58,7 +58,7 @@ impl View<'_> {
             Disposition::Direct | Disposition::Undetermined => YELLOW,
             Disposition::Redirected | Disposition::Blocked => anstyle::Style::new(),
         };
-        let (class, disposition) = (words::tlp(route.class), route.disposition);
+        let (class, disposition) = (route.class.words(), route.disposition);
         writeln!(out, "\n{BOLD}{class}{BOLD:#}: {style}{disposition}{style:#}, {}", route.reason)?;
         if let Some(accepted) = self.reach.accepted.of_route(route) {
             self.paragraph(out, 4, &clean(&accepted.to_string()))?;

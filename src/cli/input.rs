@@ -126,7 +126,7 @@ fn read_source(common: &Common, source: Option<PathBuf>, detail: bool) -> Result
 
 /// What is known beside the input, the same for many of them.
 pub(super) struct Knowledge {
-    database: Arc<Database>,
+    pub(super) database: Arc<Database>,
     /// Database files that could not be used.
     pub(super) refused: Vec<Refused>,
     today: Date,

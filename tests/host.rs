@@ -361,3 +361,28 @@ fn hostile_xml_ends_the_hook_quickly_with_an_error_of_one_line() {
         assert!(!stderr.trim_end().chars().any(char::is_control), "{stderr:?}");
     }
 }
+
+#[test]
+fn a_copy_without_the_kernels_files_says_nothing_of_its_iommu() {
+    let root = tempfile::tempdir().expect("a directory");
+    let sysfs = root.path().join("sys");
+    put(&sysfs.join("bus/pci/devices/0000:00:01.0/config"), Config::endpoint().bytes());
+    let codes = |arguments: &[&str]| {
+        let document = json(arguments);
+        let iommu = document["host"]["iommu"].as_str().expect("a word").to_owned();
+        let findings = document["findings"].as_array().expect("findings").clone();
+        let host = ["no-kernel-groups", "iommu-absent", "iommu-off"];
+        let codes: Vec<String> =
+            findings.iter().filter_map(|f| f["code"].as_str().map(str::to_owned)).collect();
+        (iommu, codes.into_iter().find(|code| host.contains(&code.as_str())))
+    };
+    let copy = || codes(&["--dump", text(root.path())]);
+    assert_eq!(copy(), ("unknown".into(), None), "hwloc copies no links");
+    let live = codes(&["--sysfs-root", text(&sysfs)]);
+    assert_eq!(live, ("unknown".into(), Some("no-kernel-groups".into())), "the host has none");
+    // An empty list was copied, but not what firmware says.
+    fs::create_dir_all(sysfs.join("kernel/iommu_groups")).expect("made");
+    assert_eq!(copy(), ("unknown".into(), Some("no-kernel-groups".into())));
+    fs::create_dir_all(sysfs.join("firmware/acpi/tables")).expect("made");
+    assert_eq!(copy(), ("absent".into(), Some("iommu-absent".into())));
+}

@@ -9,7 +9,6 @@ use anstream::{AutoStream, ColorChoice};
 use super::args::{Color, Common, OutputFormat};
 use super::input::Scanned;
 use super::{Exit, Stop};
-use crate::dump::Format;
 use crate::finding::{self, Code, Facts, Finding};
 use crate::kernel::Iommu;
 use crate::report::json::{self, Body, Document, FindingDocument, HeadLine, Line, SourceDocument};
@@ -56,8 +55,8 @@ impl<'a> Answers<'a> {
         let findings = move || {
             let mut findings = finding::findings(&scanned.topology);
             findings.extend(finding::reach_findings(fabric));
-            let sysfs = scanned.source.kind == Format::Sysfs.word();
-            findings.extend(finding::host_findings(linux, &groups, scanned.source.host.as_ref(), sysfs));
+            let (host, live) = (scanned.source.host.as_ref(), scanned.live);
+            findings.extend(finding::host_findings(linux, &groups, host, live));
             findings.extend(finding::lost_findings(scanned.source.losses()));
             findings.extend(finding::acceptance_findings(&scanned.topology, &judged));
             findings.extend(refused(scanned));

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use super::error::{Error, Unsupported};
 use super::files::Files;
-use super::lines::Window;
+use super::lines::{BYTE_ORDER_MARK, Window};
 use super::{Delivery, Format, Options, config_file, ecam, sysfs, text, tree};
 #[cfg(feature = "archive")]
 use super::{archive, rdma_topo};
@@ -192,16 +192,31 @@ impl Content {
         if !is_text(prefix) {
             return Self::Binary;
         }
-        let json = matches!(prefix.trim_ascii_start().first(), Some(b'{' | b'['));
-        if json && prefix.windows(CONFIG_KEY.len()).any(|part| part == CONFIG_KEY) {
-            return Self::Other(Unsupported::RdmaTopo);
+        match is_rdma_topo(prefix) {
+            true => Self::Other(Unsupported::RdmaTopo),
+            false => Self::Text,
         }
-        Self::Text
     }
 }
 
-/// What a JSON dump with configuration space has in it.
-const CONFIG_KEY: &[u8] = b"\"config";
+/// Whether it is JSON with the packed configuration space of a function, or with what stands beside it.
+fn is_rdma_topo(prefix: &[u8]) -> bool {
+    let json = prefix.strip_prefix(BYTE_ORDER_MARK).unwrap_or(prefix).trim_ascii_start();
+    if !matches!(json.first(), Some(b'{' | b'[')) {
+        return false;
+    }
+    let values = |key: &'static [u8]| {
+        memchr::memmem::find_iter(json, key).filter_map(move |at| {
+            let value = json.get(at.checked_add(key.len())?..)?.trim_ascii_start().strip_prefix(b":")?;
+            Some(value.trim_ascii_start())
+        })
+    };
+    // zlib begins with 78h, which base64 makes an e.
+    let is_packed = |value: &[u8]| value.starts_with(b"\"e");
+    let is_function = |value: &[u8]| value.starts_with(b"\"/sys/devices/");
+    values(b"\"config\"").any(is_packed)
+        || (values(b"\"config\"").next().is_some() && values(b"\"realpath\"").any(is_function))
+}
 
 /// Whether this is UTF-16 with its byte order mark and a Latin letter or digit behind it.
 fn is_utf_16(prefix: &[u8]) -> bool {
@@ -260,6 +275,20 @@ mod tests {
             let error = stream(bytes, &Options::default()).expect_err("not read");
             assert!(matches!(error, Error::Unsupported { what: found, .. } if found == what), "{error}");
             assert!(error.to_string().contains(word) && !error.to_string().contains('\n'), "{error}");
+        }
+    }
+
+    #[test]
+    fn json_is_a_dump_of_rdma_topo_only_with_configuration_space_in_it() {
+        for (text, is_dump) in [
+            (r#"[{"realpath": "/sys/devices/pci0000:00/0000:00:01.0", "config": "x"}]"#, true),
+            ("\u{feff}[ {\"config\" : \"eJw\"}]", true),
+            (r#"{"config": {"a": 1}}"#, false),
+            (r#"{"configuration": "eJw", "name": "x"}"#, false),
+            (r#"[{"realpath": "/home", "config": "yes"}]"#, false),
+        ] {
+            let found = Content::of(text.as_bytes()) == Content::Other(Unsupported::RdmaTopo);
+            assert_eq!(found, is_dump, "{text}");
         }
     }
 

@@ -99,7 +99,8 @@ pub enum Error {
     },
     /// A directory with the trees of several machines.
     #[error(
-        "{}: holds more than one machine ({} and {}), whose addresses would mix; name one of them",
+        "{}: holds more than one machine ({} and {}), whose addresses would mix; name one of them, or all with \
+         acsscan fleet DIRECTORY (an archive unpacked)",
         shown(.path), shown(.first), shown(.second)
     )]
     SeveralTrees {
@@ -112,7 +113,8 @@ pub enum Error {
     },
     /// A directory or archive with several text dumps and no configuration space.
     #[error(
-        "{}: holds more than one text dump ({} and {}), whose addresses would mix; name one of them",
+        "{}: holds more than one text dump ({} and {}), whose addresses would mix; name one of them, or if they are \
+         of many machines, all with acsscan fleet DIRECTORY (an archive unpacked)",
         shown(.path), shown(.first), shown(.second)
     )]
     SeveralDumps {

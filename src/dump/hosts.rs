@@ -2,14 +2,18 @@
 //!
 //! A directory is one host if it is, or has, a machine's tree (`bus/pci/devices`, `proc/bus/pci`,
 //! `sos_commands`) or has files or directories named like functions. Any other directory holds hosts:
-//! each regular file in it is one, whatever it is, and each directory is looked into. Names that begin
-//! with a dot, links to directories, pipes and devices are passed over.
+//! each regular file in it is one, whatever it is, and each directory is looked into. A link is what it
+//! leads to, or a host that cannot be read if it leads nowhere; links to directories are counted and passed
+//! over, because they may lead to the same hosts again. So are names that begin with a dot, pipes and
+//! devices, uncounted.
 
 use std::ffi::{OsStr, OsString};
-use std::fs;
+use std::fs::{self, FileType};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::string::String;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::vec::Vec;
 
 use super::error::shown;
@@ -40,6 +44,8 @@ pub struct Hosts {
     pending: Vec<Pending>,
     /// The directory that keys are relative to.
     root: Option<PathBuf>,
+    /// How many links to directories were passed over.
+    links: Arc<AtomicUsize>,
 }
 
 #[derive(Debug)]
@@ -54,7 +60,13 @@ impl Hosts {
     #[must_use]
     pub fn new(path: PathBuf, relative: bool) -> Self {
         let root = relative.then(|| path.clone());
-        Self { pending: [Pending { path, depth: 0 }].into(), root }
+        Self { pending: [Pending { path, depth: 0 }].into(), root, links: Arc::default() }
+    }
+
+    /// Counts the links to directories that are passed over here, too.
+    #[must_use]
+    pub fn counting(self, links: Arc<AtomicUsize>) -> Self {
+        Self { links, ..self }
     }
 
     fn host(&self, path: PathBuf, error: Option<io::Error>) -> HostInput {
@@ -80,9 +92,13 @@ impl Iterator for Hosts {
                 Ok(kind) => kind,
             };
             if !kind.is_dir() {
-                let is_file = kind.is_file() || fs::metadata(&path).is_ok_and(|target| target.is_file());
-                if named || is_file {
+                // Reading a link that leads nowhere says so.
+                let target = fs::metadata(&path).map(|target| target.file_type());
+                if named || kind.is_file() || target.as_ref().map_or(true, FileType::is_file) {
                     return Some(self.host(path, None));
+                }
+                if target.is_ok_and(|target| target.is_dir()) {
+                    self.links.fetch_add(1, Ordering::Relaxed);
                 }
                 continue;
             }
@@ -150,12 +166,17 @@ mod tests {
         }
         symlink(".", root.join("loop")).expect("made");
         symlink("a.tar.gz", root.join("latest")).expect("made");
+        symlink("nowhere", root.join("zz-gone")).expect("made");
         let keys = |relative: bool| -> Vec<String> {
             Hosts::new(root.to_path_buf(), relative).map(|host| host.key).collect()
         };
-        let expected = vec!["a.tar.gz", "latest", "rack1", "rack2/b.txt", "rack2/configs", "rack2/sos"];
+        let expected =
+            vec!["a.tar.gz", "latest", "rack1", "rack2/b.txt", "rack2/configs", "rack2/sos", "zz-gone"];
         assert_eq!(keys(true), expected);
         assert_eq!(keys(false)[0], root.join("a.tar.gz").to_str().expect("UTF-8"));
+        let links = Arc::new(AtomicUsize::new(0));
+        assert_eq!(Hosts::new(root.to_path_buf(), true).counting(Arc::clone(&links)).count(), 7);
+        assert_eq!(links.load(Ordering::Relaxed), 1, "the loop");
         let one = Hosts::new(root.join("rack1"), true).map(|host| host.key);
         assert_eq!(one.collect::<Vec<_>>(), [root.join("rack1").to_str().expect("UTF-8")]);
     }

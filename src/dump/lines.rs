@@ -12,6 +12,8 @@ const SIZE: usize = 256 * 1024;
 /// Longest line that is looked at; longer ones are skipped to their end.
 pub(super) const MAX_LINE: usize = 64 * 1024;
 
+pub(super) const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
 /// A window over a stream.
 pub(super) struct Window<R> {
     input: R,
@@ -42,6 +44,14 @@ impl<R: Read> Window<R> {
             self.fill()?;
         }
         Ok(self.ahead())
+    }
+
+    /// Drops the byte order mark that Windows puts before a text.
+    pub(super) fn skip_mark(&mut self) -> io::Result<()> {
+        if self.look_ahead(BYTE_ORDER_MARK.len())?.starts_with(BYTE_ORDER_MARK) {
+            self.consume(BYTE_ORDER_MARK.len());
+        }
+        Ok(())
     }
 
     /// Drops `count` bytes.

@@ -60,6 +60,7 @@ use crate::addr::Sbdf;
 use crate::config::{ConfigSpace, Source};
 use crate::function::{Attributes, HostBridge, Record, ReservedRegion, Sink};
 use crate::kernel::Host;
+use decoded::{Filled, Texts};
 
 /// Where to read from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -202,7 +203,8 @@ impl SourceInfo {
     /// missing for it.
     pub fn lines(&self) -> impl Iterator<Item = (String, bool)> {
         // Holes in a record are counted with the function.
-        let line = |problem: &Problem| (problem.to_string(), problem.kind != ProblemKind::DamagedLines);
+        let loses = |kind| !matches!(kind, ProblemKind::DamagedLines | ProblemKind::FilledFromText);
+        let line = move |problem: &Problem| (problem.to_string(), loses(problem.kind));
         let left_out = (self.problems_left_out > 0)
             .then(|| (format!("and {} more problems", self.problems_left_out), true));
         self.problems.iter().map(line).chain(left_out)
@@ -260,6 +262,8 @@ pub enum ProblemKind {
     Truncated,
     /// Something was left out because there was too much of it.
     LeftOut,
+    /// Registers are taken from another file of the tree, a text.
+    FilledFromText,
 }
 
 impl ProblemKind {
@@ -280,6 +284,7 @@ impl ProblemKind {
             Self::NotAFunction => "not-a-function",
             Self::Truncated => "truncated",
             Self::LeftOut => "left-out",
+            Self::FilledFromText => "filled-from-text",
         }
     }
 }
@@ -360,6 +365,8 @@ struct Delivery<'a, K> {
     part: Option<String>,
     /// Whether functions have been left out.
     full: bool,
+    /// What a text says of functions, for what their bytes lack.
+    texts: Texts,
 }
 
 impl<'a, K: Sink> Delivery<'a, K> {
@@ -376,6 +383,7 @@ impl<'a, K: Sink> Delivery<'a, K> {
             host: None,
             part: None,
             full: false,
+            texts: Texts::default(),
         }
     }
 
@@ -403,7 +411,28 @@ impl<'a, K: Sink> Delivery<'a, K> {
             return;
         }
         self.records = self.records.saturating_add(1);
-        self.sink.record(Record { address, config: &ConfigSpace::new(source), attributes });
+        let extent = source.extent();
+        match self.texts.take(address, extent) {
+            Some((text, said)) => {
+                let mut attributes = attributes;
+                // Of a function without bytes the text is all that there is.
+                attributes.ids_unknown = extent == 0 && said.ids_unknown;
+                attributes.class_unknown = extent == 0 && said.class_unknown;
+                attributes.fill_from(said);
+                attributes.text_from = Some(extent);
+                let config = &ConfigSpace::new(Filled { bytes: source, text: &text });
+                self.sink.record(Record { address, config, attributes });
+            }
+            None => self.sink.record(Record { address, config: &ConfigSpace::new(source), attributes }),
+        }
+    }
+
+    /// Takes what a text says of functions, and says so.
+    fn note_filled(&mut self, texts: Texts, text: String) {
+        if !texts.is_empty() {
+            self.texts = texts;
+            self.problem(ProblemKind::FilledFromText, None, text);
+        }
     }
 
     fn reading(self, options: &Options) -> Self {

@@ -48,10 +48,18 @@ fn separated(name: &str, separator: char, last: char) -> Option<Sbdf> {
     };
     // Dates and version numbers look like addresses with dashes: ask for all the digits.
     let strict = separator != ':';
-    if strict && (domain.len() < 4 || bus.len() != 2 || device.len() != 2) {
+    if strict && (domain.len() < 4 || bus.len() != 2 || device.len() != 2 || is_date(domain, bus, device)) {
         return None;
     }
     build(domain, bus, device, function)
+}
+
+/// Whether it is a day rather than a place: no machine has 1970 segments.
+fn is_date(year: &str, month: &str, day: &str) -> bool {
+    let number = |text: &str, range: core::ops::RangeInclusive<u32>| {
+        text.parse().is_ok_and(|number: u32| range.contains(&number))
+    };
+    number(year, 1970..=2099) && number(month, 1..=12) && number(day, 1..=31)
 }
 
 /// `bus/device.function` or `domain:bus/device.function`, as below `/proc/bus/pci`.
@@ -90,6 +98,14 @@ fn hex(text: &str, max: usize) -> Option<u32> {
 mod tests {
     use super::*;
     use std::string::ToString;
+
+    #[test]
+    fn a_date_with_a_number_behind_it_is_no_address() {
+        for name in ["2026-11-03.1.txt", "2026_11_03.1", "1999-12-31.0.log"] {
+            assert_eq!(from_name(name), None, "{name}");
+        }
+        assert!(from_name("2026-13-03.1").is_some() && from_name("2026:11:03.1").is_some());
+    }
 
     #[test]
     fn every_way_of_writing_an_address_is_understood() {

@@ -37,10 +37,11 @@ struct Entry {
 
 /// Reads a dump to its end.
 pub(super) fn read<R: Read, K: Sink>(
-    window: Window<R>,
+    mut window: Window<R>,
     path: &Path,
     delivery: &mut Delivery<'_, K>,
 ) -> Result<(), Error> {
+    window.skip_mark().map_err(|error| Error::io(path, error))?;
     let failed = |error: serde_json::Error| match error.is_io() {
         true => Error::io(path, error.into()),
         false => Error::RdmaTopo { path: path.to_path_buf(), reason: said(&error) },
@@ -160,6 +161,13 @@ mod tests {
         format!(
             r#"{{"realpath": "{realpath}", "config": "{config}", "modalias": "pci:x", "iommu_group": 7, "vpd": null}}"#
         )
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_passed_over() {
+        let text = format!("\u{feff}[{}]", entry("/sys/devices/pci0000:00/0000:00:01.0", &pack(&[0; 64])));
+        let (result, inventory, _) = read_text(&text);
+        assert!(result.is_ok() && inventory.functions().len() == 1);
     }
 
     #[test]

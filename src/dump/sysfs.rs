@@ -19,7 +19,7 @@ use super::files::{Files, Kind, Lost, Opened};
 use super::host_use::{host_uses, reserved_regions};
 use super::name;
 use super::on_demand::Config;
-use super::{Delivery, NOTHING, ProblemKind, host};
+use super::{Delivery, NOTHING, ProblemKind, host, tree};
 use crate::addr::{Sbdf, Segment};
 use crate::config::{CONVENTIONAL_SIZE, Source};
 use crate::function::{Attributes, HostBridge, HostUse, Sink};
@@ -94,6 +94,18 @@ pub(super) fn has_bytes(files: &Files, root: &Path) -> bool {
             .into_iter()
             .flatten()
             .any(|path| files.start_of(&path, 1).is_some_and(|b| !b.is_empty()))
+    })
+}
+
+/// Whether of some function of the sysfs at `root` there are only the first bytes.
+pub(super) fn is_short(files: &Files, root: &Path) -> bool {
+    let procfs = procfs(files, root);
+    let length =
+        |path: &Path| files.start_of(path, tree::SHORT.saturating_add(1)).map_or(0, |start| start.len());
+    list(files, root).unwrap_or_default().into_iter().any(|(address, name)| {
+        let config = length(&root.join(DEVICES).join(name).join("config"));
+        let procfs = || procfs.as_ref().map_or(0, |procfs| length(&procfs_file(procfs, address)));
+        (if config == 0 { procfs() } else { config }) <= tree::SHORT
     })
 }
 

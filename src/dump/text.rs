@@ -15,9 +15,9 @@ use super::error::{Error, Unsupported};
 use super::hex::{Body, HexLine, HexRecord, hex_line};
 use super::lines::Window;
 use super::{Delivery, Format, NOTHING, ProblemKind, lazy, uniform};
-use crate::addr::Sbdf;
-use crate::config::{SIZE, Source};
-use crate::function::{Attributes, Sink};
+use crate::addr::{Bdf, Sbdf};
+use crate::config::{ConfigSpace, SIZE, Source};
+use crate::function::{Attributes, Sink, decode};
 
 /// Functions without hex that are kept until it is clear that the text is a hex dump. More do not
 /// occur: it is twice the functions of a full segment.
@@ -33,9 +33,7 @@ pub(super) fn read<R: Read, K: Sink>(
     delivery: &mut Delivery<'_, K>,
 ) -> Result<Format, Error> {
     let failed = |error| Error::io(path, error);
-    if window.look_ahead(3).map_err(failed)?.starts_with(BYTE_ORDER_MARK) {
-        window.consume(BYTE_ORDER_MARK.len());
-    }
+    window.skip_mark().map_err(failed)?;
     let mut reader = Reader::new();
     loop {
         if reader.may_go_on_as_usual(delivery) {
@@ -72,7 +70,8 @@ const USUAL_LINE: usize = 400;
 /// What it looks at: an empty line, one with an address, and a record.
 const USUAL: usize = 1 + USUAL_LINE + uniform::MAX;
 
-const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+/// A function without hex.
+type Waiting = (Sbdf, Attributes, Option<Image>);
 
 /// Where the reader stands.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -98,7 +97,7 @@ struct Reader {
     /// What is decoded of the function.
     decoded: Text,
     /// Functions without hex, not delivered yet, with what was decoded of them.
-    waiting: Vec<(Sbdf, Attributes, Option<Image>)>,
+    waiting: Vec<Waiting>,
     waiting_left_out: bool,
     hex_records: usize,
     /// Functions of which decoded text tells registers.
@@ -128,25 +127,49 @@ impl Reader {
 
     fn line<K: Sink>(&mut self, line: &[u8], delivery: &mut Delivery<'_, K>) {
         let line = unquoted(line);
+        // A listing may be indented as a whole: so is its next header line.
+        if matches!(line.first(), Some(b' ' | b'\t')) && is_header_of_listing(line) {
+            return self.header(line, delivery);
+        }
+        let line = match self.state {
+            State::Record { .. } => self.decoded.dedented(line),
+            _ => line,
+        };
         match line.first() {
             Some(b' ' | b'\t') => {
                 self.decoded.push(line);
                 return self.attribute(line);
             }
             Some(first) if first.is_ascii_hexdigit() || matches!(first, b'S' | b'I') => {}
-            _ => return,
+            None => return self.decoded.end(),
+            // What goes wrong while it writes, in the middle of what it writes.
+            _ if line.starts_with(b"pcilib: ") || line.starts_with(b"lspci: ") => return,
+            _ => return self.decoded.gap(),
         }
-        if let Some((address, listed)) = header(line) {
+        if header(line).is_some() {
+            return self.header(line, delivery);
+        }
+        match hex_line(line) {
+            HexLine::Other => {
+                self.decoded.gap();
+                self.attribute(line);
+            }
+            HexLine::Unusable => self.damaged(),
+            HexLine::Pairs { offset, text, cut } => {
+                self.decoded.followed();
+                self.pairs(offset, text, cut, delivery);
+            }
+        }
+    }
+
+    /// Begins the function of a line with an address.
+    fn header<K: Sink>(&mut self, line: &[u8], delivery: &mut Delivery<'_, K>) {
+        if let Some((address, listed)) = header(line.trim_ascii_start()) {
+            self.decoded.followed();
             self.finish_record(delivery);
             self.listed = self.listed.saturating_add(usize::from(listed));
             self.decoded.begin(line);
             self.state = State::Record { address, listed };
-            return;
-        }
-        match hex_line(line) {
-            HexLine::Other => self.attribute(line),
-            HexLine::Unusable => self.damaged(),
-            HexLine::Pairs { offset, text, cut } => self.pairs(offset, text, cut, delivery),
         }
     }
 
@@ -215,6 +238,7 @@ impl Reader {
     /// if it is not.
     fn whole_record<K: Sink>(&mut self, text: &[u8], is_last: bool, delivery: &mut Delivery<'_, K>) -> usize {
         let State::Record { address, .. } = self.state else { return 0 };
+        self.decoded.followed();
         // The first hex of a text decides what its functions without hex are: it is looked at closely.
         if delivery.unchecked && self.waiting.is_empty() && self.attributes.damaged_lines == 0 {
             if let Some((record, length)) = lazy::record(text, is_last) {
@@ -300,10 +324,10 @@ impl Reader {
         }
     }
 
-    /// What decoded text tells of extended configuration space, where the hex does not: bytes win, text
-    /// fills in what they lack.
+    /// What decoded text tells of configuration space behind the hex: bytes win, text fills in what they
+    /// lack.
     fn text_beyond(&self, extent: u16) -> Option<Image> {
-        (extent < SIZE).then(|| self.decoded.image()).flatten().filter(Image::is_extended)
+        (extent < SIZE).then(|| self.decoded.image()).flatten().filter(|image| image.tells_from(extent))
     }
 
     fn deliver_waiting<K: Sink>(&mut self, delivery: &mut Delivery<'_, K>) {
@@ -311,17 +335,34 @@ impl Reader {
         waiting.sort_by_key(|(address, ..)| *address);
         let slot = |address: &Sbdf| (address.segment, address.bus(), address.bdf.devfn() >> 3);
         for device in waiting.chunk_by_mut(|(a, ..), (b, ..)| slot(a) == slot(b)) {
-            let functions = device.iter().filter(|(address, ..)| address.bdf.devfn() & 7 != 0).count();
-            for (_, _, image) in device.iter_mut().filter(|_| functions > 0) {
-                image.iter_mut().for_each(Image::set_multifunction);
+            if device.iter().all(|(address, ..)| address.bdf.devfn() & 7 == 0) {
+                continue;
+            }
+            // Virtual functions beside their physical one make it no device of several functions.
+            let sriov = |(address, _, image): &Waiting| {
+                let config = ConfigSpace::new(image.as_ref()?);
+                Some((address.bdf, decode(*address, &config).extras.sriov.present()?))
+            };
+            let physical: Vec<_> = device.iter().filter_map(sriov).collect();
+            let is_virtual = |at: Bdf| {
+                physical.iter().any(|(owner, sriov)| {
+                    let number = sriov.vf_number(*owner, at).filter(|n| *n < sriov.enabled_vfs());
+                    number.is_some_and(|n| sriov.vf_address(*owner, n) == Some(at))
+                })
+            };
+            let own = |(address, ..): &&mut Waiting| !is_virtual(address.bdf);
+            if device.iter_mut().filter(own).any(|(address, ..)| address.bdf.devfn() & 7 != 0) {
+                for (_, _, image) in device.iter_mut().filter(own) {
+                    image.iter_mut().for_each(Image::set_multifunction);
+                }
             }
         }
         let nameless =
             waiting.iter().filter(|(_, _, image)| image.as_ref().is_some_and(|i| !i.has_ids)).count();
         if nameless > 0 {
             let text = format!(
-                "{nameless} function(s) without their IDs, which read 0: exceptions for single devices are \
-                 not found; take the listing with lspci -nnvv"
+                "{nameless} function(s) without their IDs: exceptions for single devices are not found; take \
+                 the listing with lspci -nnvv"
             );
             delivery.problem(ProblemKind::NoIds, None, text);
         }
@@ -329,6 +370,8 @@ impl Reader {
             match image {
                 Some(image) => {
                     attributes.text_from = Some(0);
+                    attributes.ids_unknown = !image.has_ids;
+                    attributes.class_unknown = !image.has_class;
                     delivery.record(address, &image, attributes);
                 }
                 None => delivery.record(address, NOTHING, attributes),
@@ -438,9 +481,13 @@ fn leading_digits(text: &[u8]) -> (usize, u32, &[u8]) {
     (count, value, rest)
 }
 
-/// Whether a line begins the record of a function, surely one of lspci's.
+/// Whether a line begins the record of a function, surely one of lspci's; it may be indented.
 pub(super) fn is_listed(line: &[u8]) -> bool {
-    header(unquoted(line)).is_some_and(|(_, listed)| listed)
+    is_header_of_listing(unquoted(line))
+}
+
+fn is_header_of_listing(line: &[u8]) -> bool {
+    header(line.trim_ascii_start()).is_some_and(|(_, listed)| listed)
 }
 
 /// Whether what follows the address is what lspci writes: a class that begins with a capital letter or

@@ -78,6 +78,23 @@ fn quoted_mail_is_read_like_the_original() {
 }
 
 #[test]
+fn an_indented_listing_is_read_like_the_original() {
+    let text = format!(
+        "00:1e.0 PCI bridge: Intel\n\tKernel driver in use: pcieport\n{}\n00:1f.0 ISA bridge: Intel\n{}\n",
+        hex(16),
+        hex(4)
+    );
+    for margin in ["    ", "        ", "\t"] {
+        let indented: String = text.lines().map(|line| format!("{margin}{line}\n")).collect();
+        let (result, inventory, problems) = read_text(format!("Look:\n\n{indented}\nThanks\n"));
+        assert!(result.is_ok() && problems.is_empty(), "{margin:?}: {problems:?}");
+        assert_eq!(inventory.functions(), read_text(&text).1.functions(), "{margin:?}");
+        let driver = inventory.attributes(0).and_then(|known| known.driver.as_deref());
+        assert_eq!(driver, Some("pcieport"), "{margin:?}");
+    }
+}
+
+#[test]
 fn driver_and_group_are_taken_from_decoded_text() {
     let decoded = "\tIOMMU group: 14\n\tKernel driver in use: vfio-pci\n\tKernel modules: nouveau\n";
     let text =

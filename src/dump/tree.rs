@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::vec;
 
 use super::config_file::BUFFER;
+use super::decoded::Texts;
 use super::detect::is_text;
 use super::error::{Error, shown};
 use super::files::{Files, Kind, Lost, Opened};
@@ -28,7 +29,7 @@ const MAX_DEPTH: usize = 16;
 /// Reads a tree; gives what its useful part is.
 pub(super) fn read<K: Sink>(files: &Files, delivery: &mut Delivery<'_, K>) -> Result<Format, Error> {
     let root = Path::new("");
-    let mut walk = Walk { files, entries: 0, configs: 0, copy: None };
+    let mut walk = Walk { files, entries: 0, configs: 0, copy: None, looked_for_text: false };
     if !walk.machine(root, delivery)? {
         walk.directory(root, 0, delivery)?;
     }
@@ -63,6 +64,8 @@ struct Walk<'a> {
     configs: usize,
     /// The copy of sysfs that was read, and what was used of the machine that it is of.
     copy: Option<(PathBuf, Format)>,
+    /// Whether a text was looked for that says more than the first bytes of a function.
+    looked_for_text: bool,
 }
 
 impl Walk<'_> {
@@ -87,6 +90,9 @@ impl Walk<'_> {
         let kind = match dump {
             Some(dump) => read_text(self.files, &dump, delivery)?,
             None => {
+                if sysfs::is_short(self.files, &copy) {
+                    fill_in(self.files, path, delivery);
+                }
                 sysfs::read_copy(self.files, &copy, delivery)?;
                 Format::Sysfs
             }
@@ -187,18 +193,47 @@ impl Walk<'_> {
         } else if is_text(bytes) {
             return;
         }
+        if bytes.len() <= SHORT && !core::mem::replace(&mut self.looked_for_text, true) {
+            fill_in(self.files, Path::new(""), delivery);
+        }
         delivery.record(address, bytes, Attributes::of_config_file(bytes.len()));
         self.configs = self.configs.saturating_add(1);
     }
 }
+
+/// What the kernel gives of a function to users without privileges.
+pub(super) const SHORT: usize = 64;
+
+/// Takes the text dump of a tree, if it has one with registers, to fill in what its configuration files lack.
+/// What is wrong with it matters to nobody who has not named it.
+fn fill_in<K: Sink>(files: &Files, root: &Path, delivery: &mut Delivery<'_, K>) {
+    let Ok(Some(dump)) = text_dump(files, root, &delivery.limits) else { return };
+    let mut texts = Texts::default();
+    let mut reading = Delivery::new(&mut texts);
+    reading.limits = delivery.limits.clone();
+    if read_text(files, &dump, &mut reading).is_err() {
+        return;
+    }
+    let text = format!(
+        "{}: fills in what is missing behind the first bytes of functions",
+        shown(&files.full(&dump))
+    );
+    delivery.note_filled(texts, text);
+}
+
 fn too_many(files: &Files, limits: &Limits) -> Error {
     Error::Limit { path: files.full(Path::new("")), limit: Limit::Entries, value: limits.entries }
 }
 
+/// How much a text says of each function, and whether it says so from the start: what stands deep in a log is
+/// taken if there is nothing better.
+type Rank = (Says, bool);
+
 /// How much a text says of each function.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Rank {
+enum Says {
     Listed,
+    /// With registers, which `lspci -v` does not have.
     Decoded,
     Hex,
 }
@@ -222,9 +257,7 @@ fn text_dump(files: &Files, root: &Path, limits: &Limits) -> Result<Option<PathB
             match files.kind(&path) {
                 Ok(Kind::Directory) if depth < MAX_DEPTH => pending.push((path, depth.saturating_add(1))),
                 Ok(Kind::File) => {
-                    let Some(rank) = files.start_of(&path, PROBE).and_then(|start| rank(&start)) else {
-                        continue;
-                    };
+                    let Some(rank) = rank_of(files, &path) else { continue };
                     match &best {
                         Some((known, _)) if *known > rank => {}
                         Some((known, _)) if *known == rank => other = Some(path),
@@ -245,31 +278,38 @@ fn text_dump(files: &Files, root: &Path, limits: &Limits) -> Result<Option<PathB
     }
 }
 
-/// How much of a file is looked at to see whether it is a text dump.
+/// How much of a file is looked at to see whether it is a text at all, and then whether it is a dump: a log
+/// may have much before it.
 pub(super) const PROBE: usize = 4096;
+pub(super) const DEEP_PROBE: usize = 1 << 20;
 
-/// Whether a text begins like lspci's, and how much it says.
-fn rank(start: &[u8]) -> Option<Rank> {
-    if !is_text(start) {
-        return None;
-    }
-    let mut rank = None;
-    for line in start.split(|byte| *byte == b'\n') {
-        let found = match line {
-            _ if text::is_listed(line) => Rank::Listed,
-            [b'0', b'0', b':', b' ', ..] if rank.is_some() => Rank::Hex,
-            [b'\t', ..] if rank.is_some() => Rank::Decoded,
+/// How much a file says.
+fn rank_of(files: &Files, path: &Path) -> Option<Rank> {
+    let start = files.start_of(path, PROBE).filter(|start| is_text(start))?;
+    let found = says(&start).map(|says| (says, true));
+    // Of a listing the next bytes may say more, but no other file's beginning does.
+    found.or_else(|| says(&files.start_of(path, DEEP_PROBE)?).map(|says| (says, false)))
+}
+
+/// How much a text says that has functions as lspci lists them.
+fn says(text: &[u8]) -> Option<Says> {
+    let mut found = None;
+    for line in text.split(|byte| *byte == b'\n') {
+        let says = match line.trim_ascii_start() {
+            _ if text::is_listed(line) => Says::Listed,
+            [b'0', b'0', b':', b' ', ..] if found.is_some() => return Some(Says::Hex),
+            line if found.is_some() && line.starts_with(b"Control: ") => Says::Decoded,
             _ => continue,
         };
-        rank = rank.max(Some(found));
+        found = found.max(Some(says));
     }
-    rank
+    found
 }
 
 /// Whether a file that starts so is kept of an archive as a text dump.
 #[cfg(feature = "archive")]
 pub(super) fn is_text_dump(start: &[u8]) -> bool {
-    rank(start).is_some()
+    is_text(start) && says(start).is_some()
 }
 
 /// A file of a tree, read from its start to its end.
@@ -393,6 +433,64 @@ mod tests {
         let (result, _, problems) = read_tree(root.path());
         assert!(matches!(result, Err(Error::NoConfigs { .. })));
         assert_eq!(problems[0].kind, ProblemKind::LeftOut);
+    }
+
+    const REGISTERS: &str = "\
+\tControl: I/O- Mem+ BusMaster+ SpecCycle- MemWINV- VGASnoop- ParErr- Stepping- SERR- FastB2B- DisINTx-
+\tStatus: Cap+ 66MHz- UDF- FastB2B- ParErr- DEVSEL=fast >TAbort- <TAbort- <MAbort- >SERR- <PERR- INTx-
+\tCapabilities: [40] Express (v2) Root Complex Integrated Endpoint, MSI 00
+\tCapabilities: [100 v1] Latency Tolerance Reporting
+\tKernel driver in use: x
+";
+
+    #[test]
+    fn of_several_listings_the_one_with_registers_is_taken_and_a_log_if_there_is_no_other() {
+        let root = tempfile::tempdir().expect("a directory");
+        let at = |name: &str| root.path().join(name);
+        put(&at("lspci_-nnk"), b"00:01.0 Audio device [0403]: x [8086:1234]\n\tKernel driver in use: x\n");
+        let flags = "\tFlags: fast devsel\n\tCapabilities: [40] Express Endpoint, MSI 00\n";
+        put(&at("lspci_-v"), format!("00:01.0 Audio device [0403]: x [8086:1234]\n{flags}").as_bytes());
+        let listing = format!("00:01.0 Audio device [0403]: x [8086:1234]\n{REGISTERS}");
+        let log = format!("{}\n{}", "started\n".repeat(2000), listing.replace("00:01.0", "00:02.0"));
+        put(&at("system.log"), log.as_bytes());
+        let (result, found, _) = read_tree(root.path());
+        assert!(matches!(result, Ok(Format::LspciText)), "{result:?}");
+        assert_eq!(found, ["0000:00:02.0"], "deep in a log");
+        put(&at("lspci_-nnvvv"), listing.as_bytes());
+        assert_eq!(read_tree(root.path()).1, ["0000:00:01.0"], "a file of its own");
+    }
+
+    #[test]
+    fn a_text_beside_short_configuration_files_fills_them_in() {
+        let root = tempfile::tempdir().expect("a directory");
+        let mut bytes = config();
+        bytes[0x06] = 0x10;
+        bytes[0x34] = 0x40;
+        let listing = format!("00:01.0 Audio device [0403]: x [8086:1234]\n{REGISTERS}");
+        for place in ["proc/bus/pci/00/01.0", "sys/bus/pci/devices/0000:00:01.0/config"] {
+            let root = root.path().join(place.replace('/', "-"));
+            put(&root.join(place), &bytes);
+            let state = || {
+                let mut inventory = Inventory::new();
+                let mut delivery = Delivery::new(&mut inventory);
+                read(&Files::directory(&root).expect("there"), &mut delivery).expect("read");
+                let kinds: Vec<ProblemKind> = delivery.problems.iter().map(|problem| problem.kind).collect();
+                let inventory = inventory.finish();
+                (inventory.functions()[0].clone(), inventory.attributes(0).cloned(), kinds)
+            };
+            assert!(state().0.acs.is_not_captured(), "{place}");
+            put(&root.join("sos_commands/pci/lspci_-nnvv"), listing.as_bytes());
+            let (function, attributes, kinds) = state();
+            assert!(function.acs.is_absent() && function.is_complete(), "{place}: the list was printed");
+            assert_eq!((function.vendor_id, function.device_id), (0x8086, 0x1234));
+            let attributes = attributes.expect("known");
+            assert_eq!(
+                (attributes.text_from, attributes.driver.as_deref()),
+                (Some(64), Some("x")),
+                "{place}"
+            );
+            assert!(kinds.contains(&ProblemKind::FilledFromText), "{kinds:?}");
+        }
     }
 
     #[test]

@@ -11,14 +11,14 @@ use crate::route::compare;
 use crate::route::linux::{Grouping, Linux};
 use crate::topology::Topology;
 
-/// Findings about the host as a whole, and about the groups of its kernel. `sysfs`: the input is a
-/// sysfs, which links each function to its group, if there is one.
+/// Findings about the host as a whole, and about the groups of its kernel. `live`: the input is the running
+/// host's sysfs, which links each function to its group, if there is one; a copy may lack the links.
 #[must_use]
 pub fn host_findings(
     linux: &Linux<'_>,
     grouping: &Grouping,
     host: Option<&Host>,
-    sysfs: bool,
+    live: bool,
 ) -> Vec<Finding> {
     let topology = linux.topology();
     let mut found = Vec::new();
@@ -28,9 +28,11 @@ pub fn host_findings(
         Iommu::Off | Iommu::Absent => found.extend(host.map(|host| no_iommu(host, topology, iommu))),
         Iommu::Unknown => {
             let none = compare::kernel_groups(topology).iter().all(Option::is_none);
+            // An empty list of groups proves as much as functions without links on the host itself.
+            let known = live || host.is_some_and(|host| host.group_types.is_some());
             let text = "sysfs links no function to an IOMMU group: the kernel has formed none";
             found
-                .extend((sysfs && none).then(|| Finding::new(Code::NoKernelGroups, Vec::new(), text.into())));
+                .extend((known && none).then(|| Finding::new(Code::NoKernelGroups, Vec::new(), text.into())));
         }
     }
     if let Some((host, line)) = host.and_then(|host| Some((host, host.cmdline.as_deref()?))) {
@@ -64,9 +66,8 @@ fn no_iommu(host: &Host, topology: &Topology, iommu: Iommu) -> Finding {
         .map(|f| f.address)
         .collect();
     let mut message = String::from("the kernel uses no IOMMU and has formed no groups");
-    match (iommu, &host.tables) {
-        (Iommu::Absent, Some(_)) => message.push_str(", and firmware describes none (no DMAR, IVRS, IORT)"),
-        (Iommu::Absent, None) => message.push_str("; whether firmware describes one could not be read"),
+    match iommu {
+        Iommu::Absent => message.push_str(", and firmware describes none (no DMAR, IVRS, IORT)"),
         _ if !tables.is_empty() => message.push_str(&format!(", although firmware describes one ({tables})")),
         _ if !iommus.is_empty() => message.push_str(", although there is one"),
         _ => {}

@@ -194,7 +194,7 @@ fn read<S: Source, const CAREFUL: bool>(
     function.command = common.command();
     function.header_type = common.header_type();
     let mut known = Known::empty();
-    if let Some(dwords) = header_dwords(config) {
+    if let Some(dwords) = header_dwords(config).or_else(|| bars(config, common)) {
         function.header = dwords;
         known.insert(Known::HEADER);
     }
@@ -210,12 +210,16 @@ fn read<S: Source, const CAREFUL: bool>(
     }
     function.standard_list = standard_list;
     let subsystem = match common.header_type().layout() {
-        HeaderLayout::Type0 => function.header().map(|[.., subsystem, _]| subsystem),
-        _ => standard.bridge_subsystem().and_then(|at| config.u32(u16::from(at).saturating_add(4))),
+        HeaderLayout::Type0 => Some(config.u32(reg::SUBSYSTEM)),
+        _ => standard.bridge_subsystem().map(|at| config.u32(u16::from(at).saturating_add(4))),
     };
-    if let Some(ids) = subsystem {
-        function.subsystem = halves(ids);
-        known.insert(Known::SUBSYSTEM);
+    match subsystem {
+        Some(Some(ids)) => {
+            function.subsystem = halves(ids);
+            known.insert(Known::SUBSYSTEM);
+        }
+        None if standard_list == ListState::Complete => known.insert(Known::NO_SUBSYSTEM),
+        _ => {}
     }
     match read_pcie(config, standard.pcie(), standard_list) {
         Presence::Absent => {
@@ -260,6 +264,22 @@ fn header_dwords<S: Source>(config: &ConfigSpace<S>) -> Option<[u32; 9]> {
     }
     let [.., last] = &mut dwords;
     *last = config.u32(0x30)?;
+    Some(dwords)
+}
+
+/// The Base Address registers of layout 0 alone: a text has nothing of what stands behind them but the
+/// subsystem.
+#[cold]
+#[inline(never)]
+fn bars<S: Source>(config: &ConfigSpace<S>, common: &CommonHeader) -> Option<[u32; 9]> {
+    let is_endpoint = common.header_type().layout() == HeaderLayout::Type0;
+    let bytes = config.array::<24>(0x10).filter(|_| is_endpoint)?;
+    let mut dwords = [0; 9];
+    for (dword, bytes) in dwords.iter_mut().zip(bytes.chunks_exact(4)) {
+        *dword = LittleEndian::read_u32(bytes);
+    }
+    let [.., subsystem, _] = &mut dwords;
+    *subsystem = config.u32(reg::SUBSYSTEM).unwrap_or(0);
     Some(dwords)
 }
 
@@ -453,6 +473,7 @@ const fn halves(dword: u32) -> (u16, u16) {
 
 /// IDs and offsets that this file needs beside those of the capabilities.
 mod reg {
+    pub(super) const SUBSYSTEM: u16 = 0x2c;
     pub(super) const VENDOR_INTEL: u16 = 0x8086;
     pub(super) const CLASS_ISA_BRIDGE: u16 = 0x0601;
     pub(super) const ROOT_COMPLEX_BASE: u16 = 0xf0;

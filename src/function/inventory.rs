@@ -31,6 +31,11 @@ pub struct Attributes {
     /// From which offset on the registers were decoded by lspci and come from its text, not from
     /// bytes; `None` if all are bytes.
     pub text_from: Option<u16>,
+    /// Whether Vendor and Device ID are not known: a text has them by their names, and what reads 0 was
+    /// not printed.
+    pub ids_unknown: bool,
+    /// Whether the Class Code is not known, for the same reason.
+    pub class_unknown: bool,
 }
 
 /// What a host uses a function for.
@@ -106,7 +111,7 @@ impl Attributes {
     }
 
     /// Takes what is not known from another record of the same function.
-    fn fill_from(&mut self, other: Self) {
+    pub(crate) fn fill_from(&mut self, other: Self) {
         self.driver = self.driver.take().or(other.driver);
         self.kernel_group = self.kernel_group.or(other.kernel_group);
         self.physical_function = self.physical_function.or(other.physical_function);

@@ -105,6 +105,8 @@ bitflags! {
         const ACS_AS_IF = 1 << 3;
         /// A structure was found of which registers were not captured.
         const REGISTERS_MISSING = 1 << 4;
+        /// It has no subsystem: a bridge without that capability.
+        const NO_SUBSYSTEM = 1 << 5;
     }
 }
 
@@ -116,8 +118,19 @@ impl Function {
         self.known.contains(Known::SUBSYSTEM).then_some(self.subsystem)
     }
 
+    /// The same, telling a bridge that has none from one of which it was not captured.
+    #[must_use]
+    pub fn subsystem_presence(&self) -> Presence<(u16, u16)> {
+        match self.subsystem() {
+            Some(ids) => Presence::Present(ids),
+            None if self.known.contains(Known::NO_SUBSYSTEM) => Presence::Absent,
+            None => Presence::NotCaptured,
+        }
+    }
+
     /// Double words 10h to 33h of the header as they read: BARs, bus numbers, windows. `None` if not
-    /// captured.
+    /// captured; of layout 0 the Base Address registers are enough, and what is not captured behind them
+    /// reads 0.
     #[must_use]
     pub fn header(&self) -> Option<[u32; 9]> {
         self.known.contains(Known::HEADER).then_some(self.header)

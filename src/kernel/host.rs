@@ -70,7 +70,7 @@ pub enum Iommu {
     InUse,
     /// There is one, and the kernel does not use it.
     Off,
-    /// None is seen: firmware describes none, and no function is one.
+    /// None is there: firmware describes none, and no function is one.
     Absent,
     /// What was read does not tell.
     Unknown,
@@ -140,7 +140,8 @@ impl Host {
         if self.turned_off_by().is_some() {
             return Iommu::Off;
         }
-        Iommu::Absent
+        // Without the list of tables nobody knows what firmware describes.
+        if described.is_none() { Iommu::Unknown } else { Iommu::Absent }
     }
 
     /// The parameter of the command line that turns IOMMUs off, with its value.
@@ -191,7 +192,9 @@ mod tests {
     #[test]
     fn what_was_not_read_is_unknown_and_what_is_empty_is_not() {
         assert_eq!(Host::default().iommu(&nothing()), Iommu::Unknown);
-        assert_eq!(idle().iommu(&nothing()), Iommu::Absent);
+        assert_eq!(idle().iommu(&nothing()), Iommu::Unknown, "tables may have been there");
+        let bare = Host { tables: Some(vec![]), ..idle() };
+        assert_eq!(bare.iommu(&nothing()), Iommu::Absent);
         let described = Host { tables: Some(vec!["DMAR".to_string()]), ..idle() };
         assert_eq!(described.iommu(&nothing()), Iommu::Off);
         let told = Host { cmdline: Some("amd-iommu=fullflush,off".to_string()), ..idle() };

@@ -124,8 +124,8 @@ pub struct Cliques {
 #[must_use]
 pub fn takes_number(topology: &Topology, index: FunctionIndex) -> bool {
     const NVIDIA: u16 = 0x10de;
-    let vendor = topology.ids(index).map(|(vendor, _)| vendor);
-    vendor == Some(NVIDIA) && topology.function(index).is_some_and(|f| Label::of(f.class) == Label::Gpu)
+    topology.vendor(index) == Some(NVIDIA)
+        && topology.function(index).is_some_and(|f| Label::of(f.class) == Label::Gpu)
 }
 
 /// There are too many functions to ask each about each.

@@ -109,7 +109,9 @@ fn multi_function(topology: &Topology, index: FunctionIndex, function: &Function
 /// What the database is asked with; `None` where the IDs are not known.
 pub(in crate::route) fn subject(topology: &Topology, index: FunctionIndex, view: View) -> Option<Subject> {
     let function = topology.function(index)?;
-    let (vendor, device) = topology.ids(index)?;
+    // Where a text names the vendor alone, what holds for all its devices does for this one.
+    let by_vendor = || Some((topology.vendor(index)?, 0));
+    let (vendor, device) = topology.ids(index).or_else(by_vendor)?;
     Some(Subject {
         vendor,
         device,

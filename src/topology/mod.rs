@@ -278,9 +278,17 @@ impl Topology {
             }
             Kind::VirtualOfUnknown => None,
             Kind::Ordinary | Kind::Physical => {
-                function.answers.then_some((function.vendor_id, function.device_id))
+                let unknown = self.inventory.attributes(index).is_some_and(|known| known.ids_unknown);
+                (function.answers && !unknown).then_some((function.vendor_id, function.device_id))
             }
         }
+    }
+
+    /// Vendor ID, which a text may tell by the vendor's name where it has no numbers.
+    #[must_use]
+    pub fn vendor(&self, index: FunctionIndex) -> Option<u16> {
+        let named = || self.function(index).filter(|function| function.answers).map(|f| f.vendor_id);
+        self.ids(index).map(|(vendor, _)| vendor).or_else(|| named().filter(|id| !matches!(id, 0 | 0xffff)))
     }
 
     /// Whether ARI is in use on a bus: the bridge above forwards it, and function 0 has it. `None` if

@@ -15,11 +15,12 @@ use std::vec::Vec;
 use tar::{Archive, Entry, EntryType, PaxExtensions};
 
 use super::super::config_file::BUFFER;
+use super::super::detect::is_text;
 use super::super::error::{Error, shown};
 use super::super::files::{Packed, Refused};
 use super::super::limits::Limit;
 use super::super::name::{self, address_of};
-use super::super::tree::{PROBE, is_text_dump};
+use super::super::tree::{DEEP_PROBE, PROBE, is_text_dump};
 use super::super::{Delivery, ProblemKind, host};
 use super::unpack::failed;
 use crate::function::Sink;
@@ -145,8 +146,15 @@ impl<K: Sink> Collector<'_, '_, K> {
             return Ok(Some(bytes));
         }
         entry.by_ref().take(PROBE as u64).read_to_end(&mut bytes).map_err(broken)?;
-        if !is_text_dump(&bytes) {
+        if !is_text(&bytes) {
             return Ok(None);
+        }
+        if !is_text_dump(&bytes) {
+            let more = DEEP_PROBE.saturating_sub(bytes.len()) as u64;
+            entry.by_ref().take(more).read_to_end(&mut bytes).map_err(broken)?;
+            if !is_text_dump(&bytes) {
+                return Ok(None);
+            }
         }
         let limit = self.delivery.limits.file;
         entry.by_ref().take(limit).read_to_end(&mut bytes).map_err(broken)?;

@@ -1,10 +1,24 @@
 //! Names that lspci prints, and what stands for them in the registers.
 //!
-//! Source: pciutils, `ls-caps.c`, `ls-ecaps.c`; PCI Code and ID Assignment Specification 1.16.
+//! Source: pciutils 2.1 to 3.14, `ls-caps.c`, `ls-ecaps.c`; pci.ids of 2025 (classes); PCI Code and ID
+//! Assignment Specification 1.16.
 
-/// ID of a capability below 100h by the start of its description; 0 ("null") for others.
-pub(super) fn capability(text: &str) -> u8 {
-    const NAMES: [(&str, u8); 20] = [
+mod class;
+
+pub(in crate::dump::decoded) use class::class;
+
+use super::parse::hex;
+use crate::cap::id::ExtendedCapabilityId;
+
+/// ID of a capability below 100h by the start of its description; `None` if nothing is known by it.
+pub(super) fn capability(text: &str) -> Option<u8> {
+    const NAMES: [(&str, u8); 25] = [
+        ("Null", 0x00),
+        ("Message Signalled Interrupts", 0x05),
+        ("VirtIO", 0x09),
+        ("AGP3", 0x0e),
+        ("PCI bridge subsystem", 0x0d),
+        ("Flattening Portal Bridge", 0x15),
         ("Power Management", 0x01),
         ("AGP", 0x02),
         ("Vital Product Data", 0x03),
@@ -19,19 +33,52 @@ pub(super) fn capability(text: &str) -> u8 {
         ("CompactPCI central", 0x0b),
         ("Hot-plug capable", 0x0c),
         ("Subsystem", 0x0d),
-        ("AGP3", 0x0e),
         ("Secure device", 0x0f),
         ("Express", 0x10),
         ("SATA HBA", 0x12),
         ("PCI Advanced Features", 0x13),
         ("Enhanced Allocation", 0x14),
     ];
-    find(&NAMES, text).unwrap_or(0)
+    match numbered(text, "Capability ID ") {
+        Some((id, _)) => u8::try_from(id).ok(),
+        None => find(&NAMES, text),
+    }
 }
 
-/// ID of an extended capability by the start of its description; 0 ("null") for others.
-pub(super) fn extended_capability(text: &str) -> u16 {
-    const NAMES: [(&str, u16); 24] = [
+/// The word behind the header of a capability that lspci gives as it is: `#10 [0142]`.
+pub(super) fn raw_word(text: &str) -> Option<u16> {
+    let (_, rest) = numbered(text, "Capability ID ")?;
+    u16::try_from(hex(rest.trim().strip_prefix('[')?.strip_suffix(']')?)?).ok()
+}
+
+/// A number in place of a name, as lspci gives IDs that it does not know, and what is behind it.
+fn numbered<'t>(text: &'t str, words: &str) -> Option<(u32, &'t str)> {
+    let digits = match text.strip_prefix(words) {
+        Some(number) => number.strip_prefix("0x").unwrap_or(number),
+        None => text.strip_prefix('#')?,
+    };
+    let end = digits.find(|letter: char| !letter.is_ascii_hexdigit()).unwrap_or(digits.len());
+    let (digits, rest) = digits.split_at_checked(end)?;
+    Some((hex(digits)?, rest))
+}
+
+/// ID of an extended capability by the start of its description; `None` if nothing is known by it. Beside
+/// lspci's names, old and new, those of the specification.
+pub(super) fn extended_capability(text: &str) -> Option<u16> {
+    const NAMES: [(&str, u16); 37] = [
+        ("Null", 0x00),
+        ("Root Complex Internal Link", 0x06),
+        ("Root Complex Register Block", 0x0a),
+        ("Root Bridge Control Block", 0x0a),
+        ("Access Controls", 0x0d),
+        ("Physical Layer 16.0 GT/s", 0x26),
+        ("Designated Vendor-Specific", 0x23),
+        ("Virtual Resizable BAR", 0x24),
+        ("PCI Express over M_PHY", 0x20),
+        ("Integrity & Data Encryption", 0x30),
+        ("Alternate Protocol", 0x2b),
+        ("Multi-Root I/O Virtualization", 0x11),
+        ("Configuration Access Correlation", 0x0c),
         ("Advanced Error Reporting", 0x01),
         ("Virtual Channel", 0x02),
         ("Device Serial Number", 0x03),
@@ -57,7 +104,14 @@ pub(super) fn extended_capability(text: &str) -> u16 {
         ("L1 PM Substates", 0x1e),
         ("Precision Time Measurement", 0x1f),
     ];
-    find(&NAMES, text).unwrap_or(0)
+    if let Some((id, _)) = numbered(text, "Extended Capability ID ") {
+        return u16::try_from(id).ok();
+    }
+    let specified = |text: &str| {
+        let known = |id: &u16| ExtendedCapabilityId(*id).name().is_some_and(|name| text.starts_with(name));
+        (1..=u16::from(u8::MAX)).filter(known).max_by_key(|id| ExtendedCapabilityId(*id).name().map(str::len))
+    };
+    find(&NAMES, text).or_else(|| specified(text))
 }
 
 /// Device/Port Type by the description of a PCI Express capability.
@@ -73,53 +127,6 @@ pub(super) fn port_type(text: &str) -> Option<u16> {
         ("Root Complex Integrated Endpoint", 9),
         ("Root Complex Event Collector", 10),
         ("Root Complex Endpoint", 9),
-    ];
-    find(&NAMES, text)
-}
-
-/// Class by its name, of listings without numbers.
-pub(super) fn class(text: &str) -> Option<u16> {
-    const NAMES: [(&str, u16); 40] = [
-        ("SCSI storage controller", 0x0100),
-        ("RAID bus controller", 0x0104),
-        ("SATA controller", 0x0106),
-        ("Serial Attached SCSI controller", 0x0107),
-        ("Non-Volatile memory controller", 0x0108),
-        ("Mass storage controller", 0x0180),
-        ("IDE interface", 0x0101),
-        ("Ethernet controller", 0x0200),
-        ("Infiniband controller", 0x0207),
-        ("Network controller", 0x0280),
-        ("VGA compatible controller", 0x0300),
-        ("3D controller", 0x0302),
-        ("Display controller", 0x0380),
-        ("Multimedia video controller", 0x0400),
-        ("Multimedia audio controller", 0x0401),
-        ("Audio device", 0x0403),
-        ("Multimedia controller", 0x0480),
-        ("RAM memory", 0x0500),
-        ("FLASH memory", 0x0501),
-        ("Memory controller", 0x0580),
-        ("Host bridge", 0x0600),
-        ("ISA bridge", 0x0601),
-        ("PCI bridge", 0x0604),
-        ("CardBus bridge", 0x0607),
-        ("Bridge", 0x0680),
-        ("Serial controller", 0x0700),
-        ("Communication controller", 0x0780),
-        ("PIC", 0x0800),
-        ("DMA controller", 0x0801),
-        ("SD Host controller", 0x0805),
-        ("IOMMU", 0x0806),
-        ("System peripheral", 0x0880),
-        ("FireWire (IEEE 1394)", 0x0c00),
-        ("USB controller", 0x0c03),
-        ("SMBus", 0x0c05),
-        ("Serial bus controller", 0x0c80),
-        ("Wireless controller", 0x0d80),
-        ("Encryption controller", 0x1080),
-        ("Signal processing controller", 0x1180),
-        ("Processing accelerators", 0x1200),
     ];
     find(&NAMES, text)
 }

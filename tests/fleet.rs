@@ -1,5 +1,5 @@
 //! Many hosts at once: outliers are found, failures are records, and every run writes the same bytes.
-#![cfg(feature = "cli")]
+#![cfg(all(feature = "cli", feature = "testkit"))]
 
 mod support;
 
@@ -10,6 +10,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
+use acsscan::testkit::Config;
 use serde_json::Value;
 use support::acsscan;
 
@@ -193,7 +194,7 @@ fn a_run_is_not_resumed_with_another_question() {
         let output = run(hosts.path(), &[&["--resume", name], other].concat());
         assert_eq!(output.status.code(), Some(4), "{other:?}");
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert!(said.contains("other options"), "{said}");
+        assert!(said.contains("other options or databases, or other paths"), "{said}");
         assert!(fs::read(&file).expect("there") == before, "{other:?} changed the file");
     }
     assert_eq!(run(hosts.path(), &["--resume", name, "--check", "gpu"]).status.code(), Some(3));
@@ -253,7 +254,7 @@ fn a_fingerprint_is_the_hash_of_the_canonical_lines() {
     let directory = hosts.path().join("rack0");
     let host = &lines(&run(&directory, &["--format", "jsonl"]))[0];
     let mut hash = sha2::Sha256::new();
-    hash.update("acsscan-topology/1\n");
+    hash.update("acsscan-topology/2\n");
     let rows = lines(&run(&directory, &["--rows", "functions"]));
     let mut canonical: Vec<&str> = rows
         .iter()
@@ -280,7 +281,7 @@ fn the_policy_answers_for_each_device_of_each_host() {
     assert_eq!(output.status.code(), Some(if refused { 1 } else { 0 }), "{verdicts:?}");
     assert_eq!(check["verdict"] == "not-assignable", refused);
     let none = run(&directory, &["--format", "jsonl", "--check", "ffff:fffe"]);
-    assert_eq!((none.status.code(), &lines(&none)[0]["check"]["verdict"]), (Some(0), &Value::Null));
+    assert_eq!((none.status.code(), &lines(&none)[0]["check"]["verdict"]), (Some(3), &Value::Null));
     assert_eq!(run(&directory, &["--check", "everything"]).status.code(), Some(2));
     assert_eq!(run(&directory, &["--fail-on", "note"]).status.code(), Some(1));
     assert_eq!(run(&directory, &["--set", "00:01.0=+ReqRedir"]).status.code(), Some(2));
@@ -310,9 +311,9 @@ fn metrics_are_in_prometheus_format_and_do_not_grow_with_the_fleet() {
     let few = series(&run(&hosts.path().join("rack0"), &["--format", "prom"]));
     let all = series(&run(hosts.path(), &["--format", "prom"]));
     assert_eq!(all.len(), few.len() + 1, "one kind of error more");
-    let promised = "80 series for a\nscan (one labelled with the fingerprint, one with the kernel), 80 and one for each kind";
+    let promised = "80 series for a\nscan (one labelled with the fingerprint, one with the kernel), 81 and one for each kind";
     assert!(fs::read_to_string("README.md").expect("readable").contains(promised));
-    assert_eq!(few.len(), 80);
+    assert_eq!(few.len(), 81);
     let scan = acsscan(&["--dump", "corpus/qemu-sriov/dump.txt", "--format", "prom"]);
     let scan = series(&scan);
     assert_eq!(scan.len(), 80);
@@ -321,4 +322,213 @@ fn metrics_are_in_prometheus_format_and_do_not_grow_with_the_fleet() {
     assert_eq!(text(&line).lines().count(), 1);
     assert!(text(&line).starts_with("32 functions, known whole; IOMMU unknown; "), "{}", text(&line));
     assert_eq!(acsscan(&["groups", "--format", "prom"]).status.code(), Some(2));
+}
+
+/// A dump of one root port with this ACS Control, and an endpoint below it.
+fn dump(control: u16, device: u16) -> String {
+    let hex = |address: &str, bytes: &[u8]| {
+        let mut text = format!("{address} 0604: made\n");
+        for (line, bytes) in bytes.chunks(16).enumerate() {
+            text += &format!("{:02x}:", line * 16);
+            bytes.iter().for_each(|byte| text += &format!(" {byte:02x}"));
+            text.push('\n');
+        }
+        text + "\n"
+    };
+    let port = Config::root_port(1, 1).acs(0x1f, control, 0);
+    let endpoint = Config::endpoint().ids(0x8086, device).class(0x0200);
+    hex("00:1c.0", port.bytes()) + &hex("01:00.0", endpoint.bytes())
+}
+
+fn hosts(of: impl IntoIterator<Item = (String, String)>) -> tempfile::TempDir {
+    let directory = tempfile::tempdir().expect("a directory");
+    for (name, text) in of {
+        fs::write(directory.path().join(name), text).expect("written");
+    }
+    directory
+}
+
+fn said(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+fn report(output: &Output) -> Value {
+    serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {}", said(output)))
+}
+
+#[test]
+fn an_outlier_is_listed_however_many_kinds_there_are() {
+    let kinds =
+        (0..60_u16).flat_map(|kind| (0..2).map(move |n| (format!("k{kind:02}-{n}"), dump(0x1d, kind + 1))));
+    let few = (0..60_u16).map(|n| (format!("one{n:02}"), dump(0x11, 100 + n)));
+    let alike = (0..3).map(|n| (format!("alike{n}"), dump(0x1d, 0x9999)));
+    let directory = hosts(kinds.chain(few).chain(alike));
+    let found = report(&run(directory.path(), &["--format", "json"]));
+    let listed = found["fingerprints"].as_array().expect("kinds");
+    let outliers: Vec<_> = listed.iter().filter(|kind| kind["outlier"] == true).collect();
+    assert_eq!((listed.len(), outliers.len(), &found["outliers"]), (100, 50, &Value::from(60)));
+    assert_eq!((&found["more_fingerprints"], &found["more_outlier_fingerprints"]), (&21.into(), &10.into()));
+    assert_eq!(outliers[0]["examples"][0], "one00");
+    let told = run(directory.path(), &[]);
+    assert!(text(&told).contains("and 21 kinds more, 10 of them outliers"), "{}", text(&told));
+}
+
+#[test]
+fn a_host_captured_in_part_is_told_from_one_that_is_otherwise() {
+    let whole = dump(0x1d, 1);
+    let cut: String =
+        whole.lines().filter(|line| line.find(':') != Some(3)).map(|line| format!("{line}\n")).collect();
+    let many = (0..4).map(|n| (format!("h{n}"), whole.clone()));
+    let directory = hosts(many.chain([("part".to_owned(), cut), ("other".to_owned(), dump(0x11, 1))]));
+    let told = run(directory.path(), &[]);
+    let text = text(&told);
+    assert!(text.contains("captured in part (2 functions); nothing else differs from "), "{text}");
+    assert!(text.contains("differs from ") && text.contains("SEGMENT:#ROOT:DEV.FN"), "{text}");
+    assert_eq!(text.matches("~ ").count(), 1, "{text}");
+}
+
+#[test]
+fn hosts_with_a_finding_or_an_error_are_named() {
+    let ones = |line: usize| format!("{:02x}:{}\n", line * 16, " ff".repeat(16));
+    let broken = dump(0x1d, 1) + "02:00.0 0200: gone\n" + &(0..4).map(ones).collect::<String>();
+    let many = (0..4).map(|n| (format!("h{n}"), dump(0x1d, 1)));
+    let more = [("gone".to_owned(), broken), ("void".to_owned(), String::new())];
+    let directory = hosts(many.chain(more));
+    let found = report(&run(directory.path(), &["--format", "json"]));
+    let findings = found["finding_counts"].as_array().expect("findings");
+    let error =
+        findings.iter().find(|finding| finding["severity"] == "error").expect("a function that is gone");
+    assert_eq!(error["examples"], serde_json::json!(["gone"]));
+    assert_eq!(found["errors"][0]["examples"], serde_json::json!(["void"]));
+    assert_eq!(found["iommu_examples"]["unknown"][0], "gone");
+    let told = run(directory.path(), &[]);
+    assert!(text(&told).lines().any(|line| line.starts_with("error") && line.ends_with(": gone")));
+}
+
+#[test]
+fn rows_that_are_resumed_give_no_report_of_half_the_hosts() {
+    let directory = hosts((0..4).map(|n| (format!("h{n}"), dump(0x1d, 1))));
+    let file = directory.path().with_extension("rows");
+    let name = file.to_str().expect("UTF-8");
+    let options = ["--rows", "functions", "--check", "nic", "--policy", "linux"];
+    let whole = run(directory.path(), &[&options[..], &["-o", name]].concat());
+    assert!(text(&whole).contains("4 hosts") && whole.status.code() == Some(0), "{}", text(&whole));
+    let rows = fs::read_to_string(&file).expect("written");
+    let kept: String = rows.lines().take(5).map(|line| format!("{line}\n")).collect();
+    fs::write(&file, kept).expect("written");
+    let resumed = run(directory.path(), &[&options[..], &["--resume", name]].concat());
+    assert_eq!(fs::read_to_string(&file).expect("written"), rows);
+    assert_eq!((text(&resumed), resumed.status.code()), ("", Some(3)));
+    assert!(said(&resumed).contains("no report: of 2 host(s)"), "{}", said(&resumed));
+}
+
+#[test]
+fn a_file_is_not_resumed_with_another_directory() {
+    let [monday, tuesday] = [1, 2].map(|day| hosts([("h".to_owned(), dump(0x1d, day))]));
+    let file = monday.path().with_extension("jsonl");
+    let name = file.to_str().expect("UTF-8");
+    assert_eq!(run(monday.path(), &["-o", name]).status.code(), Some(0));
+    let before = fs::read(&file).expect("written");
+    let other = run(tuesday.path(), &["--resume", name]);
+    assert_eq!((other.status.code(), fs::read(&file).expect("there") == before), (Some(4), true));
+    assert!(said(&other).contains("other paths"), "{}", said(&other));
+    let again = monday.path().join(".");
+    assert_eq!(run(&again, &["--resume", name]).status.code(), Some(0), "the same by another name");
+}
+
+#[test]
+fn a_policy_that_met_no_device_is_no_clean_bill() {
+    let directory = hosts((0..2).map(|n| (format!("h{n}"), dump(0x1d, 1))));
+    let output = run(directory.path(), &["--check", "gpu", "--format", "json"]);
+    assert_eq!((output.status.code(), &report(&output)["without_device"]), (Some(3), &2.into()));
+    assert_eq!(report(&run(directory.path(), &["--format", "json"]))["without_device"], Value::Null);
+    let told = run(directory.path(), &["--check", "gpu"]);
+    assert!(text(&told).contains("none of 2 hosts has a device of --check"), "{}", text(&told));
+    let metrics = run(directory.path(), &["--check", "gpu", "--format", "prom"]);
+    assert!(text(&metrics).contains("acsscan_fleet_verdicts{verdict=\"no-device\"} 2"));
+}
+
+#[test]
+fn what_is_written_and_where_is_never_a_surprise() {
+    let directory = hosts((0..2).map(|n| (format!("h{n}"), dump(0x1d, 1))));
+    let inside = directory.path().join("out.jsonl");
+    let name = inside.to_str().expect("UTF-8");
+    let output = run(directory.path(), &["-o", name, "--format", "json"]);
+    assert_eq!(
+        (output.status.code(), &report(&output)["hosts"]),
+        (Some(0), &2.into()),
+        "the file is no host"
+    );
+    let output = run(directory.path(), &["--resume", name, "--format", "json"]);
+    assert_eq!((output.status.code(), &report(&output)["hosts"]), (Some(0), &2.into()));
+    let prom = directory.path().with_extension("prom");
+    let output = run(directory.path(), &["--format", "prom", "-o", prom.to_str().expect("UTF-8")]);
+    assert_eq!((output.status.code(), prom.exists()), (Some(2), false));
+    assert!(said(&output).contains("standard output"), "{}", said(&output));
+    for format in ["prom", "json", "line"] {
+        assert_eq!(
+            run(directory.path(), &["--rows", "functions", "--format", format]).status.code(),
+            Some(2)
+        );
+    }
+}
+
+#[test]
+fn links_are_followed_to_files_and_said_where_they_are_not() {
+    use std::os::unix::fs::symlink;
+    let outside = hosts([("elsewhere".to_owned(), dump(0x1d, 1))]);
+    let directory = hosts([("h".to_owned(), dump(0x1d, 1))]);
+    let at = |name: &str| directory.path().join(name);
+    symlink("h", at("inside")).expect("made");
+    symlink(outside.path().join("elsewhere"), at("out")).expect("made");
+    symlink("nowhere", at("dangling")).expect("made");
+    symlink(outside.path(), at("to-directory")).expect("made");
+    let output = run(directory.path(), &["--format", "jsonl"]);
+    let found = lines(&output);
+    assert_eq!(keys(&found), ["dangling", "h", "inside", "out"]);
+    assert_eq!(found[0]["code"], "not-found");
+    // Without Landlock the link is followed.
+    if found[3]["kind"] == "error" {
+        let message = found[3]["message"].as_str().expect("text");
+        assert_eq!(found[3]["code"], "leads-out");
+        assert!(message.contains("a link out of what was named, to ") && !message.contains("as a user"));
+        let named = run(directory.path(), &["--format", "jsonl", outside.path().to_str().expect("UTF-8")]);
+        assert_eq!(lines(&named)[3]["kind"], "fleet-host");
+    }
+    assert!(said(&output).contains("1 link(s) to directories"), "{}", said(&output));
+    assert_eq!(report(&run(directory.path(), &["--format", "json"]))["links_passed_over"], 1);
+}
+
+#[test]
+fn lines_come_while_the_list_is_still_written() {
+    use std::io::{BufRead, BufReader};
+    let directory = hosts([("h".to_owned(), dump(0x1d, 1))]);
+    let mut child = Command::new(env!("CARGO_BIN_EXE_acsscan"))
+        .args(["fleet", "-", "--format", "jsonl"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("runs");
+    let mut list = child.stdin.take().expect("piped");
+    list.write_all(format!("{}\r\n", directory.path().join("h").display()).as_bytes()).expect("taken");
+    list.flush().expect("taken");
+    // The list is open: this would wait for ever if the line were kept.
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().expect("piped")).read_line(&mut line).expect("a line");
+    let host: Value = serde_json::from_str(&line).expect("JSON");
+    assert_eq!(host["kind"], "fleet-host", "{line}");
+    drop(list);
+    child.wait().expect("ends");
+}
+
+#[test]
+fn a_resumed_outlier_is_compared_whatever_its_name() {
+    let directory = hosts((0..4).map(|n| (format!("h{n}"), dump(0x1d, 1))));
+    fs::write(directory.path().join("odd\u{1b}[2J"), dump(0x11, 1)).expect("written");
+    let file = directory.path().with_extension("jsonl");
+    let name = file.to_str().expect("UTF-8");
+    let whole = run(directory.path(), &["-o", name]);
+    let resumed = run(directory.path(), &["--resume", name]);
+    assert_eq!(text(&resumed), text(&whole));
+    assert!(text(&resumed).contains("differs from"), "{}", text(&resumed));
 }

@@ -135,7 +135,7 @@ pub fn fleet(out: &mut impl Write, fleet: &FleetDocument) -> io::Result<()> {
     let frequent = fleet.fingerprints.iter().map(|kind| kind.hosts).max().unwrap_or_default();
     let kinds = fleet.fingerprints.len().saturating_add(fleet.more_fingerprints);
     let findings = Code::ALL.iter().map(|code| {
-        let of = fleet.findings.iter().find(|found| found.code == code.as_str());
+        let of = fleet.finding_counts.iter().find(|found| found.code == code.as_str());
         let labels = vec![("code", code.as_str()), ("severity", code.severity().word())];
         (labels, of.map_or(0, |found| found.hosts))
     });
@@ -145,7 +145,8 @@ pub fn fleet(out: &mut impl Write, fleet: &FleetDocument) -> io::Result<()> {
     };
     let iommu = of_map("state", &["in-use", "off", "absent", "unknown"], &fleet.iommu);
     let words = ["assignable", "accepted", "inconclusive", "not-assignable"];
-    let verdicts = of_map("verdict", &words, &fleet.verdicts);
+    let mut verdicts = of_map("verdict", &words, &fleet.verdicts);
+    verdicts.push((vec![("verdict", "no-device")], fleet.without_device.unwrap_or_default()));
     let metrics = [
         Metric {
             name: "acsscan_fleet_hosts",

@@ -12,7 +12,9 @@
 //! | `class`, `revision` | hexadecimal digits, or `unknown` |
 //! | `type` | Device/Port Type, `conventional`, or `unknown` |
 //! | `multifunction` | `yes`, `no` |
-//! | `acs-capability`, `acs-control`, `acs-vector` | the registers in hexadecimal, `absent`, or `not-captured` |
+//! | `buses` | of a bridge `configured`, `unconfigured`, or what is wrong with its bus numbers: `reversed`, `not-below`, `overlaps:PATH`, `repeats:PATH`, `escapes`, joined by `+`; `none` of others, or `unknown` |
+//! | `acs-capability`, `acs-control` | the registers in hexadecimal, `absent`, or `not-captured` |
+//! | `acs-vector` | the double word at +08h in hexadecimal, where it is a register: with P2P Egress Control, or with ACS Control all zero, as devices with 32-bit registers have it, where it is their control; `unused` elsewhere |
 //! | `ari`, `ari-forwarding` | `present`, `absent`, `not-captured`; `on`, `off`, `unknown` |
 //! | `ats` | `on`, `off`, `absent`, `not-captured` |
 //! | `vfs` | `ENABLED/TOTAL vvvv:dddd`, `absent`, `not-captured`; virtual functions are no entries of their own, if their physical function is known |
@@ -25,12 +27,13 @@ use alloc::vec;
 use alloc::vec::Vec;
 use core::fmt;
 
-use super::{FunctionIndex, Kind, Parent, Topology};
+use super::{BusDefect, FunctionIndex, Kind, Parent, Topology};
 use crate::addr::Segment;
 use crate::anomaly::Presence;
+use crate::function::Function;
 
 /// First line of the canonical text.
-pub const VERSION: &str = "acsscan-topology/1";
+pub const VERSION: &str = "acsscan-topology/2";
 
 /// One function in canonical form.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -69,8 +72,10 @@ pub fn canonical(topology: &Topology) -> Vec<(FunctionIndex, Entry)> {
         ways(topology).into_iter().enumerate().map(|(index, way)| (way, index)).collect();
     ways.retain(|(_, index)| !matches!(topology.kind(*index), Kind::Virtual(_)));
     ways.sort_unstable();
+    let mut wrong = wrong_buses(topology);
     let entry = |(way, index): (Way, FunctionIndex)| {
-        (index, Entry { path: path(&way), fields: fields(topology, index) })
+        let wrong = wrong.remove(&index).unwrap_or_default();
+        (index, Entry { path: path(&way), fields: fields(topology, index, &wrong) })
     };
     ways.into_iter().map(entry).collect()
 }
@@ -123,7 +128,55 @@ fn path(way: &[u32]) -> String {
     format!("{segment:04x}:{mark}{number}:{}", steps.join("/"))
 }
 
-fn fields(topology: &Topology, index: FunctionIndex) -> Vec<(&'static str, String)> {
+/// Whether a value of a field stands for what was not captured.
+#[must_use]
+pub fn is_unknown(value: &str) -> bool {
+    matches!(value, "unknown" | "not-captured" | "part")
+}
+
+/// What is wrong with the bus numbers of bridges, without the numbers.
+fn wrong_buses(topology: &Topology) -> BTreeMap<FunctionIndex, Vec<String>> {
+    let defects = topology.bus_defects();
+    let mut wrong: BTreeMap<FunctionIndex, Vec<String>> = BTreeMap::new();
+    if defects.is_empty() {
+        return wrong;
+    }
+    let paths = paths(topology);
+    let mut note = |at: FunctionIndex, word: &str, with: Option<FunctionIndex>| {
+        let with = with.and_then(|with| paths.get(with)).map(|path| format!(":{path}")).unwrap_or_default();
+        wrong.entry(at).or_default().push(format!("{word}{with}"));
+    };
+    for defect in defects {
+        match *defect {
+            BusDefect::Repeated(first, second) => note(second, "repeats", Some(first)),
+            BusDefect::Overlap(first, second) => note(second, "overlaps", Some(first)),
+            BusDefect::Escapes(_, inner) => note(inner, "escapes", None),
+            // Its functions are in a place of their own.
+            BusDefect::Orphan(_) => {}
+        }
+    }
+    wrong
+}
+
+/// The bus numbers of a function, without the numbers.
+fn buses(function: &Function, wrong: &[String]) -> String {
+    let Some(range) = function.bus_range() else {
+        let has_none = function.answers && !function.is_bridge();
+        return String::from(if has_none { "none" } else { "unknown" });
+    };
+    if range.secondary == 0 && range.subordinate == 0 {
+        return String::from("unconfigured");
+    }
+    let own = [
+        range.is_reversed().then_some("reversed"),
+        (range.secondary <= function.address.bus()).then_some("not-below"),
+    ];
+    let own = own.into_iter().flatten().map(String::from);
+    let words: Vec<String> = own.chain(wrong.iter().cloned()).collect();
+    if words.is_empty() { String::from("configured") } else { words.join("+") }
+}
+
+fn fields(topology: &Topology, index: FunctionIndex, wrong: &[String]) -> Vec<(&'static str, String)> {
     let Some(function) = topology.function(index) else { return Vec::new() };
     let unknown = || String::from("unknown");
     let ids = |ids: (u16, u16)| format!("{:04x}:{:04x}", ids.0, ids.1);
@@ -153,19 +206,35 @@ fn fields(topology: &Topology, index: FunctionIndex) -> Vec<(&'static str, Strin
         }
         other => missing(&other.map(|_| ())),
     };
-    let none = if function.captured >= 64 { "none" } else { "unknown" };
+    let attributes = topology.inventory().attributes(index);
+    let has_class = function.answers && !attributes.is_some_and(|known| known.class_unknown);
+    let subsystem = match function.subsystem_presence() {
+        Presence::Present(pair) => ids(pair),
+        Presence::Absent => String::from("none"),
+        Presence::NotCaptured => unknown(),
+    };
     vec![
         ("ids", topology.ids(index).map_or_else(unknown, ids)),
-        ("subsystem", function.subsystem().map_or_else(|| String::from(none), ids)),
-        ("class", if_answers(format!("{:04x}{:02x}", function.class.class(), function.class.interface))),
+        ("subsystem", subsystem),
+        (
+            "class",
+            match has_class {
+                true => format!("{:04x}{:02x}", function.class.class(), function.class.interface),
+                false => unknown(),
+            },
+        ),
         ("revision", if_answers(format!("{:02x}", function.revision))),
         ("type", port_type),
         ("multifunction", String::from(if function.header_type.multi_function() { "yes" } else { "no" })),
+        ("buses", buses(function, wrong)),
         ("acs-capability", acs(&|acs| format!("{:#06x}", acs.capability.bits()))),
         ("acs-control", acs(&|acs| format!("{:#06x}", acs.control.bits()))),
         (
             "acs-vector",
-            acs(&|_| function.acs_dword_8().map_or_else(unknown, |vector| format!("{vector:#010x}"))),
+            acs(&|acs| match acs.capability.vector_bits() > 0 || acs.control.is_empty() {
+                true => function.acs_dword_8().map_or_else(unknown, |vector| format!("{vector:#010x}")),
+                false => String::from("unused"),
+            }),
         ),
         ("ari", missing(&function.ari.map(|_| ()))),
         ("ari-forwarding", String::from(forwarding.map_or("unknown", |on| if on { "on" } else { "off" }))),
@@ -238,6 +307,45 @@ mod tests {
         assert_eq!(form(&renumbered), form(&machine()));
         assert_eq!(form(&machine())[3].path, "0000:#0:1c.0/00.0/00.0/00.0");
         assert!(differences(&form(&machine()), &form(&renumbered)).is_empty());
+    }
+
+    #[test]
+    fn wrong_bus_numbers_are_part_of_the_form_and_the_numbers_are_not() {
+        let buses = |machine: &Machine, at: usize| form(machine)[at].get("buses").map(String::from);
+        let two = |first: (u8, u8), second: (u8, u8)| {
+            Machine::new()
+                .with("0000:00:1c.0", Config::root_port(first.0, first.1))
+                .with("0000:00:1d.0", Config::root_port(second.0, second.1))
+        };
+        let good = two((1, 3), (4, 6));
+        assert_eq!(buses(&good, 1).as_deref(), Some("configured"));
+        assert_eq!(form(&good), form(&two((1, 1), (5, 9))), "numbers alone");
+        for (wrong, word) in [
+            (two((1, 5), (4, 6)), "overlaps:0000:#0:1c.0"),
+            (two((1, 3), (1, 6)), "repeats:0000:#0:1c.0"),
+            (two((1, 3), (6, 4)), "reversed"),
+            (two((1, 3), (0, 0)), "unconfigured"),
+        ] {
+            assert_eq!(buses(&wrong, 1).as_deref(), Some(word));
+            assert_ne!(form(&wrong), form(&good), "{word}");
+            let renumbered = wrong.renumbered(|bus| if bus == 0 { 0 } else { bus + 16 });
+            assert_eq!(form(&renumbered), form(&wrong), "{word}");
+        }
+        let nested = Machine::new()
+            .with("0000:00:1c.0", Config::root_port(1, 3))
+            .with("0000:01:00.0", Config::upstream(2, 9));
+        assert_eq!(buses(&nested, 1).as_deref(), Some("escapes"));
+    }
+
+    #[test]
+    fn what_stands_behind_acs_counts_only_where_it_is_a_register() {
+        let vector = |capability, control| {
+            let port = Config::root_port(1, 3).acs(capability, control, 0xdead_beef);
+            form(&Machine::new().with("0000:00:1c.0", port))[0].get("acs-vector").map(String::from)
+        };
+        assert_eq!(vector(0x1f, 0x1d).as_deref(), Some("unused"));
+        assert_eq!(vector(0x083f, 0x1d).as_deref(), Some("0xdeadbeef"), "Egress Control");
+        assert_eq!(vector(0x1f, 0).as_deref(), Some("0xdeadbeef"), "32-bit registers");
     }
 
     #[test]

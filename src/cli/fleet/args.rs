@@ -8,27 +8,34 @@ use clap::{Args, ValueEnum};
 use crate::cli::args::{PolicyArg, UnknownArg};
 
 pub(in crate::cli) const HELP: &str = "\
-Every file is one host; so is a directory that is a machine's tree (sys/bus/pci/devices, proc/bus/pci,
-an sos report) or has files named like functions. Other directories are looked into, in the order of
-names. An input that fails becomes a record and does not end the run.
+Every file is one host; so is a directory that is a machine's tree
+(sys/bus/pci/devices, proc/bus/pci, an sos report) or has files named like
+functions. Other directories are looked into, in the order of names; links to
+directories are counted only. An input that fails becomes a record and does not
+end the run.
 
-Standard output has the report: how many hosts are alike, which are not, and how they differ. With
---format jsonl it has one JSON line a host instead, with --rows flat lines; -o writes these lines to a
-file, beside the report. Hosts are alike if their fingerprints are: structure, IDs and ACS, without bus
-numbers and serial numbers.
+Standard output has the report: how many hosts are alike, which are not, and how
+they differ. With --format jsonl it has one JSON line a host instead, with
+--rows flat lines; -o writes these lines to a file, beside the report. Hosts are
+alike if their fingerprints are: structure, IDs and ACS, without bus numbers and
+serial numbers. Rows do not say all that the report counts: of a resumed file of
+rows there is none, and the exit code is 3.
 
 Examples:
-  acsscan fleet dumps/                                 the report
-  acsscan fleet dumps/ -o fleet.jsonl                  and one line a host
-  acsscan fleet dumps/ --resume fleet.jsonl            only what is not in fleet.jsonl yet
-  find /srv -name '*.tar.xz' | acsscan fleet - --format jsonl
-  acsscan fleet dumps/ --rows domains --name '*.txt'   flat lines, of files with such names
-  acsscan fleet dumps/ --check gpu --policy linux      may the GPUs of each host be assigned?
-  acsscan fleet dumps/ --format prom                   for Prometheus, as a textfile
+  acsscan fleet dumps/                             the report
+  acsscan fleet dumps/ -o fleet.jsonl              and one line a host
+  acsscan fleet dumps/ --resume fleet.jsonl        only what is not in it yet
+  find /srv -name '*.tar.xz' -print0 | acsscan fleet - --format jsonl
+  acsscan fleet dumps/ --rows domains --name '*.txt'  flat lines, of such files
+  acsscan fleet dumps/ --check gpu --policy linux  may the GPUs be assigned?
+  acsscan fleet dumps/ --format prom               for Prometheus, as a textfile
 
 Exit codes:
-  0 done   1 the policy refuses a device of --check, or a finding at or above --fail-on
-  3 a host could not be read, or something that its answers need was not captured
+  0 done
+  1 the policy refuses a device of --check, or a finding at or above --fail-on
+  2 usage
+  3 a host could not be read, something that its answers need was not captured,
+    or no host has a device of --check
   4 no host could be read";
 
 /// Options of `fleet`.

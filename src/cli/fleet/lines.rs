@@ -98,7 +98,7 @@ fn read(
             return Err(refuse(&format!("schema {}", head.schema)));
         }
         if head.run != run {
-            return Err(refuse(&"another version, or other options or databases"));
+            return Err(refuse(&"another version, other options or databases, or other paths"));
         }
         let is_host = matches!(head.kind.as_str(), "fleet-host" | "error");
         if is_host == rows && head.kind != "error" {

@@ -2,6 +2,7 @@
 
 mod args;
 mod host;
+mod inputs;
 mod lines;
 mod outliers;
 mod pool;
@@ -10,15 +11,14 @@ mod tally;
 pub(super) use args::{Fleet, HELP};
 pub(super) use host::fingerprint;
 
-use std::ffi::OsString;
-use std::fs::File;
-use std::io::{self, BufRead, BufReader, BufWriter, Write};
-use std::os::unix::ffi::OsStringExt;
+use std::collections::{BTreeMap, HashSet};
+use std::io::{self, BufWriter, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::{iter, thread};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
 
-use glob::Pattern;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
@@ -28,8 +28,8 @@ use super::input::Knowledge;
 use super::reach::assumptions;
 use super::selector::Id;
 use super::{Exit, Stop, input, output};
-use crate::dump::Options;
-use crate::dump::hosts::{HostInput, Hosts};
+use crate::dump::hosts::HostInput;
+use crate::dump::{Error, Options};
 use crate::finding::Severity;
 use crate::report::json::{
     self, Body, Document, FleetErrorDocument, Row, RowDocument, RowError, SourceDocument,
@@ -40,6 +40,7 @@ use crate::route::check::{Policy, Unknown};
 use crate::route::matrix::Label;
 use crate::topology::{FunctionIndex, Topology};
 use args::Rows;
+use inputs::listed;
 use tally::{Line, Tally};
 
 /// Hexadecimal digits of [`Wanted::run`].
@@ -56,6 +57,8 @@ struct Wanted {
     unknown: Unknown,
     /// The question in short: see [`question`].
     run: String,
+    /// What was named, if that is all that is read, links resolved.
+    named: Option<Vec<PathBuf>>,
 }
 
 /// Which functions are asked about.
@@ -95,6 +98,7 @@ pub(super) fn run(common: &Common, fleet: &Fleet) -> Result<Exit, Stop> {
             "fleet takes paths, and no --dump: acsscan fleet PATH...; what-if options are for one host";
         return Err(Stop::Usage(String::from(text)));
     }
+    say_where_the_report_goes(common, fleet)?;
     let (_, options) = input::reading(common, Some(PathBuf::new()))?;
     let knowledge = Knowledge::load(common)?;
     let wanted = Wanted {
@@ -106,6 +110,7 @@ pub(super) fn run(common: &Common, fleet: &Fleet) -> Result<Exit, Stop> {
         check: fleet.check.iter().map(|text| Selector::parse(text)).collect::<Result<_, _>>()?,
         policy: fleet.policy.into(),
         unknown: fleet.unknown.into(),
+        named: (!listed(fleet)).then(|| real_paths(&fleet.paths)),
     };
     input::say_refused(&wanted.knowledge.refused);
     let fail_on = common.fail_on.map(Severity::from);
@@ -121,7 +126,19 @@ pub(super) fn run(common: &Common, fleet: &Fleet) -> Result<Exit, Stop> {
             lines::Start { out, ..lines::Start::default() }
         }
     };
-    let hosts = inputs(fleet)?.filter(|host| !done.contains(&host.key));
+    let links = Arc::new(AtomicUsize::new(0));
+    // Of the hosts that are done, those that are read once more: their lines have their paths as they can
+    // be shown, and not as they are.
+    let (first, paths) = (HashSet::<String>::from_iter(tally.first_names()), Arc::new(Mutex::default()));
+    let found: Arc<Mutex<BTreeMap<String, PathBuf>>> = Arc::clone(&paths);
+    let hosts = inputs::inputs(fleet, &links)?.filter(move |host| {
+        let is_done = done.contains(&host.key);
+        if is_done && first.contains(&host.key) {
+            let mut found = found.lock().unwrap_or_else(PoisonError::into_inner);
+            found.insert(host.key.clone(), host.path.clone());
+        }
+        !is_done
+    });
     // What is written is open by now. What a list will name is not known.
     let read = match listed(fleet) {
         true => vec![Some(PathBuf::from("/"))],
@@ -134,7 +151,11 @@ pub(super) fn run(common: &Common, fleet: &Fleet) -> Result<Exit, Stop> {
         workers,
         hosts,
         |host| answer(host, &wanted),
-        |answer: Answer| -> Result<(), Stop> {
+        |answer: Option<Answer>| -> Result<(), Stop> {
+            let Some(answer) = answer else {
+                // Whoever reads has what there is while a list is waited for.
+                return Ok(out.as_mut().map_or(Ok(()), |out| out.flush())?);
+            };
             if let Some(out) = &mut out {
                 out.write_all(&answer.lines)?;
             }
@@ -150,35 +171,77 @@ pub(super) fn run(common: &Common, fleet: &Fleet) -> Result<Exit, Stop> {
         out.flush()?;
     }
     progress.finish_and_clear();
-    if !to_stdout {
-        report(common, fleet, &wanted, &tally)?;
+    tally.set_paths(&paths.lock().unwrap_or_else(PoisonError::into_inner));
+    let links = links.load(Ordering::Relaxed);
+    if links > 0 {
+        eprintln!("acsscan: {links} link(s) to directories, not looked into: name the directories");
     }
-    Ok(exit(&tally))
+    if tally.rows_only > 0 {
+        let hosts = tally.rows_only;
+        eprintln!(
+            "acsscan: no report: of {hosts} host(s) of the earlier run the file has rows only; without --resume, \
+             or of lines without --rows, there is one"
+        );
+    } else if !to_stdout {
+        report(common, fleet, &wanted, &tally, links)?;
+    }
+    Ok(exit(&tally, !wanted.check.is_empty()))
 }
 
-/// A hash of all that decides what is written of a host, so that answers to different questions can be
-/// told apart, and a run is not resumed with others.
+/// Refuses to write one thing where its name promises another.
+fn say_where_the_report_goes(common: &Common, fleet: &Fleet) -> Result<(), Stop> {
+    let is_report = !matches!(common.format, OutputFormat::Text | OutputFormat::Jsonl);
+    let lines = fleet.output.as_deref().or(fleet.resume.as_deref());
+    let text = match (lines, fleet.rows) {
+        (None, Some(_)) if is_report => {
+            "--rows writes JSON lines to standard output: leave --format out, or let -o FILE take the rows beside the report"
+        }
+        (Some(path), _)
+            if is_report && path.extension().is_some_and(|end| end == "prom" || end == "json") =>
+        {
+            "-o takes one JSON line a host, and the report goes to standard output: write it with > FILE"
+        }
+        _ => return Ok(()),
+    };
+    Err(Stop::Usage(String::from(text)))
+}
+
+/// Paths with all links resolved; as they are, where that cannot be done.
+fn real_paths(paths: &[PathBuf]) -> Vec<PathBuf> {
+    paths.iter().map(|path| path.canonicalize().unwrap_or_else(|_| path.clone())).collect()
+}
+
+/// A hash of all that decides what is written of a host and which hosts there are, so that answers to
+/// different questions can be told apart, and a run is not resumed with others.
 fn question(common: &Common, fleet: &Fleet, options: &Options, knowledge: &Knowledge) -> String {
     let asked = (fleet.rows, &fleet.check, fleet.policy, fleet.unknown, assumptions(common));
     let known = (knowledge.database.entries(), knowledge.database.acceptances());
-    let all = format!("{} {asked:?} {options:?} {known:?}", env!("CARGO_PKG_VERSION"));
+    let of =
+        (real_paths(&fleet.paths), fleet.files_from.as_deref().map(Path::canonicalize).and_then(Result::ok));
+    let all = format!("{} {asked:?} {options:?} {known:?} {of:?}", env!("CARGO_PKG_VERSION"));
     let mut run = host::hexadecimal(&Sha256::digest(all));
     run.truncate(RUN);
     run
 }
 
-fn exit(tally: &Tally) -> Exit {
+/// `asked`: whether functions were asked about.
+fn exit(tally: &Tally, asked: bool) -> Exit {
     match () {
         () if tally.read() == 0 => Exit::Failed,
         () if tally.severe > 0 || tally.verdicts.contains_key("not-assignable") => Exit::Negative,
         () if tally.failed > 0 || tally.inconclusive > 0 => Exit::Inconclusive,
+        // Nothing was decided about anything.
+        () if asked && tally.without_device == tally.read() => Exit::Inconclusive,
+        // What the earlier run found of its hosts is not known.
+        () if tally.rows_only > 0 => Exit::Inconclusive,
         () => Exit::Done,
     }
 }
 
 /// What all hosts come to, on standard output.
-fn report(common: &Common, fleet: &Fleet, wanted: &Wanted, tally: &Tally) -> Result<(), Stop> {
-    let document = outliers::document(tally, &wanted.options, &wanted.knowledge);
+fn report(common: &Common, fleet: &Fleet, wanted: &Wanted, tally: &Tally, links: usize) -> Result<(), Stop> {
+    let asked = !wanted.check.is_empty();
+    let document = outliers::document(tally, asked, links, &wanted.options, &wanted.knowledge);
     let mut out = BufWriter::new(io::stdout().lock());
     match common.format {
         // Nothing of many hosts is drawn: refused before anything was read.
@@ -220,12 +283,16 @@ fn answer(host: HostInput, wanted: &Wanted) -> Answer {
     let HostInput { key, path, error } = host;
     let judged = catch_unwind(AssertUnwindSafe(|| match error {
         Some(error) => {
+            let code = match error.kind() {
+                io::ErrorKind::PermissionDenied => "permission-denied",
+                _ => "io",
+            };
             let message = format!("{}: cannot be looked into: {error}", path.display());
-            Err(("io", clean(&message).into_owned()))
+            Err((code, clean(&message).into_owned()))
         }
         None => input::one_of_many(&path, &wanted.options, &wanted.knowledge)
             .map(|scanned| host::report(&key, &scanned, wanted))
-            .map_err(|error| (error.code(), error.to_string())),
+            .map_err(|error| leads_out(&path, &error, wanted).unwrap_or((error.code(), error.to_string()))),
     }));
     let fault = "a fault of acsscan: please report it, with the dump";
     let judged = judged.unwrap_or_else(|_| Err(("internal", String::from(fault))));
@@ -240,6 +307,20 @@ fn answer(host: HostInput, wanted: &Wanted) -> Answer {
     }
     let counted = serde_json::from_slice(&host).ok();
     Answer { key, path, lines, counted }
+}
+
+/// What to say of a link out of what was named, which nothing may follow any more.
+fn leads_out(path: &Path, error: &Error, wanted: &Wanted) -> Option<(&'static str, String)> {
+    if !matches!(error, Error::PermissionDenied { .. }) || !path.is_symlink() {
+        return None;
+    }
+    let target = path.canonicalize().ok()?;
+    if wanted.named.as_ref()?.iter().any(|named| target.starts_with(named)) {
+        return None;
+    }
+    let message =
+        format!("{}: a link out of what was named, to {}: name that, too", path.display(), target.display());
+    Some(("leads-out", clean(&message).into_owned()))
 }
 
 /// The document and the row of an input that could not be read.
@@ -266,71 +347,4 @@ fn write_line(lines: &mut Vec<u8>, line: &impl Serialize) {
     if json::to_writer(&mut *lines, line).is_ok() {
         lines.push(b'\n');
     }
-}
-
-/// Whether paths come from a list.
-fn listed(fleet: &Fleet) -> bool {
-    fleet.files_from.is_some() || fleet.paths.iter().any(|path| path.as_os_str() == "-")
-}
-
-/// The hosts of all paths, in order, found while they are asked for.
-fn inputs(fleet: &Fleet) -> Result<impl Iterator<Item = HostInput> + Send, Stop> {
-    let open = |path: &Path| -> Result<Box<dyn BufRead + Send>, Stop> {
-        if path.as_os_str() == "-" {
-            return Ok(Box::new(BufReader::new(io::stdin())));
-        }
-        let shown = || clean(&path.to_string_lossy()).into_owned();
-        let file = File::open(path).map_err(|error| Stop::Input(format!("{}: {error}", shown())))?;
-        Ok(Box::new(BufReader::new(file)))
-    };
-    let mut sources: Vec<Box<dyn Iterator<Item = io::Result<PathBuf>> + Send>> = Vec::new();
-    for path in &fleet.paths {
-        match path.as_os_str() == "-" {
-            true => sources.push(Box::new(paths_in(open(path)?))),
-            false => sources.push(Box::new(iter::once(Ok(path.clone())))),
-        }
-    }
-    if let Some(path) = &fleet.files_from {
-        sources.push(Box::new(paths_in(open(path)?)));
-    }
-    // Of one directory alone, the names in it are enough.
-    let relative = !listed(fleet) && fleet.paths.len() == 1;
-    let patterns = fleet.name.clone();
-    let below = move |path: PathBuf| {
-        let patterns = patterns.clone();
-        let named = path.clone();
-        Hosts::new(path, relative).filter(move |host| host.path == named || is_named(&patterns, &host.path))
-    };
-    let hosts = sources.into_iter().flatten().flat_map(move |path| {
-        let (path, error) = match path {
-            Ok(path) => (Some(path), None),
-            Err(error) => {
-                (None, Some(HostInput { key: LIST.to_owned(), path: LIST.into(), error: Some(error) }))
-            }
-        };
-        path.map(&below).into_iter().flatten().chain(error)
-    });
-    Ok(hosts)
-}
-
-/// Whether a file has one of the names; directories need none.
-fn is_named(patterns: &[Pattern], path: &Path) -> bool {
-    let name = path.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
-    patterns.is_empty() || patterns.iter().any(|pattern| pattern.matches(&name)) || path.is_dir()
-}
-
-/// What stands for a list of paths that cannot be read to its end.
-const LIST: &str = "(list of paths)";
-
-/// The paths in a list, one a line; an error ends it. A name may be any bytes.
-fn paths_in(list: Box<dyn BufRead + Send>) -> impl Iterator<Item = io::Result<PathBuf>> + Send {
-    let mut ended = false;
-    let lines = list.split(b'\n').map_while(move |line| {
-        let was = std::mem::replace(&mut ended, line.is_err());
-        (!was).then_some(line)
-    });
-    let path = |line: Vec<u8>| PathBuf::from(OsString::from_vec(line));
-    lines
-        .filter(|line| line.as_ref().is_ok_and(|line| !line.is_empty()) || line.is_err())
-        .map(move |line| line.map(path))
 }

@@ -10,7 +10,8 @@ use crate::dump::Options;
 use crate::report::json::{FleetDifference, FleetDocument, FleetField, FleetKind};
 use crate::topology::stable::{self, Difference, Entry};
 
-/// Kinds that are listed.
+/// Frequent kinds that are listed, and outliers: those are what a fleet is asked for, and have room of
+/// their own.
 const KINDS: usize = 50;
 /// Frequent kinds that an outlier is compared with.
 const COMPARED: usize = 8;
@@ -26,7 +27,13 @@ fn is_outlier(hosts: usize, most: usize) -> bool {
 }
 
 /// All hosts in one document. Reads one host of each kind that is compared once more.
-pub(super) fn document(tally: &Tally, options: &Options, knowledge: &Knowledge) -> FleetDocument {
+pub(super) fn document(
+    tally: &Tally,
+    asked: bool,
+    links_passed_over: usize,
+    options: &Options,
+    knowledge: &Knowledge,
+) -> FleetDocument {
     let kinds = tally.kinds();
     let most = kinds.first().map_or(0, |kind| kind.hosts);
     let form = |kind: &Kind| form(&kind.path, &kind.fingerprint, options, knowledge);
@@ -38,8 +45,10 @@ pub(super) fn document(tally: &Tally, options: &Options, knowledge: &Knowledge) 
             frequent.take(COMPARED).map(|kind| (*kind, form(kind))).collect()
         }
     };
-    let outliers = kinds.iter().filter(|kind| is_outlier(kind.hosts, most)).map(|kind| kind.hosts).sum();
-    let described = kinds.iter().take(KINDS).map(|kind| {
+    // The kinds come by their hosts: those that are outliers behind the others.
+    let (usual, few) = kinds.split_at(kinds.partition_point(|kind| !is_outlier(kind.hosts, most)));
+    let outliers = few.iter().map(|kind| kind.hosts).sum();
+    let described = usual.iter().take(KINDS).chain(few.iter().take(KINDS)).map(|kind| {
         let outlier = is_outlier(kind.hosts, most);
         let mut described = FleetKind {
             fingerprint: kind.fingerprint.clone(),
@@ -48,6 +57,7 @@ pub(super) fn document(tally: &Tally, options: &Options, knowledge: &Knowledge) 
             outlier,
             compared_with: None,
             differing: 0,
+            differing_known: 0,
             differences: Vec::new(),
             not_compared: None,
         };
@@ -65,13 +75,21 @@ pub(super) fn document(tally: &Tally, options: &Options, knowledge: &Knowledge) 
         inconclusive: tally.inconclusive,
         failed: tally.failed,
         fingerprints: described.collect(),
-        more_fingerprints: kinds.len().saturating_sub(KINDS),
+        more_fingerprints: usual.len().saturating_sub(KINDS).saturating_add(few.len().saturating_sub(KINDS)),
+        more_outlier_fingerprints: few.len().saturating_sub(KINDS),
         outliers,
         errors: tally.errors(),
-        findings: tally.findings(),
-        iommu: tally.iommu.clone(),
+        finding_counts: tally.findings(),
+        iommu: tally.iommu.iter().map(|(state, named)| (state.clone(), named.hosts)).collect(),
+        iommu_examples: tally
+            .iommu
+            .iter()
+            .map(|(state, named)| (state.clone(), named.examples.clone()))
+            .collect(),
         verdicts: tally.verdicts.clone(),
+        without_device: asked.then_some(tally.without_device),
         refused: tally.refused.clone(),
+        links_passed_over,
     }
 }
 
@@ -92,14 +110,27 @@ fn compare(own: &[Entry], frequent: &[(&Kind, Result<Vec<Entry>, String>)], desc
         let form = form.as_ref().ok()?;
         Some((kind, stable::differences(form, own)))
     });
-    let Some((kind, differences)) = compared.min_by_key(|(_, differences)| differences.len()) else {
+    let Some((kind, mut differences)) = compared.min_by_key(|(_, differences)| differences.len()) else {
         let why = frequent.iter().find_map(|(_, form)| form.as_ref().err());
         described.not_compared = Some(why.map_or("no kind is frequent", String::as_str).to_owned());
         return;
     };
     described.compared_with = Some(kind.fingerprint.clone());
     described.differing = differences.len();
+    // What is known to differ comes first.
+    differences.sort_by_key(|difference| !is_known(difference));
+    described.differing_known = differences.iter().filter(|difference| is_known(difference)).count();
     described.differences = differences.iter().take(DIFFERENCES).map(difference).collect();
+}
+
+/// Whether more differs than that something was not captured.
+fn is_known(difference: &Difference) -> bool {
+    match difference {
+        Difference::Added(_) | Difference::Removed(_) => true,
+        Difference::Changed { fields, .. } => fields
+            .iter()
+            .any(|(_, usual, here)| ![usual, here].into_iter().any(|value| stable::is_unknown(value))),
+    }
 }
 
 fn difference(difference: &Difference) -> FleetDifference {

@@ -1,20 +1,20 @@
 //! Several hosts at a time, answers in the order of the questions, and no more of either in memory than
 //! a fixed number.
 
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 
 /// Questions that are under way, or answered and not taken, for each worker.
 const AHEAD: usize = 8;
 
-/// Answers each of `questions`, `workers` at a time, and hands the answers over in order. Ends early if
-/// `take` fails.
+/// Answers each of `questions`, `workers` at a time, and hands the answers over in order; `None` before it
+/// waits for the next one. Ends early if `take` fails.
 pub(super) fn in_order<Q: Send, A: Send, E>(
     workers: usize,
     questions: impl Iterator<Item = Q> + Send,
     answer: impl Fn(Q) -> A + Sync,
-    mut take: impl FnMut(A) -> Result<(), E>,
+    mut take: impl FnMut(Option<A>) -> Result<(), E>,
 ) -> Result<(), E> {
     let (ask, asked) = sync_channel::<(Q, SyncSender<A>)>(workers);
     let (expect, expected) = sync_channel::<Receiver<A>>(workers.saturating_mul(AHEAD));
@@ -39,9 +39,30 @@ pub(super) fn in_order<Q: Send, A: Send, E>(
                 }
             });
         }
-        // A worker that panicked gives nothing; the scope passes the panic on.
-        expected.into_iter().map_while(|given| given.recv().ok()).try_for_each(&mut take)
+        // A worker that panicked gives nothing; the scope passes the panic on. Dropped here, it lets go
+        // those who wait to fill it.
+        let expected = expected;
+        while let Some(given) = next(&expected, &mut take)? {
+            let Some(answer) = next(&given, &mut take)? else { break };
+            take(Some(answer))?;
+        }
+        Ok(())
     })
+}
+
+/// What comes next; says so if that is to be waited for.
+fn next<T, A, E>(
+    from: &Receiver<T>,
+    take: &mut impl FnMut(Option<A>) -> Result<(), E>,
+) -> Result<Option<T>, E> {
+    match from.try_recv() {
+        Ok(next) => Ok(Some(next)),
+        Err(TryRecvError::Disconnected) => Ok(None),
+        Err(TryRecvError::Empty) => {
+            take(None)?;
+            Ok(from.recv().ok())
+        }
+    }
 }
 
 #[cfg(test)]
@@ -62,6 +83,7 @@ mod tests {
         };
         let mut got = Vec::new();
         let result: Result<(), ()> = in_order(2, 0..500, answer, |n| {
+            let Some(n) = n else { return Ok(()) };
             taken.fetch_add(1, Ordering::SeqCst);
             got.push(n);
             Ok(())
@@ -77,9 +99,9 @@ mod tests {
             2,
             0..,
             |n: u64| n,
-            |_| {
-                taken += 1;
-                if taken == 10 { Err("enough") } else { Ok(()) }
+            |answer: Option<u64>| {
+                taken += usize::from(answer.is_some());
+                if taken >= 10 { Err("enough") } else { Ok(()) }
             },
         );
         assert_eq!(result, Err("enough"));

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use crate::finding::Severity;
 use crate::report::json::{FleetErrors, FleetFindings};
 
-/// Examples that are kept of each kind.
+/// Names of hosts that are kept of each kind, finding, error and state.
 const EXAMPLES: usize = 5;
 /// Hosts that the policy refuses of which the names are kept.
 const REFUSED: usize = 20;
@@ -71,17 +71,32 @@ pub(super) struct Tally {
     pub(super) failed: usize,
     pub(super) inconclusive: usize,
     pub(super) severe: usize,
-    pub(super) iommu: BTreeMap<String, usize>,
+    pub(super) iommu: BTreeMap<String, Named>,
     pub(super) verdicts: BTreeMap<String, usize>,
+    /// Hosts that have none of the functions that were asked about.
+    pub(super) without_device: usize,
     pub(super) refused: Vec<String>,
+    /// Hosts of an earlier run of which only rows are known: nothing but whether they could be read.
+    pub(super) rows_only: usize,
     kinds: BTreeMap<String, Kind>,
-    errors: BTreeMap<String, (usize, String)>,
-    findings: BTreeMap<FindingOf, usize>,
+    errors: BTreeMap<String, (Named, String)>,
+    findings: BTreeMap<FindingOf, Named>,
 }
 
-fn count<K: Ord>(counts: &mut BTreeMap<K, usize>, key: K) {
-    let count = counts.entry(key).or_default();
-    *count = count.saturating_add(1);
+/// Some hosts: how many, and the names of the first.
+#[derive(Debug, Default)]
+pub(super) struct Named {
+    pub(super) hosts: usize,
+    pub(super) examples: Vec<String>,
+}
+
+impl Named {
+    fn add(&mut self, host: &str) {
+        self.hosts = self.hosts.saturating_add(1);
+        if self.examples.len() < EXAMPLES {
+            self.examples.push(host.to_owned());
+        }
+    }
 }
 
 impl Tally {
@@ -90,8 +105,8 @@ impl Tally {
         self.hosts = self.hosts.saturating_add(1);
         if line.kind == "error" {
             self.failed = self.failed.saturating_add(1);
-            let error = self.errors.entry(line.code).or_insert((0, line.message));
-            error.0 = error.0.saturating_add(1);
+            let error = self.errors.entry(line.code).or_insert((Named::default(), line.message));
+            error.0.add(&line.host);
             return;
         }
         let plus = |number: &mut usize, more: bool| *number = number.saturating_add(usize::from(more));
@@ -101,20 +116,21 @@ impl Tally {
             fail_on.is_some_and(|limit| severity.is_some_and(|severity| severity >= limit))
         };
         plus(&mut self.severe, line.findings.iter().any(severe));
+        plus(&mut self.without_device, line.check.as_ref().is_some_and(|check| check.verdict.is_none()));
         let verdict = line.check.and_then(|check| check.verdict);
         let open = line.answer == "inconclusive" || verdict.as_deref() == Some("inconclusive");
         plus(&mut self.inconclusive, open);
-        count(&mut self.iommu, line.iommu);
+        self.iommu.entry(line.iommu).or_default().add(&line.host);
         if let Some(verdict) = verdict {
             if verdict == "not-assignable" && self.refused.len() < REFUSED {
                 self.refused.push(line.host.clone());
             }
-            count(&mut self.verdicts, verdict);
+            plus(self.verdicts.entry(verdict).or_default(), true);
         }
         let mut findings = line.findings;
         findings.sort_unstable();
         findings.dedup();
-        findings.into_iter().for_each(|finding| count(&mut self.findings, finding));
+        findings.into_iter().for_each(|finding| self.findings.entry(finding).or_default().add(&line.host));
         let order = self.kinds.len();
         let kind = self.kinds.entry(line.fingerprint).or_insert_with_key(|fingerprint| Kind {
             fingerprint: fingerprint.clone(),
@@ -133,6 +149,21 @@ impl Tally {
     pub(super) fn skip(&mut self, failed: bool) {
         self.hosts = self.hosts.saturating_add(1);
         self.failed = self.failed.saturating_add(usize::from(failed));
+        self.rows_only = self.rows_only.saturating_add(1);
+    }
+
+    /// The names of the hosts that are to be read once more, if their kind is to be compared.
+    pub(super) fn first_names(&self) -> Vec<String> {
+        self.kinds.values().filter_map(|kind| kind.examples.first().cloned()).collect()
+    }
+
+    /// Takes the paths of these hosts, which their lines have only as they can be shown.
+    pub(super) fn set_paths(&mut self, paths: &BTreeMap<String, PathBuf>) {
+        for kind in self.kinds.values_mut() {
+            if let Some(path) = kind.examples.first().and_then(|name| paths.get(name)) {
+                kind.path.clone_from(path);
+            }
+        }
     }
 
     /// Hosts that could be read.
@@ -148,19 +179,21 @@ impl Tally {
     }
 
     pub(super) fn errors(&self) -> Vec<FleetErrors> {
-        let error = |(code, (hosts, message)): (&String, &(usize, String))| FleetErrors {
+        let error = |(code, (named, message)): (&String, &(Named, String))| FleetErrors {
             code: code.clone(),
-            hosts: *hosts,
+            hosts: named.hosts,
+            examples: named.examples.clone(),
             message: message.clone(),
         };
         self.errors.iter().map(error).collect()
     }
 
     pub(super) fn findings(&self) -> Vec<FleetFindings> {
-        let finding = |(finding, hosts): (&FindingOf, &usize)| FleetFindings {
+        let finding = |(finding, named): (&FindingOf, &Named)| FleetFindings {
             code: finding.code.clone(),
             severity: finding.severity.clone(),
-            hosts: *hosts,
+            hosts: named.hosts,
+            examples: named.examples.clone(),
         };
         let mut findings: Vec<_> = self.findings.iter().map(finding).collect();
         let rank = |severity: &str| ["error", "warning", "note"].iter().position(|word| *word == severity);

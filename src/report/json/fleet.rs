@@ -264,20 +264,28 @@ pub struct FleetDocument {
     pub failed: usize,
     /// Kinds of hosts by fingerprint, the most frequent first; outliers among them come with what differs.
     pub fingerprints: Vec<FleetKind>,
-    /// How many more kinds there are, all of them outliers.
+    /// How many more kinds there are.
     pub more_fingerprints: usize,
+    /// How many of these are outliers.
+    pub more_outlier_fingerprints: usize,
     /// How many hosts are outliers.
     pub outliers: usize,
     /// Why inputs could not be read.
     pub errors: Vec<FleetErrors>,
-    /// How many hosts have each finding.
-    pub findings: Vec<FleetFindings>,
+    /// How many hosts have each finding. The document's own `findings` are none of a host's.
+    pub finding_counts: Vec<FleetFindings>,
     /// How many hosts have their IOMMU in each state.
     pub iommu: BTreeMap<String, usize>,
+    /// The first hosts of each of these states.
+    pub iommu_examples: BTreeMap<String, Vec<String>>,
     /// How many hosts have each verdict, if functions were asked about.
     pub verdicts: BTreeMap<String, usize>,
+    /// How many hosts have none of the functions that were asked about; `null` if none was asked about.
+    pub without_device: Option<usize>,
     /// The first hosts that the policy refuses.
     pub refused: Vec<String>,
+    /// Links to directories, which were not looked into.
+    pub links_passed_over: usize,
 }
 
 /// Hosts with one fingerprint.
@@ -295,6 +303,8 @@ pub struct FleetKind {
     pub compared_with: Option<String>,
     /// How many functions differ from that kind.
     pub differing: usize,
+    /// How many of them differ in more than that something was not captured, here or there.
+    pub differing_known: usize,
     /// The first of these differences.
     pub differences: Vec<FleetDifference>,
     /// Why it could not be compared.
@@ -334,6 +344,8 @@ pub struct FleetErrors {
     pub code: String,
     /// How many.
     pub hosts: usize,
+    /// The first of them.
+    pub examples: Vec<String>,
     /// The message of the first.
     pub message: String,
 }
@@ -347,4 +359,6 @@ pub struct FleetFindings {
     pub severity: String,
     /// How many hosts have it.
     pub hosts: usize,
+    /// The first of them.
+    pub examples: Vec<String>,
 }

@@ -199,3 +199,60 @@ fn a_report_is_written_whole_to_a_new_file_or_to_standard_output() {
     let names: Vec<_> = std::fs::read_dir(scratch.path()).expect("readable").collect();
     assert_eq!(names.len(), 1, "something was left behind");
 }
+
+#[test]
+fn habits_of_lspci_are_met_with_what_to_type() {
+    for (arguments, tip) in [
+        (&["-F", "x"][..], "acsscan --dump FILE"),
+        (&["-s", "00:1c"], "acsscan show -s"),
+        (&["-d", "8086:"], "acsscan show -d"),
+        (&["-t"], "acsscan show -t"),
+        (&["-k"], "drivers are always shown"),
+        (&["-nnk"], "drivers are always shown"),
+        (&["-xxxx"], "registers are decoded"),
+        (&["-i", "x"], "--ids FILE"),
+        (&["groups", "Cargo.toml"], "--dump Cargo.toml"),
+        (&["show", "Cargo.toml"], "acsscan show --dump Cargo.toml"),
+        (&["check", "Cargo.toml"], "acsscan check --dump Cargo.toml"),
+        (&["explain", "Cargo.toml"], "acsscan explain --dump Cargo.toml"),
+    ] {
+        let output = acsscan(arguments);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {said}");
+        assert!(said.contains(tip) && !said.contains("as a value"), "{arguments:?}: {said}");
+    }
+}
+
+#[test]
+fn a_tree_of_some_functions_has_the_way_to_them_and_what_is_below() {
+    let dump = ["--dump", "corpus/qemu-sriov/dump.txt"];
+    let tree = |more: &[&str]| {
+        let output = acsscan(&[&["show", "-t"], more, &dump].concat());
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).expect("UTF-8")
+    };
+    let whole = tree(&[]);
+    let deepest = whole.lines().max_by_key(|line| line.find(char::is_alphanumeric)).expect("a line");
+    let address = deepest.trim_start_matches(|letter: char| !letter.is_ascii_hexdigit());
+    let address = address.split(' ').next().expect("an address");
+    let part = tree(&["-s", address]);
+    assert!(part.contains(address) && part.lines().count() > 2, "{part}");
+    assert!(part.lines().count() < whole.lines().count());
+    let bridges = tree(&["-d", "::06xx"]);
+    assert!(bridges.lines().count() > part.lines().count() && bridges.contains(address), "what is below");
+}
+
+#[test]
+fn the_help_of_fleet_shows_nothing_of_one_host_and_breaks_no_line() {
+    let output = acsscan(&["fleet", "--help"]);
+    let help = String::from_utf8(output.stdout).expect("UTF-8");
+    for hidden in ["--sysfs-root", "--start-bus", "--set ", "--kernel-params", "--dump"] {
+        assert!(!help.contains(hidden), "{hidden}");
+    }
+    assert!(help.contains("  2 usage") && help.contains("--strict"));
+    let told = help.split("\nEvery file is one host").nth(1).expect("the text behind the options");
+    assert!(told.lines().all(|line| line.len() <= 80 && !matches!(line, "an" | "a" | "bus")), "{told}");
+    // What is hidden is said to be out of place, and not unknown.
+    let refused = acsscan(&["fleet", "corpus", "--set", "00:01.0=+ReqRedir"]);
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("for one host"));
+}

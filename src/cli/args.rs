@@ -292,7 +292,7 @@ pub(super) struct Selection {
     /// Functions by address, as lspci: [[[[domain]:]bus]:][device][.[function]]
     #[arg(short = 's', long = "slot", value_name = "SLOT")]
     pub(super) slot: Option<String>,
-    /// Functions by ID, as lspci: [vendor]:[device][:class[:prog-if]]
+    /// Functions by ID, as lspci: [vendor]:[device][:class[:prog-if]], x in the class for any digit
     #[arg(short = 'd', long = "device", value_name = "ID")]
     pub(super) device: Option<String>,
 }
@@ -302,8 +302,9 @@ pub(super) struct Selection {
 pub(super) struct Show {
     #[command(flatten)]
     pub(super) selection: Selection,
-    /// The hierarchy as a tree, each function with its group and isolation domain
-    #[arg(short = 't', long = "tree", conflicts_with_all = ["slot", "device", "addresses"])]
+    /// The hierarchy as a tree, each function with its group and isolation domain; with -s or -d what these
+    /// select, the way to it and what is below
+    #[arg(short = 't', long = "tree")]
     pub(super) tree: bool,
 }
 

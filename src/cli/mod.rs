@@ -24,11 +24,12 @@ mod report;
 mod scan;
 mod selector;
 mod show;
+mod typed;
 
 use std::io;
 use std::process::ExitCode;
 
-use clap::{CommandFactory, Parser};
+use clap::CommandFactory;
 
 use args::{Cli, Db, Hook, OutputFormat, Verb};
 
@@ -89,7 +90,7 @@ impl From<io::Error> for Stop {
 /// Runs the command with the process's arguments.
 #[must_use]
 pub fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    let cli = match typed::parse() {
         Ok(cli) => cli,
         Err(error) => {
             let arguments: Vec<_> = std::env::args_os().collect();
@@ -120,6 +121,9 @@ fn run(cli: &Cli) -> Result<Exit, Stop> {
     if cli.common.format == OutputFormat::Dot && !draws && !matches!(cli.verb, Some(Verb::Hook { .. })) {
         let text = "--format dot draws the whole hierarchy: acsscan --format dot, or show -t --format dot";
         return Err(Stop::Usage(String::from(text)));
+    }
+    if let Some(text) = cli.verb.as_ref().and_then(typed::file_for_a_function) {
+        return Err(Stop::Usage(text));
     }
     let to = match &cli.verb {
         Some(Verb::Report(report)) => Some(&report.to),
@@ -163,7 +167,7 @@ fn run(cli: &Cli) -> Result<Exit, Stop> {
 #[doc(hidden)]
 #[must_use]
 pub fn command() -> clap::Command {
-    Cli::command()
+    typed::command()
 }
 
 /// The names of the verbs.

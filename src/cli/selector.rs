@@ -87,12 +87,14 @@ impl Slot {
     }
 }
 
-/// `-d [vendor]:[device][:class[:prog-if]]`; parts that are left out, or `*`, match anything.
+/// `-d [vendor]:[device][:class[:prog-if]]`; parts that are left out, or `*`, match anything, and so does an
+/// `x` for a digit of the class.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Id {
     vendor: Option<u32>,
     device: Option<u32>,
-    class: Option<u32>,
+    /// Value and mask.
+    class: Option<(u32, u32)>,
     interface: Option<u32>,
 }
 
@@ -108,7 +110,7 @@ impl Id {
         Ok(Self {
             vendor: nth(0, 0xffff)?,
             device: nth(1, 0xffff)?,
-            class: nth(2, 0xffff)?,
+            class: masked(parts.get(2).copied().unwrap_or("")).ok_or_else(wrong)?,
             interface: nth(3, 0xff)?,
         })
     }
@@ -118,7 +120,7 @@ impl Id {
         let agrees = |wanted: Option<u32>, is: Option<u32>| wanted.is_none_or(|wanted| is == Some(wanted));
         agrees(self.vendor, ids.map(|(vendor, _)| vendor.into()))
             && agrees(self.device, ids.map(|(_, device)| device.into()))
-            && agrees(self.class, Some(class.class().into()))
+            && self.class.is_none_or(|(value, mask)| u32::from(class.class()) & mask == value)
             && agrees(self.interface, Some(class.interface.into()))
     }
 }
@@ -133,6 +135,21 @@ fn part(text: &str, max: u32) -> Option<Option<u32>> {
     }
     let value = u32::from_str_radix(text, 16).ok()?;
     (value <= max).then_some(Some(value))
+}
+
+/// Four digits or fewer, of which an `x` matches any: value and mask.
+fn masked(text: &str) -> Option<Option<(u32, u32)>> {
+    let Some((first, _)) = text.split_once(['x', 'X']) else {
+        return part(text, 0xffff).map(|value| value.map(|value| (value, 0xffff)));
+    };
+    let is_digit = |letter: char| letter.is_ascii_hexdigit() || letter.eq_ignore_ascii_case(&'x');
+    if text.len() != 4 || !text.chars().all(is_digit) || first.len() >= 4 {
+        return None;
+    }
+    let value = u32::from_str_radix(&text.replace(['x', 'X'], "0"), 16).ok()?;
+    let mask: String =
+        text.chars().map(|letter| if letter.is_ascii_hexdigit() { 'f' } else { '0' }).collect();
+    Some(Some((value, u32::from_str_radix(&mask, 16).ok()?)))
 }
 
 #[cfg(test)]
@@ -162,6 +179,10 @@ mod tests {
         let class = ClassCode { base: 6, sub: 4, interface: 1 };
         let holds = |text: &str| Id::parse(text).expect("valid").holds(Some((0x8086, 0xa294)), class);
         assert!(holds("8086:") && holds(":a294") && holds("::0604") && holds("8086:a294:0604:01"));
+        assert!(holds("::06xx") && holds("::xx04") && holds("::06xx:01") && !holds("::02xx"));
+        for bad in ["::6x", "::06xxx", "::0g0x", "06xx:"] {
+            assert!(Id::parse(bad).is_err(), "{bad}");
+        }
         assert!(!holds("8086:0001") && !holds("::0604:00"));
         assert!(!Id::parse("8086:").expect("valid").holds(None, class), "unknown IDs match no number");
         for bad in ["8086", "18086:1", "8086:a294:0604:01:1", "x:"] {

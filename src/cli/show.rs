@@ -16,6 +16,9 @@ pub(super) fn run(common: &Common, show: &Show) -> Result<Exit, Stop> {
     if show.tree && !matches!(common.format, OutputFormat::Text | OutputFormat::Dot) {
         return Err(Stop::Usage(String::from("-t is text: leave out --format json, or -t")));
     }
+    if show.tree && common.format == OutputFormat::Dot && !wanted.is_all() {
+        return Err(Stop::Usage(String::from("--format dot draws the whole hierarchy: leave out -s and -d")));
+    }
     let scanned = input::read(common, !show.tree)?;
     let selected = wanted.select(&scanned.topology)?;
     let linux = Linux::new(&scanned.topology, &scanned.database);
@@ -31,7 +34,8 @@ pub(super) fn run(common: &Common, show: &Show) -> Result<Exit, Stop> {
         |_| Body::Show(ShowDocument { functions: documents().collect() }),
         |mut out, view| match (show.tree, common.format) {
             (true, OutputFormat::Dot) => text::dot(&mut out, view),
-            (true, _) => text::tree(&mut out, view),
+            (true, _) if wanted.is_all() => text::tree(&mut out, view),
+            (true, _) => text::tree_of(&mut out, view, &selected),
             (false, _) => text::show(&mut out, view, &selected),
         },
     )?;

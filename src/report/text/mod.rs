@@ -31,7 +31,7 @@ pub use plan::plan;
 pub use scan::{scan, scan_line};
 pub use show::show;
 pub use summary::summary;
-pub use tree::tree;
+pub use tree::{tree, tree_of};
 
 use std::fmt;
 use std::io::{self, Write};

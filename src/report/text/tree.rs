@@ -16,6 +16,8 @@ struct Hierarchy {
     /// Buses that virtual functions made beside that of their physical one.
     spilled: Vec<Vec<BusIndex>>,
     marks: Marks,
+    /// Which functions are drawn, if not all are.
+    drawn: Option<Vec<bool>>,
 }
 
 impl Hierarchy {
@@ -35,7 +37,27 @@ impl Hierarchy {
                 Parent::Root | Parent::Orphan(None) => {}
             }
         }
-        Self { below, spilled, marks: Marks::new(view) }
+        Self { below, spilled, marks: Marks::new(view), drawn: None }
+    }
+
+    /// Draws these functions, the way to them and what is below them.
+    fn only(self, view: &View<'_>, selected: &[FunctionIndex]) -> Self {
+        let topology = view.topology();
+        let mut above = vec![false; topology.functions().len()];
+        for index in selected.iter().flat_map(|index| topology.bridges_above(*index)) {
+            above.get_mut(index).into_iter().for_each(|above| *above = true);
+        }
+        let is_below =
+            |index| topology.bridges_above(index).any(|above| selected.binary_search(&above).is_ok());
+        let drawn = above
+            .iter()
+            .enumerate()
+            .map(|(index, is_above)| *is_above || selected.binary_search(&index).is_ok() || is_below(index));
+        Self { drawn: Some(drawn.collect()), ..self }
+    }
+
+    fn draws(&self, function: FunctionIndex) -> bool {
+        self.drawn.as_ref().is_none_or(|drawn| drawn.get(function).copied().unwrap_or(false))
     }
 
     fn below(&self, function: FunctionIndex) -> &[BusIndex] {
@@ -53,8 +75,20 @@ impl Hierarchy {
 ///
 /// Those of the writer.
 pub fn tree(out: &mut impl Write, view: &View<'_>) -> io::Result<()> {
+    draw(out, view, &Hierarchy::new(view))
+}
+
+/// The same of some functions (sorted), with the bridges above them and what is below them.
+///
+/// # Errors
+///
+/// Those of the writer.
+pub fn tree_of(out: &mut impl Write, view: &View<'_>, selected: &[FunctionIndex]) -> io::Result<()> {
+    draw(out, view, &Hierarchy::new(view).only(view, selected))
+}
+
+fn draw(out: &mut impl Write, view: &View<'_>, hierarchy: &Hierarchy) -> io::Result<()> {
     let buses = view.topology().buses();
-    let hierarchy = Hierarchy::new(view);
     for (index, bus) in buses.iter().enumerate() {
         let label = match bus.parent {
             Parent::Root => format!("[{}:{:02x}]", bus.segment, bus.number),
@@ -64,8 +98,10 @@ pub fn tree(out: &mut impl Write, view: &View<'_>) -> io::Result<()> {
             _ => continue,
         };
         let mut root = Tree::new(label);
-        add_bus(&mut root, view, bus, index, &hierarchy);
-        write!(out, "{root}")?;
+        add_bus(&mut root, view, bus, index, hierarchy);
+        if hierarchy.drawn.is_none() || !root.leaves.is_empty() {
+            write!(out, "{root}")?;
+        }
     }
     if view.grouping.groups.iter().any(|group| !group.is_certain()) {
         writeln!(out, "? predicted: acsscan groups says what it depends on")?;
@@ -82,7 +118,7 @@ pub fn tree(out: &mut impl Write, view: &View<'_>) -> io::Result<()> {
 /// Bus numbers rise on the way down, so that this goes at most 255 levels deep.
 fn add_bus(tree: &mut Tree<String>, view: &View<'_>, bus: &Bus, index: BusIndex, hierarchy: &Hierarchy) {
     let topology = view.topology();
-    for function in topology.on_bus(index) {
+    for function in topology.on_bus(index).filter(|function| hierarchy.draws(*function)) {
         let mut node = Tree::new(label(view, &hierarchy.marks, bus, function));
         for child in hierarchy.below(function) {
             let Some(bus) = topology.bus(*child) else { continue };

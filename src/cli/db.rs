@@ -268,8 +268,6 @@ fn entry(
         Ok(format!("slot = \"{}\"", topology.place_of(index).unwrap_or_else(here)))
     };
     let quoted = |text: &str| text.replace('\\', "\\\\").replace('"', "\\\"");
-    let who = options.who.as_deref().unwrap_or("(who decides: write a name here)");
-    let reason = options.reason.as_deref().unwrap_or("(why: write it here)");
     let next_year = Date { year: today.year.saturating_add(1), day: today.day.min(28), ..today };
     let name: String =
         address.to_string().chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
@@ -286,8 +284,8 @@ fn entry(
     }
     text.push_str(&format!(
         "who = \"{}\"\nreason = \"{}\"\nuntil = {}\n",
-        quoted(who),
-        quoted(reason),
+        quoted(&options.who),
+        quoted(&options.reason),
         options.until.unwrap_or(next_year)
     ));
     Ok(text)

@@ -10,7 +10,7 @@ mod reach;
 
 pub use accept::acceptance_findings;
 pub use host::host_findings;
-pub use question::{Facts, Question, in_use_findings, lost_findings};
+pub use question::{Facts, Question, in_use_findings, lost_findings, refused_finding};
 pub use reach::reach_findings;
 
 use alloc::format;
@@ -93,6 +93,13 @@ macro_rules! codes {
                         | Self::OrphanBus
                         | Self::InputIncomplete
                 )
+            }
+
+            /// Whether it says that something is missing which may keep its functions from being assigned.
+            #[must_use]
+            pub const fn leaves_assignment_open(self) -> bool {
+                self.is_missing_part()
+                    || matches!(self, Self::VirtualFunctionsMissing | Self::DatabaseFileRefused)
             }
 
             /// What it says, in one sentence.

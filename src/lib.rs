@@ -196,12 +196,22 @@ pub mod guest;
 pub mod kernel;
 #[cfg(feature = "std")]
 pub mod guide {
-    //! Guides, one for each kind of user.
+    //! Guides, one for each kind of user. A test runs every command in them.
 
     #[doc = include_str!("docs/embed.md")]
     pub mod embed {}
     #[doc = include_str!("docs/engines.md")]
     pub mod engines {}
+    #[doc = include_str!("docs/fleet.md")]
+    pub mod fleet {}
+    #[doc = include_str!("docs/group.md")]
+    pub mod group {}
+    #[doc = include_str!("docs/libvirt.md")]
+    pub mod libvirt {}
+    #[doc = include_str!("docs/limits.md")]
+    pub mod limits {}
+    #[doc = include_str!("docs/p2p.md")]
+    pub mod p2p {}
 }
 #[cfg(feature = "std")]
 pub mod report;

@@ -63,6 +63,7 @@ use crate::kernel::Host;
 
 /// Where to read from.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Input {
     /// A file or a directory.
     Path(PathBuf),

@@ -16,6 +16,7 @@ use crate::topology::{FunctionIndex, Topology};
 
 /// May these functions be assigned to one guest together, isolated from everything else?
 #[derive(Clone, Debug, Serialize, JsonSchema)]
+#[non_exhaustive]
 pub struct CheckDocument {
     /// The functions.
     pub functions: Vec<String>,
@@ -47,6 +48,7 @@ pub struct CheckDocument {
 
 /// One function of the unit.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
+#[non_exhaustive]
 pub struct MemberDocument {
     /// The function.
     pub function: String,
@@ -64,6 +66,7 @@ pub struct MemberDocument {
 
 /// A reserved region.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
+#[non_exhaustive]
 pub struct RegionDocument {
     /// First address.
     pub first: String,
@@ -75,6 +78,7 @@ pub struct RegionDocument {
 
 /// Something that a policy objects to.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
+#[non_exhaustive]
 pub struct ObjectionDocument {
     /// The function.
     pub function: String,
@@ -90,6 +94,7 @@ pub struct ObjectionDocument {
 
 /// Pairs across the border that stand alike: each of `from` with each of `to`.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
+#[non_exhaustive]
 pub struct WayDocument {
     /// The initiators.
     pub from: Vec<String>,
@@ -111,6 +116,7 @@ pub struct WayDocument {
 
 /// What one policy answers.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
+#[non_exhaustive]
 pub struct PolicyDocument {
     /// `spec`, `linux`, `libvirt`, `relaxed`.
     pub policy: &'static str,

@@ -16,6 +16,7 @@ use crate::topology::Topology;
 
 /// A plan: what to write, what it does, how to take it back. Nothing is written.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
+#[non_exhaustive]
 pub struct PlanDocument {
     /// `isolate` or `connect`.
     pub goal: &'static str,
@@ -59,6 +60,7 @@ pub struct PlanDocument {
 
 /// One write.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
+#[non_exhaustive]
 pub struct WriteDocument {
     /// The function.
     pub function: String,
@@ -76,6 +78,7 @@ pub struct WriteDocument {
 
 /// Kernel parameters, for each way to give them.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
+#[non_exhaustive]
 pub struct ParametersDocument {
     /// On the command line itself; Linux 6.11 and later.
     pub plain: String,
@@ -92,6 +95,7 @@ pub struct ParametersDocument {
 
 /// A pair that is to be connected, after the plan.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
+#[non_exhaustive]
 pub struct ConnectionDocument {
     /// The initiator.
     pub from: String,
@@ -107,6 +111,7 @@ pub struct ConnectionDocument {
 
 /// One answer that stands in the way.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
+#[non_exhaustive]
 pub struct ObstacleDocument {
     /// The initiator.
     pub from: String,

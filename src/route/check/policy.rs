@@ -10,6 +10,7 @@ use crate::topology::{FunctionIndex, Topology};
 
 /// Whose rules decide.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
 pub enum Policy {
     /// The specification's, strictly: nothing that is not proved to be kept apart.
     Spec,
@@ -50,6 +51,7 @@ impl Policy {
 
 /// Why a policy objects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
 pub enum Cause {
     /// Something outside is not kept apart.
     NotIsolated,
@@ -115,6 +117,7 @@ impl Cause {
 
 /// Something that a policy objects to.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Objection {
     /// What it is.
     pub cause: Cause,
@@ -128,6 +131,7 @@ pub struct Objection {
 
 /// A policy's answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Judgement {
     /// Whose answer it is.
     pub policy: Policy,

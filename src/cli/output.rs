@@ -2,7 +2,6 @@
 
 use std::cell::LazyCell;
 use std::io::{self, BufWriter, IsTerminal, Write};
-use std::path::Path;
 use std::rc::Rc;
 
 use anstream::{AutoStream, ColorChoice};
@@ -195,46 +194,6 @@ impl Answers<'_> {
             width,
         }
     }
-}
-
-/// Where an answer goes that is a file.
-pub(super) struct Target<'a> {
-    /// `None`: standard output.
-    path: Option<&'a Path>,
-    force: bool,
-}
-
-impl<'a> Target<'a> {
-    /// A file that is not there yet, unless `force`; `-` is standard output.
-    pub(super) fn new(path: &'a Path, force: bool) -> Result<Self, Stop> {
-        let path = Some(path).filter(|path| path.as_os_str() != "-");
-        if let Some(path) = path.filter(|path| !force && path.symlink_metadata().is_ok()) {
-            return Err(Stop::Usage(format!("{}: is there already; --force replaces it", path.display())));
-        }
-        Ok(Self { path, force })
-    }
-
-    /// Whether it is a terminal.
-    pub(super) fn is_terminal(&self) -> bool {
-        self.path.is_none() && io::stdout().is_terminal()
-    }
-
-    /// Writes it whole or not at all. Only its owner may read a file.
-    pub(super) fn write(&self, bytes: &[u8]) -> Result<(), Stop> {
-        let Some(path) = self.path else { return Ok(io::stdout().lock().write_all(bytes)?) };
-        write_file(path, bytes, self.force)
-            .map_err(|error| Stop::Input(format!("{}: cannot write: {error}", path.display())))
-    }
-}
-
-fn write_file(path: &Path, bytes: &[u8], force: bool) -> io::Result<()> {
-    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut file = tempfile::Builder::new().prefix(".acsscan-").tempfile_in(directory)?;
-    file.write_all(bytes)?;
-    file.as_file().sync_all()?;
-    let kept = if force { file.persist(path) } else { file.persist_noclobber(path) };
-    kept.map_err(|error| error.error)?;
-    std::fs::File::open(directory)?.sync_all()
 }
 
 /// Writes a document to standard output.

@@ -263,7 +263,7 @@ fn failure(
 
 /// Writing into memory does not fail.
 fn write_line(lines: &mut Vec<u8>, line: &impl Serialize) {
-    if serde_json::to_writer(&mut *lines, line).is_ok() {
+    if json::to_writer(&mut *lines, line).is_ok() {
         lines.push(b'\n');
     }
 }

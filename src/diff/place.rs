@@ -10,6 +10,7 @@ type Path = Vec<u32>;
 
 /// Which function is which.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Matching {
     /// For each function after: where it was before.
     pub places: Vec<Option<FunctionIndex>>,

@@ -27,6 +27,7 @@ use crate::topology::{BusDefect, FunctionIndex, HiddenBridge, Kind, Topology};
 
 /// How much a finding matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
 pub enum Severity {
     /// Worth knowing.
     Note,
@@ -529,7 +530,7 @@ fn bus_defect(topology: &Topology, defect: BusDefect) -> Option<Finding> {
 
 /// A number and a noun: `1 function`, `2 functions`.
 #[must_use]
-pub fn count(number: usize, noun: &str) -> String {
+pub(crate) fn count(number: usize, noun: &str) -> String {
     if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
 }
 

@@ -22,6 +22,7 @@ const SHOWN: usize = 8;
 
 /// What the answers rest on: everything that was worked out about one machine.
 #[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
 pub struct Facts<'q, 'a> {
     /// The kernel's view.
     pub linux: &'q Linux<'a>,
@@ -39,6 +40,21 @@ pub struct Facts<'q, 'a> {
     pub live: bool,
     /// The findings; those that say that something is missing count.
     pub findings: &'q [Finding],
+}
+
+impl<'q, 'a> Facts<'q, 'a> {
+    /// What the models say. Set [`iommu`](Self::iommu) and [`findings`](Self::findings), too, where the host
+    /// is known and where the input may have holes.
+    #[must_use]
+    pub const fn new(
+        linux: &'q Linux<'a>,
+        fabric: &'q Fabric<'a>,
+        domains: &'q Domains,
+        grouping: &'q Grouping,
+        accepted: &'q Acceptances<'a>,
+    ) -> Self {
+        Self { linux, fabric, domains, grouping, accepted, iommu: Iommu::Unknown, findings: &[] }
+    }
 }
 
 /// May these functions be assigned to one guest together?

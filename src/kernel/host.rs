@@ -19,6 +19,7 @@ pub const IOMMU_TABLES: [&str; 5] = ["DMAR", "IVRS", "IORT", "RIMT", "VIOT"];
 
 /// What the files of a host, or of a copy of them, say. `None`: they are not there to be read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Host {
     /// Kernel release, as `uname -r`.
     pub release: Option<String>,
@@ -39,6 +40,7 @@ pub struct Host {
 /// Source: Linux, Documentation/ABI/testing/sysfs-class-dmi (`/sys/class/dmi/id`); SMBIOS 3.7, §7.1 to
 /// §7.3.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Board {
     /// Manufacturer of the system.
     pub system_vendor: Option<String>,
@@ -66,6 +68,7 @@ impl Board {
 
 /// Whether there is an IOMMU, and whether the kernel uses it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Iommu {
     /// The kernel uses one.
     InUse,
@@ -93,6 +96,7 @@ impl Iommu {
 /// What the IOMMU does with the traffic of functions that the host itself uses. One that is assigned to
 /// a guest is translated in any case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Mode {
     /// All groups are translated (`DMA`, `DMA-FQ`).
     Translated,

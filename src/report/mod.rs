@@ -30,6 +30,7 @@ use crate::kernel::Host;
 
 /// Where the functions came from, as reports say it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Source {
     /// Kind of input: a word of `--input-format`.
     pub kind: String,
@@ -51,6 +52,7 @@ pub struct Source {
 
 /// Something that the reader could not do.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Problem {
     /// One line.
     pub text: String,

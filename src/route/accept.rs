@@ -38,6 +38,7 @@ struct Named {
 
 /// Why an acceptance has no effect, or not for long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Doubt {
     /// Its last day is over.
     Expired,

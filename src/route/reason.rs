@@ -47,6 +47,7 @@ macro_rules! reasons {
     ($($(#[$doc:meta])* $name:ident = $code:literal, $message:literal;)*) => {
         /// Why a transaction has its disposition.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[non_exhaustive]
         pub enum Reason {
             $($(#[$doc])* $name,)*
         }

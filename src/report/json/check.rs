@@ -18,6 +18,7 @@ use crate::topology::{FunctionIndex, Topology};
 
 /// May these functions be assigned to one guest together, isolated from everything else?
 #[derive(Clone, Debug, Serialize, JsonSchema)]
+#[non_exhaustive]
 pub struct CheckDocument {
     /// The functions.
     pub functions: Vec<String>,
@@ -49,6 +50,7 @@ pub struct CheckDocument {
 
 /// One function of the unit.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
+#[non_exhaustive]
 pub struct MemberDocument {
     /// The function.
     pub function: String,
@@ -66,6 +68,7 @@ pub struct MemberDocument {
 
 /// A reserved region.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
+#[non_exhaustive]
 pub struct RegionDocument {
     /// First address.
     pub first: String,
@@ -77,6 +80,7 @@ pub struct RegionDocument {
 
 /// Something that a policy objects to.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
+#[non_exhaustive]
 pub struct ObjectionDocument {
     /// The function.
     pub function: String,
@@ -92,6 +96,7 @@ pub struct ObjectionDocument {
 
 /// Pairs across the border that stand alike: each of `from` with each of `to`.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
+#[non_exhaustive]
 pub struct WayDocument {
     /// The initiators.
     pub from: Vec<String>,
@@ -113,6 +118,7 @@ pub struct WayDocument {
 
 /// What one policy answers.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
+#[non_exhaustive]
 pub struct PolicyDocument {
     /// `spec`, `linux`, `libvirt`, `relaxed`.
     pub policy: &'static str,

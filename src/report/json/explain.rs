@@ -17,6 +17,7 @@ use crate::topology::{FunctionIndex, Parent};
 
 /// Why a function's domain is as it is.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
+#[non_exhaustive]
 pub struct ExplainDocument {
     /// The function.
     pub function: String,
@@ -35,6 +36,7 @@ pub struct ExplainDocument {
 
 /// One port on the way up.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
+#[non_exhaustive]
 pub struct StepDocument {
     /// The port.
     pub function: String,
@@ -49,6 +51,7 @@ pub struct StepDocument {
 
 /// How two functions stand to each other.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
+#[non_exhaustive]
 pub struct OtherDocument {
     /// The second function.
     pub function: String,
@@ -63,6 +66,7 @@ pub struct OtherDocument {
 
 /// One class, one way.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
+#[non_exhaustive]
 pub struct DirectionDocument {
     /// Class of transaction.
     pub tlp: &'static str,
@@ -82,6 +86,7 @@ pub struct DirectionDocument {
 
 /// What could change an answer.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
+#[non_exhaustive]
 pub struct RemedyDocument {
     /// Code of the reason.
     pub reason: &'static str,

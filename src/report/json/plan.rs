@@ -15,6 +15,7 @@ use crate::topology::Topology;
 
 /// A plan: what to write, what it does, how to take it back. Nothing is written.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
+#[non_exhaustive]
 pub struct PlanDocument {
     /// `isolate` or `connect`.
     pub goal: &'static str,
@@ -58,6 +59,7 @@ pub struct PlanDocument {
 
 /// One write.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
+#[non_exhaustive]
 pub struct WriteDocument {
     /// The function.
     pub function: String,
@@ -75,6 +77,7 @@ pub struct WriteDocument {
 
 /// Kernel parameters, for each way to give them.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
+#[non_exhaustive]
 pub struct ParametersDocument {
     /// On the command line itself; Linux 6.11 and later.
     pub plain: String,
@@ -91,6 +94,7 @@ pub struct ParametersDocument {
 
 /// A pair that is to be connected, after the plan.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
+#[non_exhaustive]
 pub struct ConnectionDocument {
     /// The initiator.
     pub from: String,
@@ -106,6 +110,7 @@ pub struct ConnectionDocument {
 
 /// One answer that stands in the way.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
+#[non_exhaustive]
 pub struct ObstacleDocument {
     /// The initiator.
     pub from: String,

@@ -11,6 +11,7 @@ use crate::topology::{FunctionIndex, Topology};
 
 /// Whose rules decide.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
 pub enum Policy {
     /// The specification's, strictly: nothing that is not proved to be kept apart.
     Spec,
@@ -51,6 +52,7 @@ impl Policy {
 
 /// Why a policy objects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
 pub enum Cause {
     /// Something outside is not kept apart.
     NotIsolated,
@@ -116,6 +118,7 @@ impl Cause {
 
 /// Something that a policy objects to.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Objection {
     /// What it is.
     pub cause: Cause,
@@ -129,6 +132,7 @@ pub struct Objection {
 
 /// A policy's answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Judgement {
     /// Whose answer it is.
     pub policy: Policy,

@@ -39,6 +39,7 @@ use runs::Runs;
 
 /// What holds a domain together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
 pub enum HeldBy {
     /// Direct traffic, proved.
     Direct,
@@ -62,6 +63,7 @@ impl HeldBy {
 
 /// Why functions came together: the first pair that forced it, and the rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Merge {
     /// What kind of bond it is.
     pub held_by: HeldBy,

@@ -17,6 +17,7 @@ use crate::topology::{BusIndex, FunctionIndex};
 
 /// The partition of a topology's functions.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Grouping {
     /// The groups, by the lowest address in each.
     pub groups: Vec<Group>,
@@ -26,6 +27,7 @@ pub struct Grouping {
 
 /// One group.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Group {
     /// Its functions, sorted by address.
     pub functions: Vec<FunctionIndex>,
@@ -45,6 +47,7 @@ impl Group {
 
 /// How one function joined a group that was there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Join {
     /// The function.
     pub function: FunctionIndex,
@@ -57,6 +60,7 @@ pub struct Join {
 
 /// Why a function joins a group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
 pub enum Cause {
     /// Its requests carry the hop's requester ID, or one that the hop puts in place of it.
     RequesterId,

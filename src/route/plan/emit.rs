@@ -135,6 +135,7 @@ pub fn path(topology: &Topology, function: FunctionIndex) -> Option<String> {
 /// A `pci=` parameter for each way to give it. The kernel takes quotation marks around a value away, and
 /// boot loaders need them: `;` would end the line there.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Quoted {
     /// On the command line itself.
     pub plain: String,

@@ -9,13 +9,13 @@ use anstream::{AutoStream, ColorChoice};
 use super::args::{Color, Common, OutputFormat};
 use super::input::Scanned;
 use super::{Exit, Stop};
-use crate::addr::Sbdf;
 use crate::dump::Format;
-use crate::finding::{self, Code, Finding};
+use crate::finding::{self, Code, Facts, Finding};
+use crate::kernel::Iommu;
 use crate::report::json::{self, Body, Document, FindingDocument, HeadLine, Line, SourceDocument};
 use crate::report::names::Names;
 use crate::report::text::View;
-use crate::report::{Reach, Source, words};
+use crate::report::{Reach, words};
 use crate::route::Assumptions;
 use crate::route::accept::Acceptances;
 use crate::route::domains::{Domains, Unsettled};
@@ -58,7 +58,7 @@ impl<'a> Answers<'a> {
             findings.extend(finding::reach_findings(fabric));
             let sysfs = scanned.source.kind == Format::Sysfs.word();
             findings.extend(finding::host_findings(linux, &groups, scanned.source.host.as_ref(), sysfs));
-            findings.extend(lost(&scanned.source));
+            findings.extend(finding::lost_findings(scanned.source.losses()));
             findings.extend(finding::acceptance_findings(&scanned.topology, &judged));
             findings.extend(refused(scanned));
             finding::sort(&mut findings);
@@ -86,6 +86,21 @@ impl<'a> Answers<'a> {
             domains: &self.domains,
             unsettled: &self.unsettled,
             accepted: &self.accepted,
+        }
+    }
+
+    /// What the question rests on whether functions may be assigned. The answers must be about all
+    /// functions.
+    pub(super) fn facts(&self) -> Facts<'_, 'a> {
+        let host = self.scanned.source.host.as_ref();
+        Facts {
+            linux: self.linux,
+            fabric: self.fabric,
+            domains: &self.domains,
+            grouping: &self.grouping,
+            accepted: &self.accepted,
+            iommu: host.map_or(Iommu::Unknown, |host| host.iommu(&self.scanned.topology)),
+            findings: &self.findings,
         }
     }
 
@@ -207,15 +222,7 @@ pub(super) fn write_text(
 
 /// Only the findings about these functions (sorted), and those about the input as a whole.
 pub(super) fn keep_about(findings: &mut Vec<Finding>, topology: &Topology, selected: &[FunctionIndex]) {
-    findings.retain(|finding| is_about(finding, topology, selected));
-}
-
-/// Whether a finding is about one of these functions (sorted), or about the input as a whole.
-pub(super) fn is_about(finding: &Finding, topology: &Topology, selected: &[FunctionIndex]) -> bool {
-    let is_selected = |address: &Sbdf| {
-        topology.index_of(*address).is_some_and(|index| selected.binary_search(&index).is_ok())
-    };
-    finding.functions.is_empty() || finding.functions.iter().any(is_selected)
+    findings.retain(|finding| finding.is_about(topology, selected));
 }
 
 /// A finding for each database file that could not be used.
@@ -230,19 +237,6 @@ fn refused(scanned: &Scanned) -> impl Iterator<Item = Finding> + '_ {
         };
         Finding::new(Code::DatabaseFileRefused, Vec::new(), message)
     })
-}
-
-/// A finding for each thing that the reader lost; those after the first few in one.
-pub(super) fn lost(source: &Source) -> Vec<Finding> {
-    const SHOWN: usize = 20;
-    let losses = || source.problems.iter().filter(|problem| problem.loses);
-    let finding = |text: String| Finding::new(Code::InputIncomplete, Vec::new(), text);
-    let mut found: Vec<_> = losses().take(SHOWN).map(|problem| finding(problem.text.clone())).collect();
-    let more = losses().count().saturating_sub(SHOWN);
-    if more > 0 {
-        found.push(finding(format!("and {} more", finding::count(more, "loss"))));
-    }
-    found
 }
 
 pub(super) fn names(common: &Common) -> Result<Names, Stop> {

@@ -221,7 +221,7 @@ impl ObstacleDocument {
 fn write_document(topology: &Topology, write: &crate::route::plan::Write) -> WriteDocument {
     let digits = if write.register == Register::Control { 6 } else { 10 };
     let hex = |value: u32| format!("{value:#0digits$x}");
-    let bits = |value: u32| AcsControl::from_bits_retain(value as u16);
+    let bits = |value: u32| AcsControl::from_bits_retain((value & 0xffff) as u16);
     let (on, off) = (bits(write.new), bits(write.old));
     let tokens = format!("{} {}", control_tokens(on, '+'), control_tokens(off, '-'));
     let (register, bits) = match write.register {

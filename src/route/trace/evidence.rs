@@ -187,7 +187,7 @@ impl Fabric<'_> {
                 (true, Some(dword)) => ("ACS Control (32-bit)", acs.offset.of_register(8), dword),
                 _ => (function.acs_control_name(), acs.control_offset(), u32::from(acs.control.bits())),
             };
-            let set = AcsControl::from_bits_retain(value as u16).intersection(bits);
+            let set = AcsControl::from_bits_retain((value & 0xffff) as u16).intersection(bits);
             let tokens = join(control_tokens(set, '+'), control_tokens(bits.difference(set), '-'));
             let at = function.address;
             evidence.push(Evidence::Register { function: at, register, offset, bits: tokens, value });

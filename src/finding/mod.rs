@@ -297,8 +297,7 @@ codes! {
     /// The command line repeats an option.
     CmdlineOverwritten = "cmdline-overwritten", Warning, "put all entries into the last one";
     /// The command line has an entry that changes nothing.
-    CmdlineWithoutEffect = "cmdline-without-effect", Note,
-        "bus numbers may have changed: an address with a way down, or IDs, are more stable";
+    CmdlineWithoutEffect = "cmdline-without-effect", Note, "";
     /// The command line has two options for one function.
     CmdlineConflict = "cmdline-conflict", Warning,
         "say all in config_acs, which has the last word";

@@ -4,6 +4,7 @@
 mod support;
 
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
 use acsscan::testkit::{Config, port_type};
@@ -534,5 +535,29 @@ fn check_and_db_keep_to_the_schema() {
         let (_, document) = machine.json(&[arguments, &["--db", &path]].concat());
         let errors: Vec<String> = validator.iter_errors(&document).map(|error| error.to_string()).collect();
         assert!(errors.is_empty(), "{arguments:?}: {errors:?}");
+    }
+}
+
+#[test]
+fn links_in_database_directories_are_followed_confined_or_not() {
+    let elsewhere = tempfile::tempdir().expect("a directory");
+    let kept = elsewhere.path().join("kept.toml");
+    fs::write(&kept, format!("schema = 1\n{ISOLATES}")).expect("written");
+    for (directory, named) in [("etc/acsscan/devices.d", false), ("named", true)] {
+        let machine = Machine::new();
+        let directory = machine.root().join(directory);
+        fs::create_dir_all(&directory).expect("made");
+        // By way of another link.
+        symlink(&kept, directory.join("stage")).expect("made");
+        symlink("stage", directory.join("10.toml")).expect("made");
+        let directory = text(&directory);
+        let places = if named { &["--db", &directory][..] } else { &[] };
+        let (code, check) = machine.json(&[&["check", "01:00.0"], places].concat());
+        assert_eq!((code, &check["verdict"]), (Some(0), &Value::from("assignable")), "{places:?}");
+        for more in [places, &[&directory]] {
+            let checked = machine.run(&[&["db", "check"], more].concat());
+            let stdout = String::from_utf8_lossy(&checked.stdout);
+            assert!(checked.status.code() == Some(0) && stdout.contains("10.toml"), "{more:?}: {stdout}");
+        }
     }
 }

@@ -181,7 +181,24 @@ fn an_entry_with_a_condition_leaves_the_verdict_open_and_names_the_condition() {
     let path = machine.file("conditional.toml", &entry);
     let (code, check) = machine.json(&["check", "01:00.0", "--db", &path]);
     assert_eq!((code, &check["reached"][0]["reason"]), (Some(3), &Value::from("database-condition")));
-    assert!(machine.text(&["db", "explain", "01:00.0", "--db", &path]).contains("firmware 12 or later"));
+    let words = "firmware 12 or later is loaded";
+    assert_eq!(check["reached"][0]["evidence"][0]["conditions"][0], words);
+    assert_eq!(check["database"][0]["conditions"][0], words);
+    for verb in [
+        &["db", "explain", "01:00.0"][..],
+        &["check", "01:00.0"],
+        &["p2p", "01:00.0", "01:00.1"],
+        &["explain", "01:00.0"],
+        &["explain", "01:00.0", "01:00.1"],
+        &[],
+    ] {
+        let asked = [verb, &["--db", &path]].concat();
+        // Lines are broken where the terminal ends.
+        let text = machine.text(&asked).split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(text.contains(words), "{verb:?}: {text}");
+        let (_, document) = machine.json(&asked);
+        assert!(document.to_string().contains(words), "{verb:?}: {document}");
+    }
 }
 
 #[test]

@@ -199,6 +199,11 @@ fn beside_acs(entry: &Entry) -> (&'static str, &'static str) {
             "to isolation domains: functions share a requester ID; the kernel knows the built-in layer only",
         ),
         Claim::BridgeKeepsRequesterId => ("applies", "to the requester IDs of what is below it"),
+        Claim::BridgeSubstitutesSecondary => (
+            "applies",
+            "to the requester ID of what is below it, if the bridge above is a PCI Express port; the kernel's groups \
+             do not depend on it",
+        ),
         Claim::HostBridgeP2p { .. } => ("applies", "to the answer of the kernel's p2pdma"),
         _ if entry.layer == Layer::BuiltIn => ("applies", "to the kernel's groups"),
         _ => (

@@ -259,7 +259,14 @@ fn a_wrong_claim_is_told_with_its_place_and_what_would_be_right() {
         (
             "acs-layout",
             "capability_offset = 4\ncontrol_offset = 6",
-            "9:18: `control_offset` must be a multiple of 4 from 4 to 3836 (0xefc)",
+            "9:18: `control_offset` must be 8: of registers with 32 bits only the capability at 4 and the control at \
+             8 are read; what other registers control can be said with kind `isolates`",
+        ),
+        (
+            "acs-layout",
+            "capability_offset = 0xc\ncontrol_offset = 8",
+            "8:21: `capability_offset` must be 4: of registers with 32 bits only the capability at 4 and the control \
+             at 8 are read; what other registers control can be said with kind `isolates`",
         ),
         (
             "requester-id-alias",

@@ -8,6 +8,7 @@ use crate::addr::Sbdf;
 use crate::cap::acs::AcsControl;
 use crate::db::{self, Claim, Date, Entry, Layer, Loaded, Match, Places, Slot};
 use crate::function::Function;
+use crate::report::clean;
 use crate::report::json::{
     AcceptanceDocument, Body, DbAcceptDocument, DbCheckDocument, DbExplainDocument, DbListDocument,
     DbLookupDocument, EntryDocument, FileDocument, RoleDocument, SourceDocument,
@@ -53,10 +54,15 @@ fn check(common: &Common, files: &[std::path::PathBuf]) -> Result<Exit, Stop> {
     let document = DbCheckDocument { files: documents };
     write(common, &loaded, Body::DbCheck(document.clone()), |mut out, width| {
         if document.files.is_empty() {
-            writeln!(
-                out,
-                "there are no database files: name one, or see acsscan db --help for the directories"
-            )?;
+            let named: Vec<_> =
+                files.iter().map(|file| clean(&file.to_string_lossy()).into_owned()).collect();
+            if named.is_empty() {
+                let text =
+                    "there are no database files: name one, or see acsscan db --help for the directories";
+                writeln!(out, "{text}")?;
+            } else {
+                writeln!(out, "there are no files *.toml in {}", named.join(", "))?;
+            }
         }
         text::db_files(&mut out, width, &document.files)
     })?;
@@ -245,7 +251,11 @@ fn accept(common: &Common, options: &Accept) -> Result<Exit, Stop> {
     } else if open(true) > 0 && !options.direct {
         eprintln!("acsscan: some of what is open is proved, and is accepted only with --direct");
     }
-    let text = entry(topology, options, (function, with), input::today(common))?;
+    let today = input::today(common);
+    if let Some(until) = options.until.filter(|until| *until < today) {
+        eprintln!("acsscan: {until} is over (today is {today}): the entry accepts nothing");
+    }
+    let text = entry(topology, options, (function, with), today)?;
     // What is printed has to be right.
     db::parse(&text, Layer::CommandLine, "the entry").map_err(|error| Stop::Usage(error.to_string()))?;
     let address = topology.address(function).unwrap_or_default().to_string();

@@ -191,7 +191,13 @@ impl Reader<'_> {
             Some(schema) if integer(schema) == Some(SCHEMA) => {}
             Some(schema) => {
                 let at = schema.span().start;
-                self.problems.push(at, format!("unknown `schema`: this program reads {SCHEMA}"));
+                let message = match schema.get_ref().as_str() {
+                    Some(_) => {
+                        format!("`schema` must be a number, without quotation marks: `schema = {SCHEMA}`")
+                    }
+                    None => format!("unknown `schema`: this program reads {SCHEMA}"),
+                };
+                self.problems.push(at, message);
             }
         }
         let Some(entries) = top.get("entry") else {
@@ -236,7 +242,7 @@ impl Reader<'_> {
         let claim = kind.and_then(|(word, keys)| self.claim(table, word, keys));
         let [source, reason] = ["source", "reason"].map(|key| {
             self.required(table, "this entry", key)?;
-            self.string(table, key, "a string", |text| value::prose(text).map_err(|e| format!("{key} {e}")))
+            self.string(table, key, "a string", |text| value::prose(text).map_err(|e| format!("`{key}` {e}")))
         });
         Some(Entry {
             name: name?,

@@ -279,6 +279,9 @@ codes! {
         "nothing can be assigned safely until it is on: intel_iommu=on on Intel's, no iommu=off, a kernel with its driver";
     /// The host's own traffic passes the IOMMU untranslated.
     IommuPassThrough = "iommu-pass-through", Note, "";
+    /// The command line lifts what protects the host from whoever is given a function.
+    CmdlineUnsafe = "cmdline-unsafe", Warning,
+        "remove it, unless whoever is given a function may do all that the host may";
     /// The command line has an option that no kernel knows.
     CmdlineUnknownOption = "cmdline-unknown-option", Warning,
         "remove it; ACS is set with pci=config_acs= and pci=disable_acs_redir=";

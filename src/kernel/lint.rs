@@ -41,6 +41,8 @@ pub enum Kind {
     TakesBack,
     /// The host's own traffic passes untranslated.
     PassThrough,
+    /// It lifts what protects the host from whoever is given a function.
+    Unsafe,
 }
 
 impl Kind {
@@ -58,6 +60,7 @@ impl Kind {
             Self::Conflict => "conflict",
             Self::TakesBack => "takes-back",
             Self::PassThrough => "pass-through",
+            Self::Unsafe => "unsafe",
         }
     }
 }
@@ -153,9 +156,14 @@ impl Lints {
                                that are not, and their groups promise what the hardware does not keep";
                 self.add(Kind::NeedsPatch, parameter.at, &text, message);
             }
+            for (name, message) in UNSAFE {
+                if parameter.is_called(name) && is_on(parameter.value.map(|value| value.text)) {
+                    self.add(Kind::Unsafe, parameter.at, &text, message);
+                }
+            }
             let passes = (parameter.is_called("iommu") && parameter.value_text() == "pt")
                 || (parameter.is_called("iommu.passthrough")
-                    && matches!(parameter.value_text(), "1" | "y" | "Y"));
+                    && is_on(parameter.value.map(|value| value.text)));
             if passes {
                 let message = "traffic of functions that the host uses passes the IOMMU untranslated; functions \
                                that are assigned to guests are translated all the same";
@@ -303,6 +311,31 @@ fn misreads_config_acs(version: Version) -> bool {
         _ => return false,
     };
     version.patch < mended
+}
+
+/// Parameters of VFIO that let functions go to guests without what protects the host.
+///
+/// Source: Linux, Documentation/driver-api/vfio.rst; drivers/vfio (`enable_unsafe_noiommu_mode`),
+/// drivers/vfio/vfio_iommu_type1.c (`allow_unsafe_interrupts`), the parameters' descriptions.
+const UNSAFE: [(&str, &str); 2] = [
+    (
+        "vfio.enable_unsafe_noiommu_mode",
+        "VFIO also hands out functions that no IOMMU translates: whoever is given one reaches all memory",
+    ),
+    (
+        "vfio_iommu_type1.allow_unsafe_interrupts",
+        "functions may be assigned where the IOMMU does not remap interrupts: a guest can then send the host any \
+         interrupt",
+    ),
+];
+
+/// Whether a switch is on: as the kernel reads it, by its first letter; without a value it is.
+///
+/// Source: Linux, kernel/params.c (`param_set_bool`), lib/kstrtox.c (`kstrtobool`).
+fn is_on(value: Option<&str>) -> bool {
+    let Some(value) = value else { return true };
+    let on = |second: &str| second.starts_with(['n', 'N']);
+    value.starts_with(['1', 'y', 'Y', 't', 'T']) || value.strip_prefix(['o', 'O']).is_some_and(on)
 }
 
 /// Whether some kernel has this option of `pci=`.

@@ -94,6 +94,25 @@ fn advice_about_bus_numbers_is_for_entries_that_match_nothing() {
 }
 
 #[test]
+fn what_lifts_vfio_s_protection_is_told_where_it_is_on() {
+    for on in [
+        "vfio.enable_unsafe_noiommu_mode=1",
+        "vfio-iommu-type1.allow_unsafe_interrupts=Y",
+        "vfio.enable_unsafe_noiommu_mode",
+    ] {
+        assert_eq!(kinds(on, "7.2"), [Kind::Unsafe], "{on}");
+    }
+    for off in [
+        "vfio.enable_unsafe_noiommu_mode=0",
+        "vfio_iommu_type1.allow_unsafe_interrupts=off",
+        "iommu.passthrough=0",
+    ] {
+        assert_eq!(kinds(off, "7.2"), [], "{off}");
+    }
+    assert_eq!(kinds("iommu.passthrough=on", "7.2"), [Kind::PassThrough]);
+}
+
+#[test]
 fn an_empty_option_is_named() {
     let found = lint("ro pci=config_acs=", None, None);
     assert_eq!((found[0].kind, found[0].parameter.as_str()), (Kind::Malformed, "config_acs"));

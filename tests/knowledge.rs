@@ -4,6 +4,7 @@
 mod support;
 
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
 use acsscan::testkit::{Config, port_type};
@@ -180,7 +181,24 @@ fn an_entry_with_a_condition_leaves_the_verdict_open_and_names_the_condition() {
     let path = machine.file("conditional.toml", &entry);
     let (code, check) = machine.json(&["check", "01:00.0", "--db", &path]);
     assert_eq!((code, &check["reached"][0]["reason"]), (Some(3), &Value::from("database-condition")));
-    assert!(machine.text(&["db", "explain", "01:00.0", "--db", &path]).contains("firmware 12 or later"));
+    let words = "firmware 12 or later is loaded";
+    assert_eq!(check["reached"][0]["evidence"][0]["conditions"][0], words);
+    assert_eq!(check["database"][0]["conditions"][0], words);
+    for verb in [
+        &["db", "explain", "01:00.0"][..],
+        &["check", "01:00.0"],
+        &["p2p", "01:00.0", "01:00.1"],
+        &["explain", "01:00.0"],
+        &["explain", "01:00.0", "01:00.1"],
+        &[],
+    ] {
+        let asked = [verb, &["--db", &path]].concat();
+        // Lines are broken where the terminal ends.
+        let text = machine.text(&asked).split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(text.contains(words), "{verb:?}: {text}");
+        let (_, document) = machine.json(&asked);
+        assert!(document.to_string().contains(words), "{verb:?}: {document}");
+    }
 }
 
 #[test]
@@ -542,5 +560,29 @@ fn check_and_db_keep_to_the_schema() {
         let (_, document) = machine.json(&[arguments, &["--db", &path]].concat());
         let errors: Vec<String> = validator.iter_errors(&document).map(|error| error.to_string()).collect();
         assert!(errors.is_empty(), "{arguments:?}: {errors:?}");
+    }
+}
+
+#[test]
+fn links_in_database_directories_are_followed_confined_or_not() {
+    let elsewhere = tempfile::tempdir().expect("a directory");
+    let kept = elsewhere.path().join("kept.toml");
+    fs::write(&kept, format!("schema = 1\n{ISOLATES}")).expect("written");
+    for (directory, named) in [("etc/acsscan/devices.d", false), ("named", true)] {
+        let machine = Machine::new();
+        let directory = machine.root().join(directory);
+        fs::create_dir_all(&directory).expect("made");
+        // By way of another link.
+        symlink(&kept, directory.join("stage")).expect("made");
+        symlink("stage", directory.join("10.toml")).expect("made");
+        let directory = text(&directory);
+        let places = if named { &["--db", &directory][..] } else { &[] };
+        let (code, check) = machine.json(&[&["check", "01:00.0"], places].concat());
+        assert_eq!((code, &check["verdict"]), (Some(0), &Value::from("assignable")), "{places:?}");
+        for more in [places, &[&directory]] {
+            let checked = machine.run(&[&["db", "check"], more].concat());
+            let stdout = String::from_utf8_lossy(&checked.stdout);
+            assert!(checked.status.code() == Some(0) && stdout.contains("10.toml"), "{more:?}: {stdout}");
+        }
     }
 }

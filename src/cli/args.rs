@@ -319,7 +319,7 @@ error, which libvirt shows and logs.
 
 Installation, as root, in /etc/libvirt/hooks/qemu.d/10-acsscan (mode 755), then restart libvirtd:
   #!/bin/sh
-  exec /usr/bin/acsscan hook libvirt \"$@\"
+  exec /usr/bin/acsscan hook libvirt -- \"$@\"
 
 A hook is not asked when a device is plugged into a running guest (virsh attach-device).")]
     Libvirt(LibvirtHook),
@@ -334,8 +334,8 @@ pub(super) struct LibvirtHook {
     /// What to do about what is not known
     #[arg(long, value_name = "WHAT", default_value = "fail")]
     pub(super) unknown: UnknownArg,
-    /// What libvirt adds: guest, operation, suboperation, extra
-    #[arg(value_name = "ARGUMENT", trailing_var_arg = true, allow_hyphen_values = true)]
+    /// What libvirt adds, in this order: guest, operation, suboperation, extra
+    #[arg(value_name = "ARGUMENT")]
     pub(super) arguments: Vec<std::ffi::OsString>,
 }
 

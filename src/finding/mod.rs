@@ -287,6 +287,9 @@ codes! {
         "nothing can be assigned safely until it is on: intel_iommu=on on Intel's, no iommu=off, a kernel with its driver";
     /// The host's own traffic passes the IOMMU untranslated.
     IommuPassThrough = "iommu-pass-through", Note, "";
+    /// The command line lifts what protects the host from whoever is given a function.
+    CmdlineUnsafe = "cmdline-unsafe", Warning,
+        "remove it, unless whoever is given a function may do all that the host may";
     /// The command line has an option that no kernel knows.
     CmdlineUnknownOption = "cmdline-unknown-option", Warning,
         "remove it; ACS is set with pci=config_acs= and pci=disable_acs_redir=";
@@ -305,8 +308,7 @@ codes! {
     /// The command line repeats an option.
     CmdlineOverwritten = "cmdline-overwritten", Warning, "put all entries into the last one";
     /// The command line has an entry that changes nothing.
-    CmdlineWithoutEffect = "cmdline-without-effect", Note,
-        "bus numbers may have changed: an address with a way down, or IDs, are more stable";
+    CmdlineWithoutEffect = "cmdline-without-effect", Note, "";
     /// The command line has two options for one function.
     CmdlineConflict = "cmdline-conflict", Warning,
         "say all in config_acs, which has the last word";

@@ -62,6 +62,8 @@ pub struct Fabric<'a> {
     sends_as: Vec<SendsAs>,
     /// Bridges that keep the requester IDs of what is below them, by index.
     keeps_requester_id: Vec<u32>,
+    /// Bridges that are said to put their own in their place although they look conventional, by index.
+    substitutes_secondary: Vec<u32>,
 }
 
 impl<'a> Fabric<'a> {
@@ -89,6 +91,7 @@ impl<'a> Fabric<'a> {
             behind: Vec::new(),
             sends_as: Vec::new(),
             keeps_requester_id: Vec::new(),
+            substitutes_secondary: Vec::new(),
         };
         if !database.entries().is_empty() {
             match views {
@@ -231,6 +234,22 @@ impl<'a> Fabric<'a> {
         self.keeps_requester_id.binary_search(&bridge).is_ok()
     }
 
+    /// Whether an entry says so of a bridge without a PCI Express capability, and it stands where one
+    /// can: below a PCI Express port.
+    pub(in crate::route) fn substitutes_secondary(&self, bridge: u32) -> bool {
+        let node = self.node(bridge);
+        let above = self.node(node.up).kind;
+        node.kind == Kind::ConventionalBridge
+            && matches!(
+                above,
+                Kind::RootPort
+                    | Kind::SwitchUpstreamPort
+                    | Kind::SwitchDownstreamPort
+                    | Kind::PciToPcieBridge
+            )
+            && self.substitutes_secondary.binary_search(&bridge).is_ok()
+    }
+
     /// Whether the function's own port is hidden: it stands on a root bus, where its type cannot be.
     #[inline]
     pub(in crate::route) fn is_hidden(&self, node: &Node) -> bool {
@@ -260,8 +279,15 @@ impl<'a> Fabric<'a> {
             let found = acs::by_database(self, index, &subject);
             let aliases = acs::aliases(self, index, &subject);
             self.sends_as.extend(aliases);
-            if self.database.lookup(&subject).any(|e| matches!(e.claim, Claim::BridgeKeepsRequesterId)) {
-                self.keeps_requester_id.push(index as u32);
+            for entry in self.database.lookup(&subject) {
+                let list = match entry.claim {
+                    Claim::BridgeKeepsRequesterId => &mut self.keeps_requester_id,
+                    Claim::BridgeSubstitutesSecondary => &mut self.substitutes_secondary,
+                    _ => continue,
+                };
+                if list.last() != Some(&(index as u32)) {
+                    list.push(index as u32);
+                }
             }
             if let (Some((acs, entry)), Some(node)) = (found, self.nodes.get_mut(index)) {
                 node.acs = acs;

@@ -63,7 +63,6 @@ pub(super) fn run(common: &Common, options: &Diff) -> Result<Exit, Stop> {
         common,
         |_| Body::Diff(document.clone()),
         |mut out, view| {
-            view.as_if(&mut out)?;
             let name = |topology: &Topology, address: &str| -> String {
                 let index = address.parse().ok().and_then(|address| topology.index_of(address));
                 index.map(|index| view.names.function(topology, index)).unwrap_or_default()

@@ -134,10 +134,7 @@ pub(super) fn run(common: &Common, verb: &PlanVerb) -> Result<Exit, Stop> {
     answers.write(
         common,
         |_| Body::Plan(Box::new(document.clone())),
-        |mut out, view| {
-            view.as_if(&mut out)?;
-            text::plan(&mut out, &document)
-        },
+        |mut out, _| text::plan(&mut out, &document),
     )?;
     Ok(match (&outcome, document.obstacles.is_empty()) {
         (Outcome::Reached(_), true) => answers.exit(common, Some(&named)),

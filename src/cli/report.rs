@@ -7,7 +7,7 @@ use clap::Args;
 use super::args::{Common, OutputFormat};
 use super::output::{self, Answers, Target};
 use super::reach::assumptions;
-use super::{Exit, Stop, input};
+use super::{Exit, Stop, input, repeat};
 use crate::report::html;
 use crate::route::fabric::Fabric;
 use crate::route::linux::Linux;
@@ -35,7 +35,7 @@ pub(super) fn run(common: &Common, arguments: &Report) -> Result<Exit, Stop> {
     let answers = Answers::new(&scanned, &linux, &fabric, &assumptions(common), None);
     let names = output::names(common)?;
     let mut page = Vec::new();
-    html::write(&mut page, &answers.view(&names, None))?;
+    html::write(&mut page, &answers.view(&names, None), &repeat::options(common))?;
     target.write(&page)?;
     Ok(answers.exit(common, None))
 }

@@ -11,7 +11,7 @@ use crate::route::disagree::disagreements;
 use crate::route::domains::HeldBy;
 use crate::topology::FunctionIndex;
 
-/// Most findings, disagreements and problems that are told one by one.
+/// Most overlays, findings, disagreements and problems that are told one by one.
 const SHOWN: usize = 200;
 /// Most pieces of evidence, and of guesses, of one.
 const EVIDENCE: usize = 8;
@@ -24,6 +24,9 @@ pub(super) struct Sections {
     pub(super) alarm: Option<&'static str>,
     /// What-if overlays: the page shows no machine that there is.
     pub(super) overlays: Vec<String>,
+    pub(super) overlays_left_out: usize,
+    /// What stands for them in commands, if they are too long to be repeated.
+    pub(super) instead_of_overlays: Option<&'static str>,
     /// Number and what it counts.
     pub(super) summary: Vec<(usize, &'static str)>,
     /// Name and value.
@@ -75,6 +78,7 @@ impl Sections {
             functions: ranges(topology, &found.functions),
             numbers: format!("domain {}; Linux's group {}", numbers(&found.domains), numbers(&found.groups)),
         };
+        let overlays = &inputs.view.source.overlays;
         let host = inputs.view.source.host.as_ref().map(|host| HostDocument::new(host, topology));
         Self {
             title: clean(&inputs.view.source.path).into_owned(),
@@ -83,7 +87,9 @@ impl Sections {
                 Some("absent") => Some("There is no IOMMU: nothing can be assigned safely."),
                 _ => None,
             },
-            overlays: inputs.view.source.overlays.iter().map(|text| clean(text).into_owned()).collect(),
+            overlays: overlays.iter().take(SHOWN).map(|text| clean(text).into_owned()).collect(),
+            overlays_left_out: overlays.len().saturating_sub(SHOWN),
+            instead_of_overlays: inputs.commands.instead_of_overlays,
             summary: summary(inputs),
             facts: facts(inputs, host.as_ref()),
             findings: findings.iter().take(SHOWN).map(|one| finding(inputs, one)).collect(),
@@ -96,11 +102,11 @@ impl Sections {
 }
 
 impl Sections {
-    /// How many bytes its findings have, about.
+    /// How many bytes its overlays and findings have, about.
     pub(super) fn bytes(&self) -> usize {
         let of = |texts: &[String]| texts.iter().map(String::len).sum::<usize>();
         let findings = self.findings.iter().map(|f| of(&f.evidence).saturating_add(f.functions.len()));
-        findings.fold(100_000, usize::saturating_add)
+        findings.fold(of(&self.overlays).saturating_add(100_000), usize::saturating_add)
     }
 }
 

@@ -74,8 +74,13 @@ const BOLD: Style = Style::new().bold();
 /// Lines of overlays that are shown at most; JSON has all.
 const OVERLAYS: usize = 40;
 
-/// What-if overlays, a line each.
-fn as_if(out: &mut impl Write, overlays: &[String]) -> io::Result<()> {
+/// What-if overlays, a line each: the first thing that an answer says, for it is about no machine that there
+/// is.
+///
+/// # Errors
+///
+/// Those of the writer.
+pub fn as_if(out: &mut impl Write, overlays: &[String]) -> io::Result<()> {
     for (n, line) in overlays.iter().take(OVERLAYS).enumerate() {
         let head = if n == 0 { "As if   " } else { "        " };
         writeln!(out, "{YELLOW}{head}{YELLOW:#}{}", clean(line))?;
@@ -154,16 +159,7 @@ impl View<'_> {
         for problem in &self.source.problems {
             self.paragraph(out, 8, &clean(&problem.text))?;
         }
-        self.as_if(out)
-    }
-
-    /// The what-if overlays that stand between the input and the answer.
-    ///
-    /// # Errors
-    ///
-    /// Those of the writer.
-    pub fn as_if(&self, out: &mut impl Write) -> io::Result<()> {
-        as_if(out, &self.source.overlays)
+        Ok(())
     }
 
     /// The findings, each with what to do about it.

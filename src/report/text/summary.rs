@@ -13,6 +13,7 @@ use crate::report::json::{SourceDocument, SummaryDocument};
 ///
 /// Those of the writer.
 pub fn summary(out: &mut impl Write, source: &SourceDocument, summary: &SummaryDocument) -> io::Result<()> {
+    as_if(out, source.overlays.as_deref().unwrap_or_default())?;
     let functions = count(source.functions, "function");
     let complete = if source.complete { "complete" } else { "not complete" };
     writeln!(
@@ -21,7 +22,6 @@ pub fn summary(out: &mut impl Write, source: &SourceDocument, summary: &SummaryD
         clean(&source.path),
         source.kind
     )?;
-    as_if(out, source.overlays.as_deref().unwrap_or_default())?;
     let domains = &summary.domains;
     writeln!(
         out,

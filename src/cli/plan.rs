@@ -130,6 +130,7 @@ pub(super) fn run(common: &Common, verb: &PlanVerb) -> Result<Exit, Stop> {
     }
     if goal == Goal::Isolate && matches!(outcome, Outcome::Reached(_)) {
         document.warnings.extend(still_grouped(&after, &named));
+        document.warnings.extend(still_shared(&after, &assumed, &named));
     }
     answers.write(
         common,
@@ -195,6 +196,18 @@ fn still_grouped(after: &Fabric<'_>, named: &[FunctionIndex]) -> Option<String> 
     })?;
     Some(format!(
         "Linux's group would still hold {}, too, which matters to VFIO: --model linux plans for the groups",
+        words::address(after.topology(), other)
+    ))
+}
+
+/// That the isolation domain would still hold others, if it would: Linux does not look at everything.
+fn still_shared(after: &Fabric<'_>, assumed: &Assumptions, named: &[FunctionIndex]) -> Option<String> {
+    let domains = after.domains(assumed);
+    let others = named.iter().filter_map(|index| domains.get(domains.domain_of(*index)?));
+    let mut others = others.flat_map(|domain| domain.functions());
+    let other = others.find(|other| after.initiates(*other) && !named.contains(other))?;
+    Some(format!(
+        "the isolation domain would still hold {}, too, whatever Linux's groups say: --model spec plans for domains",
         words::address(after.topology(), other)
     ))
 }

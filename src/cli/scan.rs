@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::io::{self, BufWriter, Write};
 
 use super::args::{Common, OutputFormat};
-use super::output::{Answers, lost, write_text};
+use super::output::{Answers, write_text};
 use super::reach::assumptions;
 use super::{Exit, Stop, address, fleet, input};
 use crate::finding;
@@ -114,7 +114,7 @@ fn summary(common: &Common) -> Result<Exit, Stop> {
     let unsettled = fabric.unsettled(&assumptions);
     let mut findings = finding::findings(topology);
     findings.extend(finding::reach_findings(&fabric));
-    findings.extend(lost(&scanned.source));
+    findings.extend(finding::lost_findings(scanned.source.losses()));
     let document = SummaryDocument::new(topology, &domains, &unsettled, &findings);
     let source = SourceDocument::new(&scanned.source, topology);
     let inconclusive = !source.complete || findings.iter().any(|finding| finding.code.is_missing_part());

@@ -53,7 +53,7 @@ impl<'q, 'a> Facts<'q, 'a> {
         grouping: &'q Grouping,
         accepted: &'q Acceptances<'a>,
     ) -> Self {
-        Self { linux, fabric, domains, grouping, accepted, iommu: Iommu::Unknown, findings: &[] }
+        Self { linux, fabric, domains, grouping, accepted, iommu: Iommu::Unknown, live: false, findings: &[] }
     }
 }
 

@@ -148,7 +148,7 @@ impl<'c, S: Source> Pcie<'c, S> {
 
     /// Bits 7:0 of the Capabilities register.
     pub(crate) const fn type_and_version(&self) -> u8 {
-        self.flags as u8
+        (self.flags & 0xff) as u8
     }
 
     /// Capability Version, bits 3:0: 1 or 2. Version 1 lacks the "2" registers.
@@ -182,9 +182,11 @@ impl<'c, S: Source> Pcie<'c, S> {
     /// `None` if not captured, and for functions without a link.
     #[must_use]
     pub fn port_number(&self) -> Option<u8> {
-        match self.device_port_type() {
-            DevicePortType::RootComplexIntegratedEndpoint | DevicePortType::RootComplexEventCollector => None,
-            _ => self.byte(reg::PORT_NUMBER),
+        let integrated =
+            [DevicePortType::RootComplexIntegratedEndpoint, DevicePortType::RootComplexEventCollector];
+        match integrated.map(DevicePortType::to_bits).contains(&(self.type_and_version() >> 4)) {
+            true => None,
+            false => self.byte(reg::PORT_NUMBER),
         }
     }
 

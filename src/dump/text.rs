@@ -341,7 +341,7 @@ impl Reader {
             // Virtual functions beside their physical one make it no device of several functions.
             let sriov = |(address, _, image): &Waiting| {
                 let config = ConfigSpace::new(image.as_ref()?);
-                Some((address.bdf, decode(*address, &config).extras.sriov.present()?))
+                Some((address.bdf, decode(*address, &config).extras?.sriov.present()?))
             };
             let physical: Vec<_> = device.iter().filter_map(sriov).collect();
             let is_virtual = |at: Bdf| {
@@ -454,7 +454,7 @@ fn usual_address(line: &[u8]) -> Option<Sbdf> {
     if parts.iter().fold(0, |all, part| all | part) & lazy::WRONG != 0 {
         return None;
     }
-    let [high, low, bus, device, function] = parts.map(|part| part as u8);
+    let [high, low, bus, device, function] = parts.map(|part| (part & 0xff) as u8);
     Sbdf::new(u32::from(u16::from_be_bytes([high, low])), bus, device, function)
 }
 

@@ -61,17 +61,17 @@ pub(super) fn standard<S: Source>(
         return false;
     }
     let Some(pointer) = config.u8(reg::POINTER) else { return false };
-    let mut at = u16::from(pointer & !3);
+    let mut at = u32::from(pointer) & !3;
     for _ in 0..MAX_STEPS {
-        if at < reg::FIRST {
+        if at < u32::from(reg::FIRST) {
             return at == 0;
         }
-        let Some(header) = config.u16(at) else { return false };
-        let id = header as u8;
+        let Some(header) = config.u16((at & 0xffff) as u16).map(u32::from) else { return false };
+        let id = (header & 0xff) as u8;
         if id == 0xff {
             return false;
         }
-        found.note(CapabilityId(id), at as u8);
+        found.note(CapabilityId(id), (at & 0xff) as u8);
         at = (header >> 8) & !3;
     }
     false
@@ -138,7 +138,7 @@ pub(super) fn extended<S: Source>(config: &ConfigSpace<S>, ids: u32, found: &mut
         if header == u32::MAX {
             return false;
         }
-        found.note(ExtendedCapabilityId(header as u16), at);
+        found.note(ExtendedCapabilityId((header & 0xffff) as u16), at);
         at = (header >> 20) as u16 & !3;
         if at < reg::EXTENDED_FIRST {
             return at == 0;

@@ -16,6 +16,7 @@ mod function;
 mod group;
 mod host;
 mod lines;
+mod listed;
 mod plan;
 mod registers;
 mod route;
@@ -48,6 +49,7 @@ pub use group::{
 };
 pub use host::{BoardDocument, CmdlineFindingDocument, HostDocument};
 pub use lines::{HeadLine, Line, line_schema, write_lines};
+pub use listed::Listed;
 pub use plan::{ConnectionDocument, ObstacleDocument, ParametersDocument, PlanDocument, WriteDocument};
 pub use registers::{AcsDocument, EffectiveDocument};
 pub use route::{
@@ -70,16 +72,18 @@ use crate::topology::{FunctionIndex, Topology};
 /// Name and major number of the schema.
 pub const SCHEMA: &str = "acsscan/1";
 
-/// One document.
+/// One document. The schema is that of the default body; another one writes the same.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
-pub struct Document {
+#[non_exhaustive]
+#[schemars(rename = "Document")]
+pub struct Document<B = Body> {
     /// Name and major number of the schema: `acsscan/1`.
     pub schema: &'static str,
     /// What was read.
     pub source: SourceDocument,
     /// What the document is about; adds `kind`.
     #[serde(flatten)]
-    pub body: Body,
+    pub body: B,
     /// Findings, most severe first.
     pub findings: Vec<FindingDocument>,
 }
@@ -87,9 +91,11 @@ pub struct Document {
 /// What a document is about.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "lowercase")]
-pub enum Body {
+#[non_exhaustive]
+#[schemars(rename = "Body")]
+pub enum Body<S = ScanDocument> {
     /// `acsscan --dump`: everything.
-    Scan(ScanDocument),
+    Scan(S),
     /// `acsscan --summary`: the scan in numbers.
     Summary(SummaryDocument),
     /// `acsscan show`: decoded registers.
@@ -136,9 +142,11 @@ pub enum Body {
     DbAccept(DbAcceptDocument),
 }
 
-/// The scan.
+/// The scan. Its long lists may be [`Listed`].
 #[derive(Clone, Debug, Serialize, JsonSchema)]
-pub struct ScanDocument {
+#[non_exhaustive]
+#[schemars(rename = "ScanDocument")]
+pub struct ScanDocument<D = Vec<DomainDocument>, N = Vec<DisagreementDocument>, G = Vec<GroupDocument>> {
     /// What the host says of itself, where the input is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub host: Option<HostDocument>,
@@ -149,11 +157,11 @@ pub struct ScanDocument {
     /// What ACS cannot do, and is not counted.
     pub limits: Vec<String>,
     /// Isolation domains: functions that are not proved to be kept apart.
-    pub domains: Vec<DomainDocument>,
+    pub domains: D,
     /// Where Linux's groups are not the domains, most dangerous first.
-    pub disagreements: Vec<DisagreementDocument>,
+    pub disagreements: N,
     /// Groups as Linux forms them.
-    pub groups: Vec<GroupDocument>,
+    pub groups: G,
     /// Functions that Linux puts into no group.
     pub ungrouped: Vec<String>,
     /// The groups that the running kernel formed, where the dump has them.
@@ -169,6 +177,7 @@ pub struct ScanDocument {
 
 /// Decoded registers.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
+#[non_exhaustive]
 pub struct ShowDocument {
     /// The selected functions.
     pub functions: Vec<FunctionDocument>,
@@ -176,6 +185,7 @@ pub struct ShowDocument {
 
 /// One partition.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
+#[non_exhaustive]
 pub struct GroupsDocument {
     /// The model: `linux`, `spec`, or `spec,linux`, of which `groups` has the first.
     pub model: String,
@@ -199,6 +209,7 @@ pub struct GroupsDocument {
 
 /// What was read.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
+#[non_exhaustive]
 pub struct SourceDocument {
     /// `sysfs`, `lspci-hex`, `config`, `ecam`, `tree`, …: a word of `--input-format`; `database` where no
     /// dump was read.
@@ -277,6 +288,7 @@ impl SourceDocument {
 /// How much a finding matters.
 #[derive(Clone, Copy, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum SeverityDocument {
     /// The answer for these functions cannot be trusted.
     Error,
@@ -288,6 +300,7 @@ pub enum SeverityDocument {
 
 /// One finding.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
+#[non_exhaustive]
 pub struct FindingDocument {
     /// Stable kebab-case code.
     pub code: &'static str,
@@ -341,6 +354,7 @@ impl From<&Finding> for FindingDocument {
 /// One piece of evidence: a register, a structure, a type, or a database entry.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(untagged)]
+#[non_exhaustive]
 pub enum EvidenceDocument {
     /// A register as it reads.
     Register {
@@ -383,6 +397,9 @@ pub enum EvidenceDocument {
         file: String,
         /// Where its statement is known from.
         source: String,
+        /// What must be so on the machine for it to hold, in its own words; left out where nothing must.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        conditions: Vec<String>,
     },
 }
 
@@ -401,7 +418,8 @@ impl From<&Evidence> for EvidenceDocument {
                 Self::Structure { function, structure, presence }
             }
             Evidence::PortType { port_type, .. } => Self::PortType { function, port_type: port_type.word() },
-            Evidence::Database { entry, layer, file, source, .. } => Self::Entry {
+            Evidence::Database { entry, layer, file, source, conditions, .. } => Self::Entry {
+                conditions: conditions.clone(),
                 function,
                 entry: entry.clone(),
                 layer: layer.word(),
@@ -426,7 +444,7 @@ fn entries(reach: &Reach<'_>, functions: impl Iterator<Item = FunctionIndex>) ->
 /// # Errors
 ///
 /// Those of the writer.
-pub fn write(mut out: impl io::Write, document: &Document) -> io::Result<()> {
+pub fn write<B: Serialize>(mut out: impl io::Write, document: &Document<B>) -> io::Result<()> {
     escape::to_writer_pretty(&mut out, document)?;
     out.write_all(b"\n")
 }

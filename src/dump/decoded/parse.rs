@@ -463,8 +463,8 @@ impl Parser {
         self.image.put(0x32, &io_limit.to_le_bytes());
     }
 
-    /// Links the list as it was printed; behind it an entry of which the ID is not known, or nothing if the
-    /// end was not printed.
+    /// Links the list as it was printed; behind it an entry of which the ID is not known. A list of which the
+    /// end was not printed goes on where nothing is known.
     fn link_standard(&mut self, pointer: u16) {
         let entries = core::mem::take(&mut self.standard);
         let mut from = pointer;
@@ -475,9 +475,17 @@ impl Parser {
         }
         let unknown = entries.iter().find(|(_, id)| id.is_none()).map(|(at, _)| *at);
         let ended = !self.standard_broken && !entries.is_empty() && (self.ended || !self.extended.is_empty());
-        if let Some(next) = unknown.or(ended.then_some(0)) {
+        let open = || (0x40..0x100).rev().step_by(4).find_map(|end| self.free(end, 4));
+        let open = (from != pointer).then(open).flatten().and_then(|at| u8::try_from(at).ok());
+        if let Some(next) = unknown.or(ended.then_some(0)).or(open) {
             self.image.put(from, &[next]);
         }
+    }
+
+    /// The place of this size that ends at an offset, if nothing is known of it.
+    fn free(&self, end: u16, size: u16) -> Option<u16> {
+        let start = end.checked_add(1)?.checked_sub(size)?;
+        (start..=end).all(|at| self.image.byte(at).is_none()).then_some(start)
     }
 
     fn link_extended(&mut self) {
@@ -486,10 +494,10 @@ impl Parser {
             entries.iter().filter_map(|(at, id, version)| Some((*at, (*id)?, *version))).collect();
         let unknown = entries.iter().find(|(_, id, _)| id.is_none()).map(|(at, ..)| *at);
         let ended = self.ended && !self.extended_broken;
-        let end = unknown.or(ended.then_some(0));
+        let open = || (0x100..crate::config::SIZE).rev().step_by(4).find_map(|end| self.free(end, 4));
+        let end = unknown.or(ended.then_some(0)).or_else(open);
         let nexts = known.iter().skip(1).map(|(at, ..)| Some(*at));
         for ((at, id, version), next) in known.iter().zip(nexts.chain([end])) {
-            // The header of the last one before a break is not wholly known.
             let Some(next) = next else { continue };
             let header = u32::from(*id) | u32::from(*version) << 16 | u32::from(next) << 20;
             self.image.put(*at, &header.to_le_bytes());

@@ -206,6 +206,12 @@ fn a_list_ends_only_where_something_follows_that_ends_it() {
     let list = with_extended("\tCapabilities: [100 v1] Virtual Channel\n");
     let absent = |body: &str| cut_text(HEADER, body).expect("decoded").function.acs.is_absent();
     assert!(!absent(&list), "the end of the text");
+    let cut = cut_text(HEADER, PORT).expect("decoded").function;
+    assert_eq!(cut.acs.present().map(|acs| acs.control.bits()), Some(0x1d), "what was printed is known");
+    assert!(cut.ari.is_not_captured() && !cut.is_complete());
+    let standard = PORT.split("\tCapabilities: [100").next().expect("one");
+    let cut = cut_text(HEADER, standard).expect("decoded").function;
+    assert!(cut.pcie.present().is_some() && cut.standard_list == ListState::NotCaptured);
     for end in ["\n", "\tKernel driver in use: pcieport\n", "\tKernel modules: x\n"] {
         assert!(absent(&(list.clone() + end)), "{end:?}");
     }

@@ -153,12 +153,16 @@
 #![cfg_attr(not(feature = "std"), no_std)]
 #![cfg_attr(not(any(feature = "mmap", feature = "capi")), forbid(unsafe_code))]
 #![cfg_attr(any(feature = "mmap", feature = "capi"), deny(unsafe_code))]
-// No bytes may make the library panic. A module of layer 7 or 8 that needs an exception takes it on
-// its `mod` line, with the reason; layers 0 to 6 have none (tests/architecture.rs).
+// No bytes may make the library panic, and none is lost in a conversion that was not meant to lose it. A
+// module of layer 7 or 8 that needs an exception from the former takes it on its `mod` line, with the reason;
+// layers 0 to 6 have none (tests/architecture.rs).
 #![cfg_attr(
     not(test),
     deny(
         clippy::arithmetic_side_effects,
+        clippy::cast_possible_truncation,
+        clippy::cast_possible_wrap,
+        clippy::cast_sign_loss,
         clippy::expect_used,
         clippy::indexing_slicing,
         clippy::panic,
@@ -215,9 +219,18 @@ pub mod guide {
 }
 #[cfg(feature = "std")]
 pub mod report;
+#[allow(
+    clippy::cast_possible_truncation,
+    reason = "indices of functions, buses and entries are kept in 32 bits: 2^32 functions would take 384 GiB"
+)]
 pub mod route;
 #[cfg(feature = "testkit")]
 #[doc(hidden)]
+#[allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "it makes bytes and takes none on trust"
+)]
 pub mod testkit;
 #[cfg(feature = "alloc")]
 pub mod topology;

@@ -161,10 +161,8 @@ fn boot(
             let voids = if problem.kind.voids() { "; the kernel reads no further" } else { "" };
             notes.push(format!("--kernel-params: {name}, at byte {}: {}{voids}", problem.at, problem.kind));
         }
-        for entry in &option.entries {
-            let known = (0..topology.functions().len())
-                .any(|index| option.entry_for(topology, index).is_some_and(|found| found == entry));
-            if !known {
+        for (entry, functions) in option.entries.iter().zip(option.functions(topology)) {
+            if functions.is_empty() {
                 notes.push(format!("--kernel-params: {name}: {} names no function of the dump", entry.text));
             }
         }

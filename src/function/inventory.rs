@@ -440,6 +440,12 @@ impl Inventory {
         self.host_bridges.get(at).copied().filter(|known| (known.segment, known.bus) == (segment, bus))
     }
 
+    /// The host bridges that the dump names, sorted.
+    #[must_use]
+    pub fn host_bridges(&self) -> &[HostBridge] {
+        &self.host_bridges
+    }
+
     /// The reserved regions of an IOMMU group of the kernel, as far as the dump has them.
     #[must_use]
     pub fn reserved_regions(&self, group: u32) -> &[ReservedRegion] {

@@ -39,6 +39,10 @@ pub fn standard(capability: AcsCapability, firmware: AcsControl, block_translate
     firmware | (capability.controls() & (REQUIRED | extra))
 }
 
+/// Entries of one option that are read at most: more than fit into the longest command line that kernels
+/// are usually built with (4096 bytes on s390, 2048 on x86 and Arm; the shortest entry has seven).
+pub const MAX_ENTRIES: usize = 1024;
+
 /// Both options of one command line.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -194,6 +198,8 @@ pub enum ProblemKind {
     DeviceNumberCut,
     /// Text after IDs: the kernel reads no further.
     TextAfterIds,
+    /// More than [`MAX_ENTRIES`]: the kernel would read on, what is said here does not.
+    TooMany,
 }
 
 impl ProblemKind {
@@ -201,7 +207,7 @@ impl ProblemKind {
     /// down it reads the end first).
     #[must_use]
     pub const fn voids(self) -> bool {
-        !matches!(self, Self::Empty | Self::DeviceNumberCut)
+        !matches!(self, Self::Empty | Self::DeviceNumberCut | Self::TooMany)
     }
 }
 
@@ -219,6 +225,13 @@ impl fmt::Display for ProblemKind {
             }
             Self::DeviceNumberCut => "a device number above 1f or a function number above 7: its high bits are cut off",
             Self::TextAfterIds => "text after the IDs: entries are separated by ';'",
+            Self::TooMany => {
+                return write!(
+                    f,
+                    "more than {MAX_ENTRIES} entries, which no usual kernel's command line can hold: \
+                     this and what follows is not looked at here"
+                );
+            }
         })
     }
 }
@@ -269,6 +282,10 @@ impl AcsOption {
         }
         let mut rest = value;
         while !rest.text.is_empty() {
+            if option.entries.len() >= MAX_ENTRIES {
+                option.problem(rest.at, ProblemKind::TooMany);
+                break;
+            }
             match option.entry(rest) {
                 Some(next) => rest = next,
                 None => break,
@@ -280,9 +297,27 @@ impl AcsOption {
     /// The entry that the kernel applies to a function.
     #[must_use]
     pub fn entry_for(&self, topology: &Topology, index: FunctionIndex) -> Option<&Entry> {
-        for entry in &self.entries {
+        self.position_for(topology, index).and_then(|position| self.entries.get(position))
+    }
+
+    /// For each entry, in order: the functions that the kernel applies it to. Each function is asked
+    /// once, and is in one list at most.
+    #[must_use]
+    pub fn functions(&self, topology: &Topology) -> Vec<Vec<FunctionIndex>> {
+        let mut found: Vec<Vec<FunctionIndex>> = self.entries.iter().map(|_| Vec::new()).collect();
+        for index in 0..topology.functions().len() {
+            let position = self.position_for(topology, index);
+            if let Some(functions) = position.and_then(|position| found.get_mut(position)) {
+                functions.push(index);
+            }
+        }
+        found
+    }
+
+    fn position_for(&self, topology: &Topology, index: FunctionIndex) -> Option<usize> {
+        for (position, entry) in self.entries.iter().enumerate() {
             match entry.device.matches(topology, index) {
-                Match::Yes => return Some(entry),
+                Match::Yes => return Some(position),
                 Match::No => {}
                 Match::Malformed => return None,
             }

@@ -110,7 +110,7 @@ impl Reach<'_> {
     ) -> Vec<(&Entry, Vec<FunctionIndex>)> {
         let mut used: BTreeMap<usize, Vec<FunctionIndex>> = BTreeMap::new();
         for function in functions {
-            if let Some(entry) = self.fabric.claim(function) {
+            for entry in self.fabric.entries_about(function) {
                 used.entry(entry).or_default().push(function);
             }
         }

@@ -165,7 +165,7 @@ impl<'a> Acceptances<'a> {
             return None;
         }
         let proved = !why.is_unproven();
-        if let Impersonation::Device { .. } = why {
+        if why.is_by_making() {
             return self.of_pair((from, to), None, proved);
         }
         let last = match fabric.scope(from).impersonated {

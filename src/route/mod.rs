@@ -40,6 +40,8 @@ pub mod plan;
 pub mod port;
 mod reason;
 #[cfg(feature = "alloc")]
+mod requester;
+#[cfg(feature = "alloc")]
 pub mod trace;
 #[cfg(feature = "alloc")]
 mod view;

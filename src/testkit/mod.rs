@@ -300,6 +300,13 @@ impl Machine {
         self.roots.push(HostBridge::new(Segment(segment), bus));
     }
 
+    /// With a host bridge that a driver made below a function, as sysfs names it.
+    #[must_use]
+    pub fn host_bridge(mut self, host_bridge: HostBridge) -> Self {
+        self.roots.push(host_bridge);
+        self
+    }
+
     /// The functions.
     pub fn functions_mut(&mut self) -> &mut Vec<(Sbdf, Config)> {
         &mut self.functions

@@ -2,8 +2,10 @@
 //! checks of libvirt and the kernel.
 
 use Disposition::{Blocked, Direct, Redirected, Undetermined};
+use acsscan::addr::Segment;
 use acsscan::cap::acs::AcsControl;
 use acsscan::db::{Alias, Claim, Condition, ConditionKind, Database, Entry, Layer, Match};
+use acsscan::function::HostBridge;
 use acsscan::route::disagree::{Danger, disagreements};
 use acsscan::route::domains::{HeldBy, Impersonated};
 use acsscan::route::evidence::Evidence;
@@ -236,6 +238,50 @@ fn functions_that_send_with_one_requester_id_are_one_domain_although_acs_keeps_t
         let (together, held_by, _) = ask(alias(claim), conditions);
         assert_eq!((together, held_by), ([true, true], Some(HeldBy::Unproven)));
     }
+}
+
+#[test]
+fn what_a_driver_made_a_segment_of_is_one_domain_with_the_function_that_it_drives() {
+    let vmd = || Config::pcie(port_type::INTEGRATED).ids(0x8086, 0x28c0);
+    let machine = |count: usize| {
+        let vmds = ["0000:00:0e.0", "0000:00:0f.0"].into_iter().take(count);
+        let machine = vmds.fold(Machine::new(), |machine, at| machine.with(at, vmd()));
+        ["10000:e0:01.0", "10000:e0:02.0"].into_iter().zip([0xe1, 0xe2]).fold(
+            machine,
+            |machine, (at, bus)| {
+                machine
+                    .with(at, Config::root_port(bus, bus).acs(0x5f, ALL, 0))
+                    .with(&format!("10000:{bus:02x}:00.0"), Config::endpoint())
+            },
+        )
+    };
+    let owns = || {
+        let mut owner = database(Claim::OwnsSegment, Vec::new()).entries()[0].clone();
+        owner.matches.vendor = Some(0x8086);
+        Database::new(vec![owner])
+    };
+    let ask = |topology: &Topology, database: &Database| {
+        let fabric = Fabric::new(topology, database);
+        let [owner, one, other] =
+            ["0000:00:0e.0", "10000:e1:00.0", "10000:e2:00.0"].map(|at| index(topology, at));
+        let domains = fabric.domains(&Assumptions::default());
+        let domain = domains.domain_of(one).expect("there");
+        let held_by = domains.get(domain).expect("there").held_by();
+        let together = [owner, other].map(|index| domains.domain_of(index) == Some(domain));
+        let why = fabric.impersonation(one, other, &Assumptions::default());
+        (together, held_by, why.map(|why| fabric.impersonation_evidence(one, why).len()))
+    };
+    // By position: one owner, one such segment.
+    assert_eq!(ask(&machine(1).topology(), &owns()), ([true, true], Some(HeldBy::Unproven), Some(1)));
+    // Whose ID it is, nobody knows: two owners.
+    assert_eq!(ask(&machine(2).topology(), &owns()), ([false, true], Some(HeldBy::Unproven), Some(0)));
+    // The dump names it, as sysfs does.
+    let named = machine(2).host_bridge(HostBridge {
+        segment: Segment(0x10000),
+        bus: 0xe0,
+        requester: "0000:00:0e.0".parse().ok(),
+    });
+    assert_eq!(ask(&named.topology(), &owns()), ([true, true], Some(HeldBy::Impersonation), Some(1)));
 }
 
 #[test]

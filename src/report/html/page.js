@@ -395,9 +395,9 @@
     const members = membersOf(domain);
     const held = { direct: "direct traffic", impersonation: "impersonation", unproven: "what is not known" };
     const remedies = new Set();
-    const why = known.why.map(([by, from, to, tlp, reason, evidence, more, accepted]) => {
+    const why = known.why.map(([by, from, to, tlp, reason, evidence, more, accepted, forged]) => {
       const said = reason === null
-        ? `${from} may use the requester ID of ${to}: a port above it does not validate them`
+        ? `${from} may use the requester ID of ${to}: ${forged}`
         : tlp ? `${tlp} from ${from} to ${to}: ${reach.reasons[reason][1]}`
           : `${from} may perhaps use the requester ID of ${to}: ${reach.reasons[reason][1]}`;
       if (reason !== null) remedies.add(reach.reasons[reason][2]);

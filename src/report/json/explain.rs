@@ -109,8 +109,7 @@ impl RemedyDocument {
     /// What nothing keeps functions from that send with one requester ID.
     const SHARED: Self = Self {
         reason: "impersonation",
-        change: "nothing on the host: the device sends with one requester ID for several functions; assign them \
-                 together",
+        change: "nothing on the host: several functions send with one requester ID; assign them together",
     };
 }
 
@@ -144,9 +143,8 @@ impl ExplainDocument {
             reasons.insert(Reason::BridgeNotInDump);
         }
         let remedy = |reason: Reason| RemedyDocument { reason: reason.code(), change: words::remedy(reason) };
-        let shared = forgers.iter().any(|(_, why)| matches!(why, Impersonation::Device { .. }));
-        let mut let_through =
-            forgers.iter().filter(|(_, why)| matches!(why, Impersonation::NotValidated { .. })).peekable();
+        let shared = forgers.iter().any(|(_, why)| why.is_by_making());
+        let mut let_through = forgers.iter().filter(|(_, why)| !why.is_by_making()).peekable();
         let forged = let_through.peek().is_some().then(|| {
             match let_through.all(|(index, _)| fabric.can_validate_source(*index)) {
                 true => RemedyDocument::FORGED,

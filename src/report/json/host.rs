@@ -81,7 +81,7 @@ impl BoardDocument {
 #[non_exhaustive]
 pub struct CmdlineFindingDocument {
     /// `unknown`, `needs-patch`, `not-in-this-kernel`, `misread-by-this-kernel`, `malformed`,
-    /// `overwritten`, `without-effect`, `conflict`, `takes-back`, `pass-through`.
+    /// `overwritten`, `without-effect`, `conflict`, `takes-back`, `pass-through`, `unsafe`.
     pub kind: &'static str,
     /// Offset in the command line, in bytes.
     pub at: usize,

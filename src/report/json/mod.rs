@@ -392,6 +392,9 @@ pub enum EvidenceDocument {
         file: String,
         /// Where its statement is known from.
         source: String,
+        /// What must be so on the machine for it to hold, in its own words; left out where nothing must.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        conditions: Vec<String>,
     },
 }
 
@@ -410,7 +413,8 @@ impl From<&Evidence> for EvidenceDocument {
                 Self::Structure { function, structure, presence }
             }
             Evidence::PortType { port_type, .. } => Self::PortType { function, port_type: port_type.word() },
-            Evidence::Database { entry, layer, file, source, .. } => Self::Entry {
+            Evidence::Database { entry, layer, file, source, conditions, .. } => Self::Entry {
+                conditions: conditions.clone(),
                 function,
                 entry: entry.clone(),
                 layer: layer.word(),

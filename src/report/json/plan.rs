@@ -8,7 +8,6 @@ use super::effect::EffectDocument;
 use super::route::{GateDocument, P2pdmaDocument};
 use crate::cap::acs::AcsControl;
 use crate::report::words::{self, address};
-use crate::route::domains::Impersonation;
 use crate::route::evidence::control_tokens;
 use crate::route::plan::emit::{self, Parameters};
 use crate::route::plan::{Obstacle, Obstruction, Outcome, Plan, Register};
@@ -199,8 +198,8 @@ impl ObstacleDocument {
             },
             message: match obstacle.why {
                 Obstruction::Route(reason) => reason.to_string(),
-                Obstruction::Impersonation(Impersonation::Device { .. }) => {
-                    String::from("the device sends with one requester ID for several functions")
+                Obstruction::Impersonation(why) if why.is_by_making() => {
+                    String::from("both send with one requester ID, by their making")
                 }
                 Obstruction::Impersonation(_) => {
                     String::from("no port on the way up offers Source Validation")
@@ -209,7 +208,7 @@ impl ObstacleDocument {
             },
             remedy: match obstacle.why {
                 Obstruction::Route(reason) => words::remedy(reason),
-                Obstruction::Impersonation(Impersonation::Device { .. }) => "none: assign them together",
+                Obstruction::Impersonation(why) if why.is_by_making() => "none: assign them together",
                 Obstruction::Impersonation(_) => "the slot: below a port that validates requester IDs",
                 Obstruction::Group => {
                     "the slot, or another kernel: no register that it looks at is left to set"
@@ -222,7 +221,7 @@ impl ObstacleDocument {
 fn write_document(topology: &Topology, write: &crate::route::plan::Write) -> WriteDocument {
     let digits = if write.register == Register::Control { 6 } else { 10 };
     let hex = |value: u32| format!("{value:#0digits$x}");
-    let bits = |value: u32| AcsControl::from_bits_retain(value as u16);
+    let bits = |value: u32| AcsControl::from_bits_retain((value & 0xffff) as u16);
     let (on, off) = (bits(write.new), bits(write.old));
     let tokens = format!("{} {}", control_tokens(on, '+'), control_tokens(off, '-'));
     let (register, bits) = match write.register {

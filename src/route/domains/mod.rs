@@ -190,10 +190,12 @@ impl Fabric<'_> {
         pass::run(self, &assumptions, true, &runs, &mut lists);
         scope::impersonate(self, &assumptions, true, &mut lists.joiner);
         identity::join_shared(self, true, &mut lists.joiner);
+        identity::join_segments(self, true, &mut lists.joiner);
         let proved = lists.joiner.clone();
         pass::run(self, &assumptions, false, &runs, &mut lists);
         scope::impersonate(self, &assumptions, false, &mut lists.joiner);
         identity::join_shared(self, false, &mut lists.joiner);
+        identity::join_segments(self, false, &mut lists.joiner);
         let mut all = lists.joiner;
         let bonds = core::mem::take(&mut all.merges);
         let proved = match bonds.len() > proved.merges.len() {

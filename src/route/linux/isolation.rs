@@ -271,7 +271,7 @@ fn by_wide_registers(function: &Function, entry: usize, capability: u16, control
     else {
         return unknown;
     };
-    let control = AcsControl::from_bits_retain(dword as u16);
+    let control = AcsControl::from_bits_retain((dword & 0xffff) as u16);
     let missing = missing(acs.capability, control);
     let basis = Basis::WideRegisters { entry, control_offset: acs.offset.of_register(8), control, missing };
     let guess = (dword == u32::MAX).then_some(Guess::ControlAllOnes);

@@ -132,8 +132,7 @@ pub struct Obstacle {
 pub enum Obstruction {
     /// The answer for a pair rests on this.
     Route(Reason),
-    /// No port on the way up offers Source Validation, or the device sends with one requester ID for
-    /// several functions.
+    /// No port on the way up offers Source Validation, or both send with one requester ID.
     Impersonation(Impersonation),
     /// Linux groups the two together all the same.
     Group,

@@ -290,8 +290,9 @@ impl Fabric<'_> {
         at as usize
     }
 
-    /// The requester ID that a bridge above the function puts in place of its own: a PCIe-to-PCI
-    /// bridge's secondary bus, device 0, function 0. Of several the topmost counts.
+    /// The requester ID that a bridge above the function puts in place of its own: the secondary bus,
+    /// device 0, function 0, of a PCIe-to-PCI bridge, or of a bridge that the database knows to act as one.
+    /// Of several the topmost counts.
     #[must_use]
     pub fn substituted_requester(&self, from: FunctionIndex) -> Option<RequesterId> {
         let mut found = None;
@@ -305,7 +306,8 @@ impl Fabric<'_> {
 
     /// The requester ID that a bridge puts in place of those of what is below it.
     fn substitutes(&self, bridge: u32) -> Option<RequesterId> {
-        if self.node(bridge).kind != Kind::PcieToPciBridge || self.keeps_requester_id(bridge) {
+        let keeps = self.node(bridge).kind != Kind::PcieToPciBridge || self.keeps_requester_id(bridge);
+        if keeps && !self.substitutes_secondary(bridge) {
             return None;
         }
         let range = self.topology.function(bridge as usize)?.bus_range()?;

@@ -231,7 +231,11 @@ fn an_acceptance_of_the_administrator_counts_until_its_last_day() {
     };
     let own = CFlag::OwnHost as u32;
     let (verdict, why, problems) = check(&of(c"2026-12-31", own));
-    assert_eq!((verdict, problems), (CVerdict::Inconclusive, 1), "a file that is wrong might say more: {why}");
+    assert_eq!(
+        (verdict, problems),
+        (CVerdict::Inconclusive, 1),
+        "a file that is wrong might say more: {why}"
+    );
     assert!(why.contains("wrong.toml"), "{why}");
     std::fs::remove_file(folder.join("wrong.toml")).expect("there");
     let (verdict, why, problems) = check(&of(c"2026-12-31", own));

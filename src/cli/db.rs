@@ -336,5 +336,8 @@ fn write_from(
     if common.format == OutputFormat::Json {
         return write_json(source, body, &[]);
     }
-    write_text(common, |out| text(out, output::width()))
+    write_text(common, |mut out| {
+        text::as_if(&mut out, source.overlays.as_deref().unwrap_or_default())?;
+        text(out, output::width())
+    })
 }

@@ -14,7 +14,7 @@ use crate::finding::{self, Facts, Finding, refused_finding};
 use crate::kernel::Iommu;
 use crate::report::json::{self, Body, Document, FindingDocument, HeadLine, Line, SourceDocument};
 use crate::report::names::Names;
-use crate::report::text::View;
+use crate::report::text::{self, View};
 use crate::report::{Reach, words};
 use crate::route::Assumptions;
 use crate::route::accept::Acceptances;
@@ -178,7 +178,12 @@ impl<'a> Answers<'a> {
         }
         let names = names(common)?;
         let view = self.view(&names, width());
-        write_text(common, |out| text(out, &view))
+        write_text(common, |mut out| {
+            if common.format == OutputFormat::Text {
+                text::as_if(&mut out, &self.scanned.source.overlays)?;
+            }
+            text(out, &view)
+        })
     }
 }
 

@@ -25,6 +25,10 @@ pub(super) fn run(common: &Common, names: &[String], in_numbers: bool) -> Result
     if in_numbers && matches!(common.format, OutputFormat::Text | OutputFormat::Json | OutputFormat::Jsonl) {
         return summary(common);
     }
+    if common.format == OutputFormat::Prom && common.overlays.any() {
+        let text = "metrics are of machines as they are: leave out the what-if options";
+        return Err(Stop::Usage(String::from(text)));
+    }
     let scanned = input::read(common, !names.is_empty())?;
     let selected = address::resolve_or_verb(&scanned.topology, names)?;
     let selected = (!names.is_empty()).then_some(selected);

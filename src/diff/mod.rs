@@ -115,7 +115,7 @@ pub struct Diff {
 }
 
 impl Diff {
-    /// Whether nothing changed but bus numbers.
+    /// Whether nothing changed but bus numbers. Pairs count where they can be compared.
     #[must_use]
     pub fn is_alike(&self) -> bool {
         let Matching { added, removed, moved, replaced, .. } = &self.matching;
@@ -127,7 +127,7 @@ impl Diff {
             && self.domains.is_empty()
             && self.groups.is_empty()
             && self.kernel_groups.is_empty()
-            && self.pairs.as_ref().is_ok_and(Vec::is_empty)
+            && self.pairs.as_ref().map_or(true, Vec::is_empty)
             && self.findings.is_empty()
     }
 }

@@ -54,8 +54,7 @@ impl<'q, 'a> Facts<'q, 'a> {
         grouping: &'q Grouping,
         accepted: &'q Acceptances<'a>,
     ) -> Self {
-        let (iommu, live, findings) = (Iommu::Unknown, false, [].as_slice());
-        Self { linux, fabric, domains, grouping, accepted, iommu, live, findings }
+        Self { linux, fabric, domains, grouping, accepted, iommu: Iommu::Unknown, live: false, findings: &[] }
     }
 }
 

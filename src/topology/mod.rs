@@ -12,6 +12,7 @@ mod check;
 mod sign;
 pub mod stable;
 mod vf;
+pub(crate) mod way;
 
 pub use check::BusDefect;
 pub use sign::HiddenBridge;

@@ -10,7 +10,7 @@ use crate::cap::acs::AcsControl;
 use crate::report::words::{self, address};
 use crate::route::evidence::control_tokens;
 use crate::route::plan::emit::{self, Parameters};
-use crate::route::plan::{Obstacle, Obstruction, Outcome, Plan, Register};
+use crate::route::plan::{Goal, Obstacle, Obstruction, Outcome, Plan, Register};
 use crate::topology::Topology;
 
 /// A plan: what to write, what it does, how to take it back. Nothing is written.
@@ -136,7 +136,7 @@ impl PlanDocument {
     /// Describes what planning came to. `diff` compares the machine with itself after the plan.
     #[must_use]
     pub fn new(
-        goal: &'static str,
+        goal: Goal,
         functions: Vec<String>,
         assumptions: Vec<String>,
         (before, after): (&Topology, &Topology),
@@ -159,7 +159,7 @@ impl PlanDocument {
             }
         };
         Self {
-            goal,
+            goal: goal.word(),
             functions,
             outcome: word,
             assumptions,
@@ -176,15 +176,18 @@ impl PlanDocument {
             groups: diff.groups,
             pairs: diff.pairs,
             connections: Vec::new(),
-            obstacles: obstacles.iter().map(|obstacle| ObstacleDocument::new(before, obstacle)).collect(),
+            obstacles: obstacles
+                .iter()
+                .map(|obstacle| ObstacleDocument::new(before, goal, obstacle))
+                .collect(),
         }
     }
 }
 
 impl ObstacleDocument {
-    /// Describes what stands in the way.
+    /// Describes what stands in the way of a goal.
     #[must_use]
-    pub fn new(topology: &Topology, obstacle: &Obstacle) -> Self {
+    pub fn new(topology: &Topology, goal: Goal, obstacle: &Obstacle) -> Self {
         Self {
             from: address(topology, obstacle.from),
             to: address(topology, obstacle.to),
@@ -207,7 +210,10 @@ impl ObstacleDocument {
                 Obstruction::Group => String::from("Linux groups them together; acsscan groups says why"),
             },
             remedy: match obstacle.why {
-                Obstruction::Route(reason) => words::remedy(reason),
+                Obstruction::Route(reason) => match goal {
+                    Goal::Isolate => words::remedy(reason),
+                    Goal::Connect => words::opening(reason),
+                },
                 Obstruction::Impersonation(why) if why.is_by_making() => "none: assign them together",
                 Obstruction::Impersonation(_) => "the slot: below a port that validates requester IDs",
                 Obstruction::Group => {

@@ -138,6 +138,26 @@ pub enum Obstruction {
     Group,
 }
 
+/// What a plan is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Goal {
+    /// Functions are to be kept apart from all others: [`isolate`].
+    Isolate,
+    /// Functions are to reach each other directly: [`connect`].
+    Connect,
+}
+
+impl Goal {
+    /// `isolate` or `connect`.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Isolate => "isolate",
+            Self::Connect => "connect",
+        }
+    }
+}
+
 /// By whose measure functions are to be kept apart.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]

@@ -146,7 +146,8 @@ reason = "Its functions share no path."
     let two = acsscan(&["diff", OFF, OFF, "--db", file]);
     assert_eq!((two.status.code(), stdout(&two).ends_with("alike\n")), (Some(0), true), "{}", stdout(&two));
     // With both, they are compared with what was read, which neither touched.
-    let both = stdout(&acsscan(&[&["diff", OFF, "--db", file], &ON[..]].concat()));
+    let on = ["--set", "00:03.0=ACSCtl=0x1d", "--set", "00:03.1=ACSCtl=0x1d"];
+    let both = stdout(&acsscan(&[&["diff", OFF, "--db", file], &on[..]].concat()));
     let apart = "  is  {0000:00:03.0} {0000:00:03.1, 0000:06:00.0} {0000:05:00.0} {0000:05:00.1}";
     assert!(both.contains("\nRegisters\n  0000:00:03.0 ACS Control") && both.contains(apart), "{both}");
 }

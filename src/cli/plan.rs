@@ -215,7 +215,7 @@ fn still_shared(after: &Fabric<'_>, assumed: &Assumptions, named: &[FunctionInde
 /// One direction of a pair that is connected.
 fn connection(before: &Fabric<'_>, after: &Fabric<'_>, (from, to): Pair) -> ConnectionDocument {
     let topology = after.topology();
-    let assumed = Assumptions { hostile: false, ..Assumptions::default() };
+    let assumed = Assumptions::as_configured();
     let untranslated = after.disposition(from, to, TlpClass::MemoryUntranslated, &Assumptions::default()).0;
     let class = match untranslated {
         Disposition::Direct => TlpClass::MemoryUntranslated,

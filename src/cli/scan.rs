@@ -90,7 +90,7 @@ fn numbers(common: &Common, answers: &Answers<'_>) -> Result<(), Stop> {
     let numbers = Numbers {
         source: &source,
         inconclusive: answers.is_inconclusive(None),
-        iommu: host.map_or(Iommu::Unknown, |host| host.iommu(topology)),
+        iommu: Iommu::of(host, topology),
         domains,
         groups: [certain, answers.grouping.groups.len().saturating_sub(certain)],
         fingerprint: &fleet::fingerprint(canonical.iter().map(|(_, entry)| entry)),

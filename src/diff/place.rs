@@ -8,6 +8,7 @@ use crate::topology::{BusIndex, FunctionIndex, Topology};
 
 /// Which function is which.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Matching {
     /// For each function after: where it was before.
     pub places: Vec<Option<FunctionIndex>>,

@@ -148,11 +148,25 @@ pub fn limits(assumptions: &Assumptions) -> Vec<String> {
 pub fn scope(fabric: &Fabric<'_>, index: FunctionIndex, of_other: Option<Impersonation>) -> String {
     let topology = fabric.topology();
     let function = address(topology, index);
-    if let Some(Impersonation::Device { unproven, .. }) = of_other {
-        let unproven = if unproven { ", as far as is known of it" } else { "" };
-        return format!(
-            "{function} sends with the other's requester ID, or both with a third one, by their making{unproven}"
-        );
+    match of_other {
+        Some(Impersonation::Device { unproven, .. }) => {
+            let unproven = if unproven { ", as far as is known of it" } else { "" };
+            return format!(
+                "{function} sends with the other's requester ID, or both with a third one, by their making{unproven}"
+            );
+        }
+        Some(Impersonation::Segment { owner: Some(owner), unproven }) => {
+            let unproven = if unproven { ", as far as the dump tells" } else { "" };
+            let owner = address(topology, owner);
+            return format!("{function} and the other both send with the requester ID of {owner}{unproven}");
+        }
+        Some(Impersonation::Segment { owner: None, .. }) => {
+            return format!(
+                "{function} and the other send with the requester ID of the function whose driver made the segment, \
+                 which the dump does not name"
+            );
+        }
+        Some(_) | None => {}
     }
     let of_other = of_other.is_some();
     if !fabric.initiates(index) {
@@ -259,6 +273,9 @@ const fn knowing(reason: Reason) -> Option<&'static str> {
             Some("a dump taken before the kernel changed the register, with --firmware")
         }
         Reason::ControlAllOnes => Some("a better dump: taken while the function is awake"),
+        Reason::RequesterNotInDump => {
+            Some("a dump with sysfs's tree, which names the function below which the driver made the segment")
+        }
         Reason::DatabaseCondition => Some("knowing whether the entry's condition holds on the machine"),
         _ => None,
     }

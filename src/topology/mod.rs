@@ -62,6 +62,7 @@ pub struct Bus {
 
 /// What kind of function one is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Kind {
     /// Neither of the following.
     Ordinary,

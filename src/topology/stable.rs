@@ -33,6 +33,7 @@ pub const VERSION: &str = "acsscan-topology/1";
 
 /// One function in canonical form.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Entry {
     /// Its way down from the root.
     pub path: String,
@@ -151,6 +152,7 @@ fn fields(topology: &Topology, index: FunctionIndex) -> Vec<(&'static str, Strin
 
 /// How one function of a machine differs from the function in the same place of another.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Difference {
     /// The place is empty in the other machine.
     Added(Entry),

@@ -405,13 +405,13 @@
   /** Bonds that differ in their targets only, as one. */
   function together(bonds_) {
     const found = new Map();
-    for (const [by, from, to, tlp, reason, evidence, more, accepted] of bonds_) {
-      const key = JSON.stringify([by, from, tlp, reason, evidence, accepted]);
+    for (const [by, from, to, tlp, reason, evidence, more, accepted, forged] of bonds_) {
+      const key = JSON.stringify([by, from, tlp, reason, evidence, accepted, forged]);
       const one = found.get(key);
       if (one) {
         one[2] += `, ${to}`;
         one[6] += more;
-      } else found.set(key, [by, from, to, tlp, reason, evidence, more, accepted]);
+      } else found.set(key, [by, from, to, tlp, reason, evidence, more, accepted, forged]);
     }
     return [...found.values()];
   }
@@ -427,9 +427,9 @@
     }
     const members = membersOf(domain);
     const remedies = new Set();
-    const why = together(known.why).map(([by, from, to, tlp, reason, evidence, more, accepted]) => {
+    const why = together(known.why).map(([by, from, to, tlp, reason, evidence, more, accepted, forged]) => {
       const said = reason === null
-        ? `${from} may use the requester ID of ${to}: a port above it does not validate them`
+        ? `${from} may use the requester ID of ${to}: ${forged}`
         : tlp ? `${tlp} from ${from} to ${to}: ${reach.reasons[reason][1]}`
           : `${from} may perhaps use the requester ID of ${to}: ${reach.reasons[reason][1]}`;
       if (reason !== null) remedies.add(reach.reasons[reason][2]);

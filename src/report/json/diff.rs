@@ -10,6 +10,7 @@ use crate::topology::{FunctionIndex, Topology};
 
 /// What changed between two states of a machine. Addresses are those after the change.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
+#[non_exhaustive]
 pub struct DiffDocument {
     /// What the first state was read from.
     pub old: String,
@@ -49,6 +50,7 @@ pub struct DiffDocument {
 
 /// Before and after.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
+#[non_exhaustive]
 pub struct FromToDocument {
     /// Address before.
     pub from: String,
@@ -84,6 +86,7 @@ impl PlaceDocument {
 
 /// One register of one function.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
+#[non_exhaustive]
 pub struct RegisterDocument {
     /// The function.
     pub function: String,
@@ -97,6 +100,7 @@ pub struct RegisterDocument {
 
 /// A part of a partition that is not what it was.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
+#[non_exhaustive]
 pub struct RegroupedDocument {
     /// How the functions were together.
     pub before: Vec<Vec<String>>,
@@ -108,6 +112,7 @@ pub struct RegroupedDocument {
 
 /// What caused a change.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
+#[non_exhaustive]
 pub struct CauseDocument {
     /// Changes of registers.
     pub registers: Vec<RegisterDocument>,
@@ -121,6 +126,7 @@ pub struct CauseDocument {
 
 /// Functions that a finding is new about, or no longer about.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
+#[non_exhaustive]
 pub struct FindingChangeDocument {
     /// Code of the finding.
     pub code: &'static str,

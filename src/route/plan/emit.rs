@@ -111,6 +111,7 @@ pub fn parameters(before: &Topology, after: &Topology, plan: &Plan) -> Parameter
 /// A `pci=` parameter for each way to give it. The kernel takes quotation marks around a value away, and
 /// boot loaders need them: `;` would end the line there.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Quoted {
     /// On the command line itself.
     pub plain: String,

@@ -65,7 +65,7 @@
 //! | 5 | [`route`] | core, alloc | the models of reachability: `route::{port, trace, domains}` follow the specification, `route::linux` is the kernel's grouping, `route::{libvirt, p2pdma}` those checks; `route::check` asks what may be assigned, `route::accept` what somebody accepts |
 //! | 5 | `kernel` | alloc | kernel releases, the command line, what it does to ACS |
 //! | 6 | `diff` | alloc | two states of a machine: what changed, and what caused what |
-//! | 6 | `finding` | alloc | coded, located judgements, lifted from all below |
+//! | 6 | `finding` | alloc | coded, located judgements, lifted from all below; `finding::Question`: may these be assigned, and what does that rest on |
 //! | 7 | `dump`, `report` | std | readers and writers; neither imports the other |
 //! | 7 | `guest` | cli | the functions that a libvirt domain is given |
 //! | 8 | `cli`, `main`, `capi` | std | the command line, the C interface |
@@ -200,12 +200,22 @@ pub mod guest;
 pub mod kernel;
 #[cfg(feature = "std")]
 pub mod guide {
-    //! Guides, one for each kind of user.
+    //! Guides, one for each kind of user. A test runs every command in them.
 
     #[doc = include_str!("docs/embed.md")]
     pub mod embed {}
     #[doc = include_str!("docs/engines.md")]
     pub mod engines {}
+    #[doc = include_str!("docs/fleet.md")]
+    pub mod fleet {}
+    #[doc = include_str!("docs/group.md")]
+    pub mod group {}
+    #[doc = include_str!("docs/libvirt.md")]
+    pub mod libvirt {}
+    #[doc = include_str!("docs/limits.md")]
+    pub mod limits {}
+    #[doc = include_str!("docs/p2p.md")]
+    pub mod p2p {}
 }
 #[cfg(feature = "std")]
 pub mod report;

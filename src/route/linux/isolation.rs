@@ -16,6 +16,7 @@ use crate::topology::FunctionIndex;
 
 /// Whether a function isolates: `pci_acs_enabled` with [`REQUIRED`](super::REQUIRED).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Isolation {
     /// The kernel's answer, or the best guess at it.
     pub isolates: bool,

@@ -10,6 +10,7 @@ use crate::function::AcsRegisters;
 
 /// One change of a function's ACS registers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Edit {
     /// Bits of ACS Control under the mask get these values.
     Control {

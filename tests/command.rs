@@ -83,6 +83,14 @@ fn scan_stdin(text: &str, arguments: &[&str]) -> std::process::Output {
 }
 
 #[test]
+fn standard_input_is_a_dash_in_the_source() {
+    let dump = std::fs::read_to_string("corpus/qemu-small/dump.txt").expect("readable");
+    let output = scan_stdin(&dump, &["--format", "json"]);
+    let document: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert_eq!(document["source"]["path"], "-");
+}
+
+#[test]
 fn a_conventional_function_is_complete_with_256_bytes_and_a_pcie_function_is_not() {
     let mut bytes = [0_u8; 256];
     bytes[..4].copy_from_slice(&[0x86, 0x80, 0x18, 0x29]);

@@ -336,7 +336,10 @@ fn db_accept_prints_an_entry_that_check_then_takes() {
     let (code, check) = machine.json(&["check", "05:00.0", "--db", &text(&path)]);
     assert_eq!((code, &check["verdict"]), (Some(0), &Value::from("accepted")));
     assert_eq!(check["accepted"][0]["who"], "Erika \"E\" \\ M");
-    let by_id = machine.text(&["db", "accept", "01:00.0", "--by-id", "--with", "01:00.1"]);
+    let nobody = ["db", "accept", "05:00.0", "--direct", "--reason", "Ours."];
+    assert_eq!(machine.run(&nobody).status.code(), Some(2), "a decision is somebody's");
+    let by_id = machine
+        .text(&["db", "accept", "01:00.0", "--by-id", "--with", "01:00.1", "--who", "E", "--reason", "R"]);
     assert!(by_id.contains("match = { vendor = \"1af4\", devices = [\"9999\"] }"), "{by_id}");
     assert!(acsscan(&["db", "check", &text(&path)]).status.success());
 }
@@ -420,8 +423,13 @@ fn one_bad_file_is_told_and_does_not_drop_the_others() {
     let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(stderr.contains(&format!("database-file-refused: {bad}:7:1: ")), "{stderr}");
     let check: Value = serde_json::from_slice(&output.stdout).expect("JSON");
-    assert_eq!(check["verdict"], "assignable");
+    assert_eq!(check["objections"].as_array().map(Vec::len), Some(0), "the other file counts: {check:#}");
     assert!(codes(&check).contains(&"database-file-refused"));
+    // What it would have said, nobody knows.
+    assert_eq!((output.status.code(), &check["verdict"]), (Some(3), &Value::from("inconclusive")));
+    assert!(check["missing"][0].as_str().expect("text").contains("20-bad.toml"), "{check:#}");
+    let passed = machine.json(&["check", "01:00.0", "--unknown", "warn"]);
+    assert_eq!((passed.0, &passed.1["verdict"]), (Some(0), &Value::from("assignable")));
     let checked = machine.run(&["db", "check", &bad]);
     assert_eq!(checked.status.code(), Some(1));
     let told = String::from_utf8(checked.stdout).expect("UTF-8");
@@ -542,7 +550,7 @@ fn check_and_db_keep_to_the_schema() {
         &["db", "lookup", "8086:10fb"],
         &["db", "lookup", "01:00.0"],
         &["db", "explain", "02:00.0"],
-        &["db", "accept", "05:00.0"],
+        &["db", "accept", "05:00.0", "--who", "E", "--reason", "R"],
         &["db", "check", &path],
         &["p2p", "05:00.0", "06:00.0"],
         &["p2p", "--matrix"],

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::capture::Capture;
@@ -413,11 +414,11 @@ pub(super) struct Accept {
     #[arg(long, value_name = "ADDR")]
     pub(super) with: Option<String>,
     /// Who decides
-    #[arg(long, value_name = "NAME")]
-    pub(super) who: Option<String>,
+    #[arg(long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
+    pub(super) who: String,
     /// Why
-    #[arg(long, value_name = "TEXT")]
-    pub(super) reason: Option<String>,
+    #[arg(long, value_name = "TEXT", value_parser = NonEmptyStringValueParser::new())]
+    pub(super) reason: String,
     /// The last day on which it holds; a year from today if left out
     #[arg(long, value_name = "DATE", value_parser = day)]
     pub(super) until: Option<Date>,

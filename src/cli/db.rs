@@ -283,8 +283,6 @@ fn entry(
         Ok(format!("slot = \"{}\"", topology.place_of(index).unwrap_or_else(here)))
     };
     let quoted = |text: &str| text.replace('\\', "\\\\").replace('"', "\\\"");
-    let who = options.who.as_deref().unwrap_or("(who decides: write a name here)");
-    let reason = options.reason.as_deref().unwrap_or("(why: write it here)");
     let next_year = Date { year: today.year.saturating_add(1), day: today.day.min(28), ..today };
     let name: String =
         address.to_string().chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
@@ -301,8 +299,8 @@ fn entry(
     }
     text.push_str(&format!(
         "who = \"{}\"\nreason = \"{}\"\nuntil = {}\n",
-        quoted(who),
-        quoted(reason),
+        quoted(&options.who),
+        quoted(&options.reason),
         options.until.unwrap_or(next_year)
     ));
     Ok(text)
@@ -338,5 +336,8 @@ fn write_from(
     if common.format == OutputFormat::Json {
         return write_json(source, body, &[]);
     }
-    write_text(common, |out| text(out, output::width()))
+    write_text(common, |mut out| {
+        text::as_if(&mut out, source.overlays.as_deref().unwrap_or_default())?;
+        text(out, output::width())
+    })
 }

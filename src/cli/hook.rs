@@ -125,9 +125,9 @@ struct Answer {
 
 fn judge(common: &Common, hook: &LibvirtHook, scanned: &Scanned, functions: &[Sbdf]) -> Answer {
     let refusal = |line| Answer { exit: Exit::Negative, line: Some(line) };
-    let iommu = scanned.source.host.as_ref().map(|host| host.iommu(&scanned.topology));
+    let iommu = Iommu::of(scanned.source.host.as_ref(), &scanned.topology);
     // Whatever the policy: libvirt's own check does not ask.
-    if let Some(Iommu::Off | Iommu::Absent) = iommu {
+    if let Iommu::Off | Iommu::Absent = iommu {
         return refusal(String::from(
             "the kernel uses no IOMMU, without which nothing can be assigned safely",
         ));

@@ -20,6 +20,7 @@ mod output;
 mod overlay;
 mod plan;
 mod reach;
+mod repeat;
 mod report;
 mod scan;
 mod selector;

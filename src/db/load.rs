@@ -29,6 +29,7 @@ const ENTRIES: usize = 1 << 17;
 
 /// Where database files are.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Places {
     /// Root of the file system that has the directories of the distribution and of the administrator;
     /// `None` leaves both out.
@@ -80,6 +81,7 @@ impl Default for Places {
 
 /// What was loaded.
 #[derive(Debug, Default)]
+#[non_exhaustive]
 pub struct Loaded {
     /// The entries and acceptances of all files that are right.
     pub database: Database,
@@ -101,6 +103,7 @@ impl Loaded {
 
 /// A file, or a directory of files, that could not be used.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Refused {
     /// The layer that it would be of.
     pub layer: Layer,
@@ -112,6 +115,7 @@ pub struct Refused {
 
 /// Why a file could not be used.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum RefusedBy {
     /// It could not be read.
     Unreadable(String),

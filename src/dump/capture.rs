@@ -43,6 +43,7 @@ use crate::topology::{FunctionIndex, Parent, Topology};
 
 /// What is left out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Redact {
     /// Device serial numbers.
     pub serials: bool,
@@ -68,6 +69,7 @@ impl Redact {
 
 /// A capture, in memory.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Capture {
     members: BTreeMap<PathBuf, Member>,
     problems: Vec<String>,

@@ -22,7 +22,7 @@ pub fn host_findings(
 ) -> Vec<Finding> {
     let topology = linux.topology();
     let mut found = Vec::new();
-    let iommu = host.map_or(Iommu::Unknown, |host| host.iommu(topology));
+    let iommu = Iommu::of(host, topology);
     match iommu {
         Iommu::InUse => {}
         Iommu::Off | Iommu::Absent => found.extend(host.map(|host| no_iommu(host, topology, iommu))),

@@ -10,7 +10,7 @@ mod reach;
 
 pub use accept::acceptance_findings;
 pub use host::host_findings;
-pub use question::{Facts, Question, in_use_findings, lost_findings};
+pub use question::{Facts, Question, in_use_findings, lost_findings, refused_finding};
 pub use reach::reach_findings;
 
 use alloc::format;
@@ -27,6 +27,7 @@ use crate::topology::{BusDefect, FunctionIndex, HiddenBridge, Kind, Topology};
 
 /// How much a finding matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
 pub enum Severity {
     /// Worth knowing.
     Note,
@@ -93,6 +94,13 @@ macro_rules! codes {
                         | Self::OrphanBus
                         | Self::InputIncomplete
                 )
+            }
+
+            /// Whether it says that something is missing which may keep its functions from being assigned.
+            #[must_use]
+            pub const fn leaves_assignment_open(self) -> bool {
+                self.is_missing_part()
+                    || matches!(self, Self::VirtualFunctionsMissing | Self::DatabaseFileRefused)
             }
 
             /// What it says, in one sentence.
@@ -524,7 +532,7 @@ fn bus_defect(topology: &Topology, defect: BusDefect) -> Option<Finding> {
 
 /// A number and a noun: `1 function`, `2 functions`.
 #[must_use]
-pub fn count(number: usize, noun: &str) -> String {
+pub(crate) fn count(number: usize, noun: &str) -> String {
     if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
 }
 

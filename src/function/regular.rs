@@ -67,11 +67,11 @@ pub(super) fn standard<S: Source>(
             return at == 0;
         }
         let Some(header) = config.u16(at) else { return false };
-        let id = header as u8;
+        let id = (header & 0xff) as u8;
         if id == 0xff {
             return false;
         }
-        found.note(CapabilityId(id), at as u8);
+        found.note(CapabilityId(id), (at & 0xff) as u8);
         at = (header >> 8) & !3;
     }
     false
@@ -138,7 +138,7 @@ pub(super) fn extended<S: Source>(config: &ConfigSpace<S>, ids: u32, found: &mut
         if header == u32::MAX {
             return false;
         }
-        found.note(ExtendedCapabilityId(header as u16), at);
+        found.note(ExtendedCapabilityId((header & 0xffff) as u16), at);
         at = (header >> 20) as u16 & !3;
         if at < reg::EXTENDED_FIRST {
             return at == 0;

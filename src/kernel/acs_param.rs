@@ -45,6 +45,7 @@ pub const MAX_ENTRIES: usize = 1024;
 
 /// Both options of one command line.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct AcsOptions {
     /// `disable_acs_redir=`, applied first.
     pub disable_acs_redir: Option<AcsOption>,
@@ -56,6 +57,7 @@ pub struct AcsOptions {
 
 /// Which of the two options.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum AcsOptionName {
     /// `config_acs=`
     ConfigAcs,
@@ -132,6 +134,7 @@ pub fn acs_option(option: Piece<'_>) -> Option<(AcsOptionName, Piece<'_>)> {
 
 /// One of the two options.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct AcsOption {
     /// Which one.
     pub name: AcsOptionName,
@@ -145,6 +148,7 @@ pub struct AcsOption {
 
 /// What is set for which functions.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Entry {
     /// Byte offset in the command line.
     pub at: usize,
@@ -168,6 +172,7 @@ impl Entry {
 
 /// Something in an option that the kernel does not read as it is meant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Problem {
     /// Byte offset in the command line.
     pub at: usize,
@@ -233,6 +238,7 @@ impl fmt::Display for ProblemKind {
 
 /// Which functions an entry is about.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum DeviceMatch {
     /// An address, and the way down from it.
     Path {
@@ -256,6 +262,7 @@ pub enum DeviceMatch {
 
 /// Whether a function is the one that an entry is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Match {
     /// It is.
     Yes,

@@ -67,6 +67,7 @@ impl Kind {
 
 /// One parameter, or a piece of it, and what is wrong with it.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Lint {
     /// What kind.
     pub kind: Kind,

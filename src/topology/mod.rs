@@ -12,6 +12,7 @@ mod check;
 mod sign;
 pub mod stable;
 mod vf;
+pub(crate) mod way;
 
 pub use check::BusDefect;
 pub use sign::HiddenBridge;
@@ -61,6 +62,7 @@ pub struct Bus {
 
 /// What kind of function one is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Kind {
     /// Neither of the following.
     Ordinary,

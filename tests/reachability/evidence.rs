@@ -166,7 +166,7 @@ fn virtual_functions(bar: u32, limit: u16) -> Topology {
 
 #[test]
 fn bars_of_virtual_functions_are_gates() {
-    let as_configured = Assumptions { hostile: false, ..Assumptions::default() };
+    let as_configured = Assumptions::as_configured();
     let gates = |topology: &Topology, to| {
         let database = Database::default();
         let fabric = Fabric::new(topology, &database);

@@ -72,6 +72,7 @@ pub const SCHEMA: &str = "acsscan/1";
 
 /// One document.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
+#[non_exhaustive]
 pub struct Document {
     /// Name and major number of the schema: `acsscan/1`.
     pub schema: &'static str,
@@ -87,6 +88,7 @@ pub struct Document {
 /// What a document is about.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum Body {
     /// `acsscan --dump`: everything.
     Scan(ScanDocument),
@@ -138,6 +140,7 @@ pub enum Body {
 
 /// The scan.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
+#[non_exhaustive]
 pub struct ScanDocument {
     /// What the host says of itself, where the input is one.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -169,6 +172,7 @@ pub struct ScanDocument {
 
 /// Decoded registers.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
+#[non_exhaustive]
 pub struct ShowDocument {
     /// The selected functions.
     pub functions: Vec<FunctionDocument>,
@@ -176,6 +180,7 @@ pub struct ShowDocument {
 
 /// One partition.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
+#[non_exhaustive]
 pub struct GroupsDocument {
     /// The model: `linux`, `spec`, or `spec,linux`, of which `groups` has the first.
     pub model: String,
@@ -199,6 +204,7 @@ pub struct GroupsDocument {
 
 /// What was read.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
+#[non_exhaustive]
 pub struct SourceDocument {
     /// `sysfs`, `lspci-hex`, `config`, `ecam`, `tree`, …: a word of `--input-format`; `database` where no
     /// dump was read.
@@ -277,6 +283,7 @@ impl SourceDocument {
 /// How much a finding matters.
 #[derive(Clone, Copy, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum SeverityDocument {
     /// The answer for these functions cannot be trusted.
     Error,
@@ -288,6 +295,7 @@ pub enum SeverityDocument {
 
 /// One finding.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
+#[non_exhaustive]
 pub struct FindingDocument {
     /// Stable kebab-case code.
     pub code: &'static str,
@@ -341,6 +349,7 @@ impl From<&Finding> for FindingDocument {
 /// One piece of evidence: a register, a structure, a type, or a database entry.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(untagged)]
+#[non_exhaustive]
 pub enum EvidenceDocument {
     /// A register as it reads.
     Register {

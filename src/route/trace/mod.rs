@@ -29,6 +29,7 @@ use walk::{Sink, Step};
 
 /// The rule that a hop applies, by the names of the routing model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
 pub enum Rule {
     /// What a function can emit at all.
     Emission,
@@ -85,6 +86,7 @@ impl fmt::Display for Rule {
 
 /// One hop of a route.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Hop {
     /// The function or port.
     pub function: FunctionIndex,
@@ -98,6 +100,7 @@ pub struct Hop {
 
 /// Where the ways of initiator and target part, and the port that decides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct DivergencePort {
     /// The port or function through which the transaction comes to where the ways part.
     pub ingress: FunctionIndex,
@@ -107,6 +110,7 @@ pub struct DivergencePort {
 
 /// The whole way of one transaction, with what it rests on.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Route {
     /// The initiator.
     pub from: FunctionIndex,

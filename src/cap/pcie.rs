@@ -182,9 +182,11 @@ impl<'c, S: Source> Pcie<'c, S> {
     /// `None` if not captured, and for functions without a link.
     #[must_use]
     pub fn port_number(&self) -> Option<u8> {
-        match self.device_port_type() {
-            DevicePortType::RootComplexIntegratedEndpoint | DevicePortType::RootComplexEventCollector => None,
-            _ => self.byte(reg::PORT_NUMBER),
+        let integrated =
+            [DevicePortType::RootComplexIntegratedEndpoint, DevicePortType::RootComplexEventCollector];
+        match integrated.map(DevicePortType::to_bits).contains(&(self.type_and_version() >> 4)) {
+            true => None,
+            false => self.byte(reg::PORT_NUMBER),
         }
     }
 

@@ -5,6 +5,7 @@ use std::io::{self, BufWriter, IsTerminal, Write};
 use std::rc::Rc;
 
 use anstream::{AutoStream, ColorChoice};
+use serde::Serialize;
 
 use super::args::{Color, Common, OutputFormat};
 use super::input::Scanned;
@@ -162,6 +163,16 @@ impl<'a> Answers<'a> {
         body: impl FnOnce(&Self) -> Body,
         text: impl FnOnce(&mut dyn Write, &View<'_>) -> io::Result<()>,
     ) -> Result<(), Stop> {
+        self.write_as(common, body, text)
+    }
+
+    /// The same, with a body that may be [`Listed`](json::Listed) in parts.
+    pub(super) fn write_as<'s, B: Serialize>(
+        &'s self,
+        common: &Common,
+        body: impl FnOnce(&'s Self) -> B,
+        text: impl FnOnce(&mut dyn Write, &View<'_>) -> io::Result<()>,
+    ) -> Result<(), Stop> {
         let for_others = match common.format {
             OutputFormat::Jsonl => Some("--format jsonl is for the scan, show and fleet"),
             OutputFormat::Prom => Some("--format prom is for the scan and fleet"),
@@ -203,7 +214,11 @@ impl Answers<'_> {
 }
 
 /// Writes a document to standard output.
-pub(super) fn write_json(source: SourceDocument, body: Body, findings: &[Finding]) -> Result<(), Stop> {
+pub(super) fn write_json(
+    source: SourceDocument,
+    body: impl Serialize,
+    findings: &[Finding],
+) -> Result<(), Stop> {
     let findings = findings.iter().map(FindingDocument::from).collect();
     let document = Document { schema: json::SCHEMA, source, body, findings };
     let mut out = BufWriter::new(io::stdout().lock());

@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::io::{self, BufWriter, Write};
 
+use serde::Serialize;
+
 use super::args::{Common, OutputFormat};
 use super::output::{Answers, write_text};
 use super::reach::assumptions;
@@ -10,13 +12,13 @@ use super::{Exit, Stop, address, fleet, input};
 use crate::finding;
 use crate::kernel::Iommu;
 use crate::report::json::{
-    self, Body, DisagreementDocument, Document, FunctionDocument, HostDocument, Line, ScanDocument,
+    self, Body, DisagreementDocument, Document, FunctionDocument, HostDocument, Line, Listed, ScanDocument,
     SourceDocument, SummaryDocument,
 };
 use crate::report::prom::{self, Numbers};
 use crate::report::{text, words};
 use crate::route::disagree::disagreements;
-use crate::route::domains::HeldBy;
+use crate::route::domains::{Domains, HeldBy};
 use crate::route::fabric::Fabric;
 use crate::route::linux::{Grouping, Linux};
 use crate::topology::stable;
@@ -38,7 +40,7 @@ pub(super) fn run(common: &Common, names: &[String], in_numbers: bool) -> Result
     match common.format {
         OutputFormat::Jsonl => lines(&answers, selected.as_deref())?,
         OutputFormat::Prom | OutputFormat::Line => numbers(common, &answers)?,
-        OutputFormat::Text | OutputFormat::Json | OutputFormat::Dot => answers.write(
+        OutputFormat::Text | OutputFormat::Json | OutputFormat::Dot => answers.write_as(
             common,
             |answers| Body::Scan(document(answers, selected.as_deref())),
             |mut out, view| match common.format {
@@ -122,7 +124,7 @@ fn summary(common: &Common) -> Result<Exit, Stop> {
         write_text(common, |mut out| text::summary(&mut out, &source, &document))?;
     } else {
         let mut out = BufWriter::new(io::stdout().lock());
-        let body = Body::Summary(document);
+        let body: Body = Body::Summary(document);
         let document = Document { schema: json::SCHEMA, source, body, findings: Vec::new() };
         json::write(&mut out, &document)?;
         out.flush()?;
@@ -136,40 +138,43 @@ fn summary(common: &Common) -> Result<Exit, Stop> {
     })
 }
 
-fn document(answers: &Answers<'_>, selected: Option<&[usize]>) -> ScanDocument {
-    let (linux, grouping): (_, &Grouping) = (answers.linux, &answers.grouping);
-    let topology = linux.topology();
-    let mut groups: Vec<_> = json::groups(linux, grouping).collect();
-    let mut ungrouped = json::ungrouped(topology, grouping);
+/// The scan as one document; what grows with the machine is made when it is written.
+fn document<'s>(answers: &'s Answers<'_>, selected: Option<&'s [usize]>) -> impl Serialize {
+    let (linux, grouping): (_, &'s Grouping) = (answers.linux, &answers.grouping);
+    let (topology, domains): (_, &'s Domains) = (linux.topology(), &answers.domains);
+    let group_of = |index: &usize| grouping.group_of.get(*index).copied().flatten();
+    let ids = |of: &dyn Fn(&usize) -> Option<usize>| {
+        selected.map(|selected| selected.iter().filter_map(of).collect::<BTreeSet<usize>>())
+    };
+    let (in_groups, in_domains) = (ids(&group_of), ids(&|index| domains.domain_of(*index)));
+    let ungrouped = match selected {
+        None => json::ungrouped(topology, grouping),
+        Some(selected) => {
+            let outside = selected.iter().filter(|index| group_of(index).is_none());
+            outside.filter_map(|index| topology.address(*index)).map(|address| address.to_string()).collect()
+        }
+    };
+    let mut disagreements = disagreements(topology, domains, &grouping.group_of);
     if let Some(selected) = selected {
-        let of = |index: &usize| grouping.group_of.get(*index).copied().flatten();
-        let ids: BTreeSet<usize> = selected.iter().filter_map(of).collect();
-        groups.retain(|group| ids.contains(&group.id));
-        let outside: Vec<usize> = selected.iter().filter(|index| of(index).is_none()).copied().collect();
-        let address = |index: &usize| topology.function(*index).map(|f| f.address.to_string());
-        ungrouped = outside.iter().filter_map(address).collect();
-    }
-    let mut domains: Vec<_> = json::domains(&answers.reach()).collect();
-    let mut disagreements = disagreements(topology, &answers.domains, &grouping.group_of);
-    if let Some(selected) = selected {
-        let ids: BTreeSet<usize> =
-            selected.iter().filter_map(|index| answers.domains.domain_of(*index)).collect();
-        domains.retain(|domain| ids.contains(&domain.id));
         disagreements.retain(|found| selected.iter().any(|index| found.functions.contains(index)));
     }
-    let document = |found| DisagreementDocument::new(&answers.reach(), found);
     let host = answers.scanned.source.host.as_ref();
+    let is_wanted =
+        |ids: &Option<BTreeSet<usize>>, id: usize| ids.as_ref().is_none_or(|ids| ids.contains(&id));
+    let wanted = domains.iter().enumerate().filter(move |(id, _)| is_wanted(&in_domains, *id));
     ScanDocument {
         host: host.map(|host| HostDocument::new(host, topology)),
-        assumptions: answers.assumptions(answers.domains.assumptions()),
+        assumptions: answers.assumptions(domains.assumptions()),
         unsettled: json::unsettled(topology, &answers.unsettled),
-        limits: words::limits(answers.domains.assumptions()),
-        domains,
-        disagreements: disagreements.iter().map(document).collect(),
-        groups,
+        limits: words::limits(domains.assumptions()),
+        domains: Listed(wanted.map(|(id, domain)| json::domain(&answers.reach(), id, domain))),
+        disagreements: Listed(
+            disagreements.into_iter().map(|found| DisagreementDocument::new(&answers.reach(), &found)),
+        ),
+        groups: Listed(json::groups(linux, grouping).filter(move |group| is_wanted(&in_groups, group.id))),
         ungrouped,
         kernel_groups: json::kernel_groups(topology),
-        differences: json::differences(linux, grouping, answers.scanned.source.host.as_ref()),
+        differences: json::differences(linux, grouping, host),
         functions: selected.map(|selected| {
             selected.iter().filter_map(|index| FunctionDocument::new(linux, *index)).collect()
         }),

@@ -8,7 +8,7 @@
 use core::cell::Cell;
 
 use super::hex::{LINES, PAIRS, WIDTH};
-use super::uniform::{LONG, SHORT, line_at};
+use super::uniform::{line_at, pairs_at};
 use crate::config::Source;
 
 /// A record that was found by its first and its last line.
@@ -47,19 +47,16 @@ impl LazyRecord<'_> {
     /// end before it and one behind it.
     #[inline(always)]
     fn pairs(&self, number: usize) -> Option<&[u8; PAIRS]> {
-        let start = line_at(number, LINE_END);
-        let line = if number < 16 {
-            let line = self.text.get(start..)?.first_chunk::<{ SHORT + PAIRS + LINE_END }>()?;
-            let begins = start == 0 || self.text[start - 1] == b'\n';
-            let offset = line.first_chunk() == Some(&PREFIXES[number & 15].1);
-            (begins && offset).then_some(line.last_chunk::<{ PAIRS + LINE_END }>()?)?
-        } else {
-            let line = self.text.get(start - 1..)?.first_chunk::<{ 1 + LONG + PAIRS + LINE_END }>()?;
-            let (before, offset) = PREFIXES[number & 255];
-            let begins = line.first_chunk() == Some(&before) && line[2..].first_chunk() == Some(&offset);
-            begins.then_some(line.last_chunk::<{ PAIRS + LINE_END }>()?)?
-        };
-        (line[PAIRS] == b'\n').then_some(line.first_chunk()?)
+        if number == 0 {
+            // Nothing stands before the first line.
+            let line = self.text.strip_prefix(b"00: ")?.first_chunk::<{ PAIRS + LINE_END }>()?;
+            return (line[PAIRS] == b'\n').then_some(line.first_chunk()?);
+        }
+        let from = pairs_at(number, LINE_END) - BEFORE;
+        let line = self.text.get(from..)?.first_chunk::<{ BEFORE + PAIRS + LINE_END }>()?;
+        let (expected, mask) = PREFIXES[number & 255];
+        let begins = u64::from_le_bytes(*line.first_chunk()?) & mask == expected;
+        (begins && line[BEFORE + PAIRS] == b'\n').then_some(line[BEFORE..].first_chunk()?)
     }
 
     #[inline(always)]
@@ -76,15 +73,21 @@ impl LazyRecord<'_> {
     }
 }
 
-/// What stands before a line of three digits of offset, as two pieces of four letters of which the second
-/// begins with the last two of the first; the second piece alone is the offset of a line of two digits.
-const PREFIXES: [([u8; 4], [u8; 4]); LINES] = {
+/// How many letters before a line's pairs are looked at together.
+const BEFORE: usize = 8;
+
+/// What stands before the pairs of each line but the first, and which of it: a line end, the offset and `: `.
+const PREFIXES: [(u64, u64); LINES] = {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let mut prefixes = [([0; 4], [0; 4]); LINES];
+    let mut prefixes = [(0, 0); LINES];
     let mut number = 0;
     while number < LINES {
         let (high, low) = (DIGITS[number >> 4], DIGITS[number & 15]);
-        prefixes[number] = ([b'\n', high, low, b'0'], [low, b'0', b':', b' ']);
+        prefixes[number] = if number < 16 {
+            (u64::from_le_bytes([0, 0, 0, b'\n', low, b'0', b':', b' ']), u64::MAX << 24)
+        } else {
+            (u64::from_le_bytes([0, 0, b'\n', high, low, b'0', b':', b' ']), u64::MAX << 16)
+        };
         number += 1;
     }
     prefixes
@@ -139,11 +142,9 @@ impl Source for LazyRecord<'_> {
     // Its result is taken apart at once: as a call it costs half as much again.
     #[inline(always)]
     fn array<const N: usize>(&self, offset: u16) -> Option<[u8; N]> {
-        if usize::from(offset).saturating_add(N) > usize::from(self.extent) {
-            return None;
-        }
         let bytes = self.read(offset);
-        if bytes.is_none() {
+        // The text ends where the record does: past its extent, nothing is read.
+        if bytes.is_none() && usize::from(offset).saturating_add(N) <= usize::from(self.extent) {
             self.spoilt.set(true);
         }
         bytes

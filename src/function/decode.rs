@@ -1,5 +1,7 @@
 //! From configuration space to [`Function`].
 
+use alloc::boxed::Box;
+
 use byteorder::{ByteOrder, LittleEndian};
 
 use super::regular::{self, Extended, Standard};
@@ -12,7 +14,7 @@ use crate::cap::ats::Ats;
 use crate::cap::list::{WalkError, capabilities_of, extended_capabilities_of};
 use crate::cap::pcie::Pcie;
 use crate::cap::sriov::SrIov;
-use crate::config::{CommonHeader, ConfigSpace, HeaderLayout, HeaderType, Source};
+use crate::config::{ClassCode, CommonHeader, ConfigSpace, HeaderLayout, HeaderType, Source};
 
 /// A function, and what only few functions have.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,8 +22,16 @@ use crate::config::{CommonHeader, ConfigSpace, HeaderLayout, HeaderType, Source}
 pub struct Decoded {
     /// What every function has.
     pub function: Function,
-    /// What few have.
-    pub extras: Extras,
+    /// What few have; `None` if there is nothing of the kind.
+    pub extras: Option<Box<Extras>>,
+}
+
+impl Decoded {
+    /// The SR-IOV structure.
+    #[must_use]
+    pub fn sriov(&self) -> Presence<SrIov> {
+        self.extras.as_ref().map_or(self.function.sriov_without_extras(), |extras| extras.sriov)
+    }
 }
 
 /// What only few functions have, kept apart so that [`Function`] stays compact.
@@ -51,22 +61,6 @@ impl Extras {
         self.anomalies.iter().flatten().copied()
     }
 
-    /// Whether there is nothing to keep: what is not present is absent, unless the function's
-    /// extended list was not walked to its end.
-    #[must_use]
-    pub fn is_usual(&self, function: &Function) -> bool {
-        let sriov_is_told = match self.sriov {
-            Presence::Present(_) => false,
-            Presence::Absent => true,
-            Presence::NotCaptured => function.extended_list != ListState::Complete,
-        };
-        sriov_is_told
-            && self.egress_vector.is_none()
-            && !self.multicast
-            && self.root_complex_base.is_none()
-            && self.anomalies.iter().all(Option::is_none)
-    }
-
     /// Other values of the ACS structure, and what contradicts the specification in them.
     pub(super) fn replace_acs(&mut self, vector: Option<[Option<u32>; 8]>, anomaly: Option<Anomaly>) {
         self.egress_vector = vector;
@@ -82,13 +76,31 @@ impl Extras {
         }
     }
 
-    #[cold]
-    #[inline(never)]
     fn note(&mut self, anomaly: Anomaly) {
         if let Some(free) = self.anomalies.iter_mut().find(|slot| slot.is_none()) {
             *free = Some(anomaly);
         }
     }
+}
+
+/// Extras come to be when the first of them is found: most functions have none.
+#[cold]
+fn of(extras: &mut Option<Box<Extras>>) -> &mut Extras {
+    extras.get_or_insert_with(|| {
+        Box::new(Extras {
+            sriov: Presence::NotCaptured,
+            egress_vector: None,
+            multicast: false,
+            root_complex_base: None,
+            anomalies: [None; MAX_ANOMALIES],
+        })
+    })
+}
+
+#[cold]
+#[inline(never)]
+fn note(extras: &mut Option<Box<Extras>>, anomaly: Anomaly) {
+    of(extras).note(anomaly);
 }
 
 /// Decodes one function. Reads the header, both capability chains and the registers that matter, and
@@ -105,147 +117,145 @@ impl Extras {
 #[must_use]
 #[inline]
 pub fn decode<S: Source>(address: Sbdf, config: &ConfigSpace<S>) -> Decoded {
-    let mut decoded = Decoded::unknown(address);
     // Where all bytes are in one piece, most bounds are known to hold when this is compiled.
     match config.whole() {
-        Some(bytes) => fill::<_, false>(&ConfigSpace::new(bytes), &mut decoded),
-        None => fill::<_, false>(config, &mut decoded),
+        Some(bytes) => decode_by::<_, false>(address, &ConfigSpace::new(bytes)),
+        None => decode_by::<_, false>(address, config),
     }
-    decoded
 }
 
 /// The same, always by the careful walkers: what [`decode`] is held against.
 #[cfg(feature = "testkit")]
 pub(crate) fn decode_carefully<S: Source>(address: Sbdf, config: &ConfigSpace<S>) -> Decoded {
-    let mut decoded = Decoded::unknown(address);
-    fill::<_, true>(config, &mut decoded);
-    decoded
+    decode_by::<_, true>(address, config)
 }
 
-impl Decoded {
-    /// A function of which nothing was captured.
-    #[inline(always)]
-    fn unknown(address: Sbdf) -> Self {
-        let function = Function {
-            address,
-            vendor_id: 0,
-            device_id: 0,
-            subsystem: (0, 0),
-            class: crate::config::ClassCode::default(),
-            revision: 0,
-            command: 0,
-            header_type: HeaderType(0),
-            captured: 0,
-            extent: 0,
-            answers: false,
-            header: [0; 9],
-            pcie: Presence::NotCaptured,
-            acs: Presence::NotCaptured,
-            acs_dword_8: 0,
-            acs_guessed: 0,
-            ari: Presence::NotCaptured,
-            ats: Presence::NotCaptured,
-            standard_list: ListState::NotCaptured,
-            extended_list: ListState::NotCaptured,
-            known: Known::empty(),
-        };
-        let extras = Extras {
-            sriov: Presence::NotCaptured,
-            egress_vector: None,
-            multicast: false,
-            root_complex_base: None,
-            anomalies: [None; MAX_ANOMALIES],
-        };
-        Self { function, extras }
+#[inline]
+fn decode_by<S: Source, const CAREFUL: bool>(address: Sbdf, config: &ConfigSpace<S>) -> Decoded {
+    let answers = |common: &CommonHeader| {
+        common.vendor_id() != 0xffff || common.command() != 0xffff || !config.reads_all_ones()
+    };
+    match config.common_header().filter(answers) {
+        Some(common) => read::<_, CAREFUL>(address, config, &common),
+        None => silent(address, config),
     }
 }
 
-/// Decodes into a function of which nothing is known yet: it is large, and is made where it stays.
+/// A function that does not answer, or whose header was not captured.
+#[cold]
 #[inline(never)]
-fn fill<S: Source, const CAREFUL: bool>(config: &ConfigSpace<S>, decoded: &mut Decoded) {
-    let Decoded { function, extras } = decoded;
-    (function.captured, function.extent) = (config.captured(), config.extent());
-    match config.common_header() {
-        Some(common)
-            if common.vendor_id() == 0xffff && common.command() == 0xffff && config.reads_all_ones() =>
-        {
-            extras.note(Anomaly::ConfigAllOnes);
-            (function.standard_list, function.extended_list) = (ListState::Broken, ListState::Broken);
+fn silent<S: Source>(address: Sbdf, config: &ConfigSpace<S>) -> Decoded {
+    let mut extras = None;
+    let mut list = ListState::NotCaptured;
+    if config.reads_all_ones() {
+        note(&mut extras, Anomaly::ConfigAllOnes);
+        if config.common_header().is_some() {
+            list = ListState::Broken;
         }
-        Some(common) => read::<S, CAREFUL>(config, &common, function, extras),
-        None if config.reads_all_ones() => extras.note(Anomaly::ConfigAllOnes),
-        None => {}
     }
+    let function = Function {
+        address,
+        vendor_id: 0,
+        device_id: 0,
+        subsystem: (0, 0),
+        class: ClassCode::default(),
+        revision: 0,
+        command: 0,
+        header_type: HeaderType(0),
+        captured: config.captured(),
+        extent: config.extent(),
+        answers: false,
+        header: [0; 9],
+        pcie: Presence::NotCaptured,
+        acs: Presence::NotCaptured,
+        acs_dword_8: 0,
+        acs_guessed: 0,
+        ari: Presence::NotCaptured,
+        ats: Presence::NotCaptured,
+        standard_list: list,
+        extended_list: list,
+        known: Known::empty(),
+    };
+    Decoded { function, extras }
 }
 
-/// Decodes a function that answers with this header.
-#[inline(always)]
+/// Decodes a function that answers with this header. What is known is written where it stays at once: to
+/// collect it first takes more registers than there are.
+#[inline(never)]
 fn read<S: Source, const CAREFUL: bool>(
+    address: Sbdf,
     config: &ConfigSpace<S>,
     common: &CommonHeader,
-    function: &mut Function,
-    extras: &mut Extras,
-) {
-    function.answers = true;
-    function.vendor_id = common.vendor_id();
-    function.device_id = common.device_id();
-    function.class = common.class_code();
-    function.revision = common.revision_id();
-    function.command = common.command();
-    function.header_type = common.header_type();
-    let mut known = Known::empty();
-    if let Some(dwords) = header_dwords(config) {
-        function.header = dwords;
-        known.insert(Known::HEADER);
-    }
-    function.known = known;
-    match function.header_type.layout() {
-        HeaderLayout::Type0 => {}
-        HeaderLayout::Type1 | HeaderLayout::Type2 => check_bus_numbers(function, extras),
-        HeaderLayout::Reserved(layout) => extras.note(Anomaly::HeaderTypeReserved { layout }),
-    }
-    let (mut standard, mut standard_list) = (Standard::default(), ListState::Complete);
-    if CAREFUL || !regular::standard(config, common, &mut standard) {
-        (standard, standard_list) = walk_standard(config, common, extras);
-    }
-    function.standard_list = standard_list;
-    let subsystem = match common.header_type().layout() {
-        HeaderLayout::Type0 => function.header().map(|[.., subsystem, _]| subsystem),
-        _ => standard.bridge_subsystem().and_then(|at| config.u32(u16::from(at).saturating_add(4))),
+) -> Decoded {
+    let mut decoded = Decoded {
+        function: Function {
+            address,
+            vendor_id: common.vendor_id(),
+            device_id: common.device_id(),
+            subsystem: (0, 0),
+            class: common.class_code(),
+            revision: common.revision_id(),
+            command: common.command(),
+            header_type: common.header_type(),
+            captured: config.captured(),
+            extent: config.extent(),
+            answers: true,
+            header: [0; 9],
+            pcie: Presence::NotCaptured,
+            acs: Presence::Absent,
+            acs_dword_8: 0,
+            acs_guessed: 0,
+            ari: Presence::Absent,
+            ats: Presence::Absent,
+            standard_list: ListState::Complete,
+            extended_list: ListState::Complete,
+            known: Known::empty(),
+        },
+        extras: None,
     };
-    if let Some(ids) = subsystem {
-        function.subsystem = halves(ids);
-        known.insert(Known::SUBSYSTEM);
-    }
-    match read_pcie(config, standard.pcie(), standard_list) {
-        Presence::Absent => {
-            // A conventional function has no extended list.
-            function.pcie = Presence::Absent;
-            function.extended_list = ListState::Complete;
-            function.acs = Presence::Absent;
-            function.ari = Presence::Absent;
-            function.ats = Presence::Absent;
-            extras.sriov = Presence::Absent;
-        }
-        pcie => {
-            function.pcie = pcie;
-            if registers_missing(pcie, standard.pcie()) {
-                known.insert(Known::REGISTERS_MISSING);
-            }
-            let (mut extended, mut extended_list) = (Extended::default(), ListState::Complete);
-            let ids = u32::from(common.device_id()) << 16 | u32::from(common.vendor_id());
-            if CAREFUL || !regular::extended(config, ids, &mut extended) {
-                (extended, extended_list) = walk_extended(config, ids, extras);
-            }
-            function.extended_list = extended_list;
-            let ended = extended_list == ListState::Complete && pcie.present().is_some();
-            known.insert(read_extended(config, &extended, ended, function, extras));
+    let Decoded { function, extras } = &mut decoded;
+    let layout = function.header_type.layout();
+    if let Some(header) = header_dwords(config) {
+        function.header = header;
+        function.known.insert(Known::HEADER);
+        if layout == HeaderLayout::Type0 {
+            let [.., subsystem, _] = header;
+            function.subsystem = halves(subsystem);
+            function.known.insert(Known::SUBSYSTEM);
         }
     }
-    function.known = known;
-    if common.vendor_id() == reg::VENDOR_INTEL && common.class_code().class() == reg::CLASS_ISA_BRIDGE {
-        extras.root_complex_base = config.u32(reg::ROOT_COMPLEX_BASE);
+    if layout != HeaderLayout::Type0 {
+        check_header(layout, function, extras);
     }
+    let mut standard = Standard::default();
+    if CAREFUL || !regular::standard(config, common, &mut standard) {
+        (standard, function.standard_list) = walk_standard(config, common, extras);
+    }
+    if layout != HeaderLayout::Type0 {
+        let at = standard.bridge_subsystem().map(|at| u16::from(at).saturating_add(4));
+        if let Some(ids) = at.and_then(|at| config.u32(at)) {
+            function.subsystem = halves(ids);
+            function.known.insert(Known::SUBSYSTEM);
+        }
+    }
+    function.pcie = read_pcie(config, standard.pcie(), function.standard_list);
+    let mut has_sriov = false;
+    // A conventional function has no extended list.
+    if !function.pcie.is_absent() {
+        if registers_missing(function.pcie, standard.pcie()) {
+            function.known.insert(Known::REGISTERS_MISSING);
+        }
+        has_sriov = read_extended::<S, CAREFUL>(config, function, extras);
+    }
+    if function.vendor_id == reg::VENDOR_INTEL && function.class.class() == reg::CLASS_ISA_BRIDGE {
+        if let Some(base) = config.u32(reg::ROOT_COMPLEX_BASE) {
+            of(extras).root_complex_base = Some(base);
+        }
+    }
+    if let Some(extras) = extras.as_mut().filter(|_| !has_sriov) {
+        extras.sriov = function.sriov_without_extras();
+    }
+    decoded
 }
 
 /// Double words 10h to 33h.
@@ -263,8 +273,15 @@ fn header_dwords<S: Source>(config: &ConfigSpace<S>) -> Option<[u32; 9]> {
     Some(dwords)
 }
 
-#[inline]
-fn check_bus_numbers(function: &Function, extras: &mut Extras) {
+/// What contradicts the specification in a header that is not of layout 0.
+fn check_header(layout: HeaderLayout, function: &Function, extras: &mut Option<Box<Extras>>) {
+    if let HeaderLayout::Reserved(layout) = layout {
+        note(extras, Anomaly::HeaderTypeReserved { layout });
+    }
+    check_bus_numbers(function, extras);
+}
+
+fn check_bus_numbers(function: &Function, extras: &mut Option<Box<Extras>>) {
     let Some(range) = function.bus_range() else { return };
     // 0 and 0: a bridge that nobody has configured.
     if range.secondary == 0 && range.subordinate == 0 {
@@ -272,10 +289,10 @@ fn check_bus_numbers(function: &Function, extras: &mut Extras) {
     }
     if range.is_reversed() {
         let (secondary, subordinate) = (range.secondary, range.subordinate);
-        extras.note(Anomaly::BusRangeReversed { secondary, subordinate });
+        note(extras, Anomaly::BusRangeReversed { secondary, subordinate });
     }
     if range.secondary <= function.address.bus() {
-        extras.note(Anomaly::SecondaryNotBelow { secondary: range.secondary });
+        note(extras, Anomaly::SecondaryNotBelow { secondary: range.secondary });
     }
 }
 
@@ -285,7 +302,7 @@ fn check_bus_numbers(function: &Function, extras: &mut Extras) {
 fn walk_standard<S: Source>(
     config: &ConfigSpace<S>,
     common: &CommonHeader,
-    extras: &mut Extras,
+    extras: &mut Option<Box<Extras>>,
 ) -> (Standard, ListState) {
     let (mut found, mut state) = (Standard::default(), ListState::Complete);
     for entry in capabilities_of(config, common) {
@@ -317,10 +334,7 @@ fn read_pcie<S: Source>(
 #[inline(always)]
 fn registers_missing(pcie: Presence<PcieSummary>, found: Option<u8>) -> bool {
     match pcie {
-        Presence::Present(pcie) => {
-            let forwards = pcie.port_type().is_downstream_facing();
-            forwards && pcie.ari_forwarding_supported().and(pcie.ari_forwarding_enabled()).is_none()
-        }
+        Presence::Present(pcie) => pcie.lacks_ari_forwarding() && pcie.port_type().is_downstream_facing(),
         Presence::Absent => false,
         Presence::NotCaptured => found.is_some(),
     }
@@ -329,7 +343,11 @@ fn registers_missing(pcie: Presence<PcieSummary>, found: Option<u8>) -> bool {
 /// Walks the extended list with care: what ended it is noted.
 #[cold]
 #[inline(never)]
-fn walk_extended<S: Source>(config: &ConfigSpace<S>, ids: u32, extras: &mut Extras) -> (Extended, ListState) {
+fn walk_extended<S: Source>(
+    config: &ConfigSpace<S>,
+    ids: u32,
+    extras: &mut Option<Box<Extras>>,
+) -> (Extended, ListState) {
     let (mut found, mut state) = (Extended::default(), ListState::Complete);
     for entry in extended_capabilities_of(config, ids) {
         match entry {
@@ -340,53 +358,60 @@ fn walk_extended<S: Source>(config: &ConfigSpace<S>, ids: u32, extras: &mut Extr
     (found, state)
 }
 
-/// Reads ACS, ARI, ATS and SR-IOV. `ended` says that what was not found is not there.
+/// Walks the extended list, and reads ACS, ARI, ATS and SR-IOV; whether it found the last.
 #[inline(always)]
-fn read_extended<S: Source>(
+fn read_extended<S: Source, const CAREFUL: bool>(
     config: &ConfigSpace<S>,
-    found: &Extended,
-    ended: bool,
     function: &mut Function,
-    extras: &mut Extras,
-) -> Known {
-    let (mut known, mut missing) = (Known::empty(), false);
-    let acs = structure(found.acs(), ended, &mut missing, |at| Acs::read(config, at));
-    function.acs = acs;
+    extras: &mut Option<Box<Extras>>,
+) -> bool {
+    let mut found = Extended::default();
+    let ids = u32::from(function.device_id) << 16 | u32::from(function.vendor_id);
+    if CAREFUL || !regular::extended(config, ids, &mut found) {
+        (found, function.extended_list) = walk_extended(config, ids, extras);
+    }
+    // Then what was not found is not there.
+    let ended = function.extended_list == ListState::Complete && function.pcie.present().is_some();
+    let mut missing = false;
     function.ari = structure(found.ari(), ended, &mut missing, |at| Ari::read(config, at));
     function.ats = structure(found.ats(), ended, &mut missing, |at| Ats::read(config, at));
-    extras.multicast = found.multicast().is_some();
-    if let (Presence::Present(acs), Some(at)) = (acs, found.acs()) {
+    let acs = structure(found.acs(), ended, &mut missing, |at| Acs::read(config, at));
+    function.acs = acs;
+    if let Presence::Present(acs) = acs {
         if let Some(anomaly) = acs.anomaly() {
-            extras.note(anomaly);
+            note(extras, anomaly);
         }
-        if let Some(dword) = config.u32(at.saturating_add(8)) {
+        if let Some(dword) = config.u32(acs.offset.of_register(8)) {
             function.acs_dword_8 = dword;
-            known.insert(Known::ACS_DWORD_8);
+            function.known.insert(Known::ACS_DWORD_8);
         }
         if acs.capability.vector_bits() > 0 {
             read_vector(config, &acs, extras);
         }
     }
-    match found.sriov() {
-        Some(at) => missing |= read_sriov(config, at, extras),
-        None if ended => extras.sriov = Presence::Absent,
-        None => {}
+    if found.multicast().is_some() {
+        of(extras).multicast = true;
+    }
+    if let Some(at) = found.sriov() {
+        missing |= read_sriov(config, at, extras);
     }
     if missing {
-        known.insert(Known::REGISTERS_MISSING);
+        function.known.insert(Known::REGISTERS_MISSING);
     }
-    if missing || found.sriov().is_some() {
-        note_cuts(found, extras);
+    let has_sriov = found.sriov().is_some();
+    if missing || has_sriov {
+        note_cuts(&found, extras);
     }
-    known
+    has_sriov
 }
 
 /// Reads SR-IOV; whether it is missing.
 #[cold]
 #[inline(never)]
-fn read_sriov<S: Source>(config: &ConfigSpace<S>, at: u16, extras: &mut Extras) -> bool {
-    extras.sriov = Presence::from(SrIov::read(config, at));
-    extras.sriov.is_not_captured()
+fn read_sriov<S: Source>(config: &ConfigSpace<S>, at: u16, extras: &mut Option<Box<Extras>>) -> bool {
+    let sriov = Presence::from(SrIov::read(config, at));
+    of(extras).sriov = sriov;
+    sriov.is_not_captured()
 }
 
 /// What is known of a structure; notes if it was found and its registers are missing.
@@ -413,34 +438,33 @@ fn structure<T>(
 /// Keeps the egress control vector.
 #[cold]
 #[inline(never)]
-fn read_vector<S: Source>(config: &ConfigSpace<S>, acs: &Acs, extras: &mut Extras) {
-    extras.egress_vector = acs.egress_vector(config).map(|vector| {
-        let mut dwords = [None; 8];
-        for (dword, n) in dwords.iter_mut().zip(0_u8..) {
-            *dword = vector.dword(n).present();
-        }
-        dwords
-    });
+fn read_vector<S: Source>(config: &ConfigSpace<S>, acs: &Acs, extras: &mut Option<Box<Extras>>) {
+    let Some(vector) = acs.egress_vector(config) else { return };
+    let mut dwords = [None; 8];
+    for (dword, n) in dwords.iter_mut().zip(0_u8..) {
+        *dword = vector.dword(n).present();
+    }
+    of(extras).egress_vector = Some(dwords);
 }
 
 /// Notes the structures that reach past the end of configuration space: where one does, its registers are
 /// missing, or it is SR-IOV, whose last registers may be.
 #[cold]
 #[inline(never)]
-fn note_cuts(found: &Extended, extras: &mut Extras) {
+fn note_cuts(found: &Extended, extras: &mut Option<Box<Extras>>) {
     for (found, size) in [(found.acs(), 8_u16), (found.ari(), 8), (found.ats(), 8), (found.sriov(), 0x40)] {
         if let Some(at) = found.filter(|at| at.saturating_add(size) > crate::config::SIZE) {
-            extras.note(Anomaly::CapStructureCut { at });
+            note(extras, Anomaly::CapStructureCut { at });
         }
     }
 }
 
 /// Notes the anomaly that ended a walk, and says what the end proves.
-fn ended_by(error: WalkError, extras: &mut Extras) -> ListState {
+fn ended_by(error: WalkError, extras: &mut Option<Box<Extras>>) -> ListState {
     match error {
         WalkError::NotCaptured { .. } => ListState::NotCaptured,
         WalkError::Anomaly(anomaly) => {
-            extras.note(anomaly);
+            note(extras, anomaly);
             ListState::Broken
         }
     }
@@ -519,7 +543,7 @@ mod tests {
         assert!(decoded.function.acs.is_not_captured());
         assert_eq!(decoded.function.extended_list, ListState::Broken);
         let cycle = Anomaly::ExtCapListCycle { at: 0x100, target: 0x100 };
-        assert!(decoded.extras.anomalies().eq([cycle]));
+        assert!(decoded.extras.expect("found").anomalies().eq([cycle]));
     }
 
     #[test]
@@ -529,6 +553,6 @@ mod tests {
         bytes[0xffc..].copy_from_slice(&[0x0d, 0x00, 0x01, 0x00]);
         let decoded = decode(at(), &ConfigSpace::new(&bytes));
         assert!(decoded.function.acs.is_not_captured());
-        assert!(decoded.extras.anomalies().eq([Anomaly::CapStructureCut { at: 0xffc }]));
+        assert!(decoded.extras.expect("found").anomalies().eq([Anomaly::CapStructureCut { at: 0xffc }]));
     }
 }

@@ -1,12 +1,13 @@
 //! The functions of one dump, sorted by address, each once.
 
+use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::cmp::Ordering;
 use core::fmt;
 
-use super::{Detail, Extras, Function, decode};
+use super::{Decoded, Detail, Extras, Function, decode};
 use crate::addr::{Sbdf, Segment};
 use crate::cap::acs::AcsControl;
 use crate::config::{ConfigSpace, Source};
@@ -210,7 +211,7 @@ pub struct Inventory {
     functions: Vec<Function>,
     /// What only some functions have, by index; apart from each other, because many have one of them
     /// and few have all.
-    extras: BTreeMap<usize, Extras>,
+    extras: BTreeMap<usize, Box<Extras>>,
     attributes: BTreeMap<usize, Attributes>,
     details: BTreeMap<usize, Detail>,
     /// Where each function is, from the first one on that came out of order.
@@ -279,22 +280,22 @@ impl Inventory {
     }
 
     #[inline]
-    fn add(&mut self, function: &Function, extras: Option<&Extras>) -> usize {
+    fn add(&mut self, function: Function, extras: Option<Box<Extras>>) -> usize {
         let index = self.functions.len();
         if let Some(places) = &mut self.places {
             places.insert(function.address, index);
         }
         if let Some(extras) = extras {
-            self.extras.insert(index, extras.clone());
+            self.extras.insert(index, extras);
         }
-        self.functions.push(function.clone());
+        self.functions.push(function);
         index
     }
 
     /// Settles a repetition: the record with the most captured bytes stays; of several with as many, one
     /// that does not depend on the order in which they came. Gives whether it is this one.
     #[cold]
-    fn repeat(&mut self, index: usize, function: &Function, extras: Option<&Extras>) -> bool {
+    fn repeat(&mut self, index: usize, function: Function, extras: Option<Box<Extras>>) -> bool {
         let Some(kept) = self.functions.get_mut(index) else { return false };
         let kept_extras = self.extras.get(&index);
         let address = function.address;
@@ -307,15 +308,15 @@ impl Inventory {
                 true
             }
             Ordering::Equal => {
-                let order = (function, extras).cmp(&(&*kept, kept_extras));
+                let order = (&function, extras.as_ref()).cmp(&(&*kept, kept_extras));
                 repeat.differ |= order.is_ne();
                 order.is_lt()
             }
         };
         if replaces {
-            *kept = function.clone();
+            *kept = function;
             match extras {
-                Some(extras) => _ = self.extras.insert(index, extras.clone()),
+                Some(extras) => _ = self.extras.insert(index, extras),
                 None => _ = self.extras.remove(&index),
             }
         }
@@ -353,7 +354,7 @@ impl Inventory {
     /// What only few functions have, of function `index`; `None` if it has nothing of the kind.
     #[must_use]
     pub fn extras(&self, index: usize) -> Option<&Extras> {
-        self.extras.get(&index)
+        self.extras.get(&index).map(Box::as_ref)
     }
 
     /// What the dump says about function `index` beside its configuration space.
@@ -417,8 +418,8 @@ impl Inventory {
             function.address = address;
             attributes.physical_function = attributes.physical_function.and_then(&map);
             let (index, replaces) = match other.place(address) {
-                Some(taken) => (taken, other.repeat(taken, &function, extras.as_ref())),
-                None => (other.add(&function, extras.as_ref()), true),
+                Some(taken) => (taken, other.repeat(taken, function, extras)),
+                None => (other.add(function, extras), true),
             };
             other.say(index, attributes, replaces);
             if let Some(detail) = detail.filter(|_| replaces) {
@@ -430,7 +431,7 @@ impl Inventory {
 
     /// Every function that has extras, with its index, in order of address.
     pub fn all_extras(&self) -> impl Iterator<Item = (usize, &Extras)> {
-        self.extras.iter().map(|(index, extras)| (*index, extras))
+        self.extras.iter().map(|(index, extras)| (*index, extras.as_ref()))
     }
 
     /// The host bridge with this root bus, if the dump names it.
@@ -469,13 +470,11 @@ impl Sink for Inventory {
     }
 
     fn record<S: Source>(&mut self, record: Record<'_, S>) {
-        let decoded = &decode(record.address, record.config);
-        let function = &decoded.function;
+        let Decoded { function, extras } = decode(record.address, record.config);
         let detail = self.keep_detail.then(|| Detail::read(record.config, function.pcie.is_absent()));
         if record.config.is_spoilt() {
             return;
         }
-        let extras = (!decoded.extras.is_usual(function)).then_some(&decoded.extras);
         let (index, replaces) = match self.place(record.address) {
             Some(index) => (index, self.repeat(index, function, extras)),
             None => (self.add(function, extras), true),

@@ -29,6 +29,7 @@ use crate::cap::acs::{Acs, AcsControl};
 use crate::cap::ari::Ari;
 use crate::cap::ats::Ats;
 use crate::cap::pcie::DevicePortType;
+use crate::cap::sriov::SrIov;
 use crate::config::{ClassCode, HeaderLayout, HeaderType};
 
 /// How a walk of a capability list ended.
@@ -171,6 +172,15 @@ impl Function {
     #[must_use]
     pub const fn acs_guessed(&self) -> AcsControl {
         AcsControl::from_bits_retain(self.acs_guessed as u16)
+    }
+
+    /// What is known of SR-IOV of a function without [`Extras`]: nothing was found.
+    pub(crate) fn sriov_without_extras(&self) -> Presence<SrIov> {
+        match self.pcie {
+            Presence::Absent => Presence::Absent,
+            Presence::Present(_) if self.extended_list == ListState::Complete => Presence::Absent,
+            _ => Presence::NotCaptured,
+        }
     }
 
     /// Other ACS registers than were read.

@@ -90,6 +90,11 @@ impl PcieSummary {
         self.bit(Known::ARI_ENABLED_CAPTURED, Known::ARI_ENABLED)
     }
 
+    /// Whether a bit of ARI forwarding was not captured.
+    pub(super) fn lacks_ari_forwarding(self) -> bool {
+        !self.known.contains(Known::ARI_SUPPORTED_CAPTURED.union(Known::ARI_ENABLED_CAPTURED))
+    }
+
     /// Slot Implemented.
     #[must_use]
     pub fn slot_implemented(self) -> bool {

@@ -61,12 +61,12 @@ pub(super) fn standard<S: Source>(
         return false;
     }
     let Some(pointer) = config.u8(reg::POINTER) else { return false };
-    let mut at = u16::from(pointer & !3);
+    let mut at = u32::from(pointer) & !3;
     for _ in 0..MAX_STEPS {
-        if at < reg::FIRST {
+        if at < u32::from(reg::FIRST) {
             return at == 0;
         }
-        let Some(header) = config.u16(at) else { return false };
+        let Some(header) = config.u16((at & 0xffff) as u16).map(u32::from) else { return false };
         let id = (header & 0xff) as u8;
         if id == 0xff {
             return false;

@@ -1,9 +1,10 @@
 //! Buses and their parents.
 
 use alloc::vec::Vec;
+use core::ops::Range;
 
 use super::vf::{VirtualFunctions, place_virtual_functions};
-use super::{Bus, BusIndex, Kind, Parent, Topology, check};
+use super::{Bus, BusIndex, Kind, Kinds, Parent, Topology, check};
 use crate::addr::{BusRange, Segment};
 use crate::cap::pcie::DevicePortType;
 use crate::config::ClassCode;
@@ -15,7 +16,7 @@ pub(super) fn build(inventory: Inventory) -> Topology {
     let mut buses = split_by_bus(inventory.functions());
     let mut bus_of = Vec::with_capacity(inventory.functions().len());
     for (index, bus) in buses.iter().enumerate() {
-        bus_of.resize(bus.end, index);
+        bus_of.resize(bus.end, u32::try_from(index).unwrap_or(u32::MAX));
     }
     let bridges = Bridges::new(inventory.functions());
     for index in 0..buses.len() {
@@ -90,13 +91,7 @@ impl Bridges {
     }
 }
 
-fn parent_of(
-    bus: &Bus,
-    bridges: &Bridges,
-    inventory: &Inventory,
-    kinds: &[Kind],
-    bus_of: &[BusIndex],
-) -> Parent {
+fn parent_of(bus: &Bus, bridges: &Bridges, inventory: &Inventory, kinds: &Kinds, bus_of: &[u32]) -> Parent {
     if inventory.host_bridge_at(bus.segment, bus.number).is_some() {
         return Parent::Root;
     }
@@ -105,8 +100,7 @@ fn parent_of(
     }
     let range = bus.first..bus.end;
     let functions = inventory.functions().get(range.clone()).unwrap_or_default();
-    let kinds = kinds.get(range).unwrap_or_default();
-    if let Some(physical_bus) = spilled_from(kinds, bus_of) {
+    if let Some(physical_bus) = spilled_from(range, kinds, bus_of) {
         return Parent::VirtualFunctions(physical_bus);
     }
     if bus.number == 0 || functions.iter().any(stands_on_a_root_bus) {
@@ -116,9 +110,10 @@ fn parent_of(
 }
 
 /// Where all functions of a bus are virtual ones of a physical function on a lower bus: that bus.
-fn spilled_from(kinds: &[Kind], bus_of: &[BusIndex]) -> Option<BusIndex> {
-    let Some(Kind::Virtual(physical)) = kinds.first() else { return None };
-    kinds.iter().all(|kind| kind.is_virtual()).then(|| bus_of.get(*physical).copied()).flatten()
+fn spilled_from(mut bus: Range<usize>, kinds: &Kinds, bus_of: &[u32]) -> Option<BusIndex> {
+    let Kind::Virtual(physical) = kinds.get(bus.start) else { return None };
+    let physical_bus = bus_of.get(physical).map(|bus| *bus as BusIndex);
+    bus.all(|index| kinds.get(index).is_virtual()).then_some(physical_bus)?
 }
 
 /// Whether such a function is found on root buses only.

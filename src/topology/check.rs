@@ -22,7 +22,7 @@ pub enum BusDefect {
 }
 
 /// Goes over the bridges once, siblings side by side.
-pub(super) fn bus_defects(functions: &[Function], buses: &[Bus], bus_of: &[BusIndex]) -> Vec<BusDefect> {
+pub(super) fn bus_defects(functions: &[Function], buses: &[Bus], bus_of: &[u32]) -> Vec<BusDefect> {
     let mut defects = Vec::new();
     for (index, bus) in buses.iter().enumerate() {
         if let Parent::Orphan(_) = bus.parent {
@@ -32,10 +32,11 @@ pub(super) fn bus_defects(functions: &[Function], buses: &[Bus], bus_of: &[BusIn
     let mut bridges: Vec<(BusIndex, BusRange, FunctionIndex)> = Vec::new();
     for (index, function) in functions.iter().enumerate() {
         let (Some(range), Some(bus)) = (function.bus_range(), bus_of.get(index)) else { continue };
+        let bus = *bus as BusIndex;
         let configured = range.secondary > function.address.bus() && !range.is_reversed();
         if configured {
-            bridges.push((*bus, range, index));
-            escape(functions, buses, *bus, range, index, &mut defects);
+            bridges.push((bus, range, index));
+            escape(functions, buses, bus, range, index, &mut defects);
         }
     }
     bridges.sort_unstable();

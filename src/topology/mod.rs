@@ -17,13 +17,14 @@ pub(crate) mod way;
 pub use check::BusDefect;
 pub use sign::HiddenBridge;
 
+use alloc::vec;
 use alloc::vec::Vec;
 
 use crate::addr::{Bdf, Sbdf, Segment};
 use crate::anomaly::Presence;
 use crate::cap::sriov::SrIov;
 use crate::db::Slot;
-use crate::function::{AcsRegisters, Function, Inventory, ListState};
+use crate::function::{AcsRegisters, Function, Inventory};
 
 /// Index of a function in [`Topology::functions`].
 pub type FunctionIndex = usize;
@@ -83,15 +84,50 @@ impl Kind {
     }
 }
 
+/// The kind of each function, in four bytes: a scan holds tens of thousands.
+#[derive(Clone, Debug)]
+struct Kinds(Vec<u32>);
+
+impl Kinds {
+    const ORDINARY: u32 = u32::MAX;
+    const PHYSICAL: u32 = u32::MAX - 1;
+    const VIRTUAL_OF_UNKNOWN: u32 = u32::MAX - 2;
+
+    /// All ordinary.
+    fn new(count: usize) -> Self {
+        Self(vec![Self::ORDINARY; count])
+    }
+
+    fn get(&self, index: FunctionIndex) -> Kind {
+        match self.0.get(index).copied().unwrap_or(Self::ORDINARY) {
+            Self::ORDINARY => Kind::Ordinary,
+            Self::PHYSICAL => Kind::Physical,
+            Self::VIRTUAL_OF_UNKNOWN => Kind::VirtualOfUnknown,
+            physical => Kind::Virtual(physical as FunctionIndex),
+        }
+    }
+
+    /// Says what a function is that was ordinary so far; whether it was.
+    fn settle(&mut self, index: FunctionIndex, kind: Kind) -> bool {
+        let Some(slot) = self.0.get_mut(index).filter(|slot| **slot == Self::ORDINARY) else { return false };
+        *slot = match kind {
+            Kind::Ordinary => Self::ORDINARY,
+            Kind::Physical => Self::PHYSICAL,
+            Kind::VirtualOfUnknown => Self::VIRTUAL_OF_UNKNOWN,
+            Kind::Virtual(physical) => u32::try_from(physical).unwrap_or(Self::VIRTUAL_OF_UNKNOWN),
+        };
+        true
+    }
+}
+
 /// The functions of a dump, and how they hang together.
 #[derive(Clone, Debug)]
 pub struct Topology {
     inventory: Inventory,
     buses: Vec<Bus>,
     /// For each function: its bus.
-    bus_of: Vec<BusIndex>,
-    /// For each function: its kind.
-    kinds: Vec<Kind>,
+    bus_of: Vec<u32>,
+    kinds: Kinds,
     /// Virtual functions that are enabled but not in the dump: physical function and how many.
     missing_vfs: Vec<(FunctionIndex, u16)>,
     defects: Vec<BusDefect>,
@@ -166,7 +202,7 @@ impl Topology {
     /// Index of the bus of a function.
     #[must_use]
     pub fn bus_of(&self, index: FunctionIndex) -> Option<BusIndex> {
-        self.bus_of.get(index).copied()
+        self.bus_of.get(index).map(|bus| *bus as BusIndex)
     }
 
     /// What leads to the bus of a function.
@@ -250,21 +286,15 @@ impl Topology {
     /// What kind of function it is.
     #[must_use]
     pub fn kind(&self, index: FunctionIndex) -> Kind {
-        self.kinds.get(index).copied().unwrap_or(Kind::Ordinary)
+        self.kinds.get(index)
     }
 
     /// The SR-IOV structure of a function.
     #[must_use]
     pub fn sriov(&self, index: FunctionIndex) -> Presence<SrIov> {
-        if let Some(extras) = self.inventory.extras(index) {
-            return extras.sriov;
-        }
-        match self.function(index) {
-            Some(f) if f.pcie.is_absent() => Presence::Absent,
-            Some(f) if f.pcie.present().is_some() && f.extended_list == ListState::Complete => {
-                Presence::Absent
-            }
-            _ => Presence::NotCaptured,
+        match self.inventory.extras(index) {
+            Some(extras) => extras.sriov,
+            None => self.function(index).map_or(Presence::NotCaptured, Function::sriov_without_extras),
         }
     }
 

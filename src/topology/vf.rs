@@ -1,9 +1,8 @@
 //! Virtual functions: which functions of the dump are one, and whose.
 
-use alloc::vec;
 use alloc::vec::Vec;
 
-use super::Kind;
+use super::{Kind, Kinds};
 use crate::addr::{Bdf, Sbdf, Segment};
 use crate::cap::sriov::SrIov;
 use crate::config::HeaderLayout;
@@ -11,8 +10,7 @@ use crate::function::{Function, Inventory};
 
 /// What [`place_virtual_functions`] found.
 pub(super) struct VirtualFunctions {
-    /// For each function: its kind.
-    pub(super) kinds: Vec<Kind>,
+    pub(super) kinds: Kinds,
     /// Physical functions whose enabled virtual functions are not all in the dump, and how many are
     /// missing.
     pub(super) missing: Vec<(usize, u16)>,
@@ -26,14 +24,13 @@ const LOOKUPS_PER_SEGMENT: u32 = 0x2_0000;
 /// sysfs names the physical function, by that.
 pub(super) fn place_virtual_functions(inventory: &Inventory) -> VirtualFunctions {
     let functions = inventory.functions();
-    let mut kinds = vec![Kind::Ordinary; functions.len()];
+    let mut kinds = Kinds::new(functions.len());
     let mut missing = Vec::new();
     let mut budget = (Segment(0), LOOKUPS_PER_SEGMENT);
     for (index, extras) in inventory.all_extras() {
         let (Some(function), Some(sriov)) = (functions.get(index), extras.sriov.present()) else { continue };
-        match kinds.get_mut(index) {
-            Some(kind @ Kind::Ordinary) => *kind = Kind::Physical,
-            _ => continue,
+        if !kinds.settle(index, Kind::Physical) {
+            continue;
         }
         if budget.0 != function.address.segment {
             budget = (function.address.segment, LOOKUPS_PER_SEGMENT);
@@ -47,19 +44,17 @@ pub(super) fn place_virtual_functions(inventory: &Inventory) -> VirtualFunctions
         let linked = inventory.attributes(index).and_then(|known| known.physical_function);
         let linked =
             linked.and_then(|address| inventory.index_of(address)).filter(|physical| *physical < index);
-        if let Some(kind @ Kind::Ordinary) = kinds.get_mut(index) {
-            if let Some(physical) = linked {
-                *kind = Kind::Virtual(physical);
-            } else if function.hides_its_ids() {
-                *kind = Kind::VirtualOfUnknown;
-            }
+        if let Some(physical) = linked {
+            kinds.settle(index, Kind::Virtual(physical));
+        } else if function.hides_its_ids() {
+            kinds.settle(index, Kind::VirtualOfUnknown);
         }
     }
     VirtualFunctions { kinds, missing }
 }
 
 /// Marks the virtual functions of one physical function; the number of those that are missing.
-fn place(inventory: &Inventory, physical: usize, sriov: &SrIov, kinds: &mut [Kind], budget: &mut u32) -> u16 {
+fn place(inventory: &Inventory, physical: usize, sriov: &SrIov, kinds: &mut Kinds, budget: &mut u32) -> u16 {
     let functions = inventory.functions();
     let Some(owner) = functions.get(physical) else { return 0 };
     let enabled = sriov.enabled_vfs();
@@ -122,15 +117,12 @@ fn claim(
     sriov: &SrIov,
     physical: usize,
     index: usize,
-    kinds: &mut [Kind],
+    kinds: &mut Kinds,
 ) -> u16 {
-    let (Some(function), Some(kind)) = (functions.get(index), kinds.get_mut(index)) else { return 0 };
+    let Some(function) = functions.get(index) else { return 0 };
     let silent = !function.answers || function.hides_its_ids();
     let named = function.vendor_id == owner.vendor_id && function.device_id == sriov.vf_device_id;
     let layout_0 = function.header_type.layout() == HeaderLayout::Type0;
-    if *kind != Kind::Ordinary || index == physical || !layout_0 || !(silent || named) {
-        return 0;
-    }
-    *kind = Kind::Virtual(physical);
-    1
+    let fits = index != physical && layout_0 && (silent || named);
+    u16::from(fits && kinds.settle(index, Kind::Virtual(physical)))
 }

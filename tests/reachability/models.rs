@@ -276,9 +276,9 @@ fn what_a_driver_made_a_segment_of_is_one_domain_with_the_function_that_it_drive
     // Whose ID it is, nobody knows: two owners.
     assert_eq!(ask(&machine(2).topology(), &owns()), ([false, true], Some(HeldBy::Unproven), Some(0)));
     // The dump names it, as sysfs does.
-    let mut bridge = HostBridge::new(Segment(0x10000), 0xe0);
-    bridge.requester = "0000:00:0e.0".parse().ok();
-    let named = machine(2).host_bridge(bridge);
+    let mut made = HostBridge::new(Segment(0x10000), 0xe0);
+    made.requester = "0000:00:0e.0".parse().ok();
+    let named = machine(2).host_bridge(made);
     assert_eq!(ask(&named.topology(), &owns()), ([true, true], Some(HeldBy::Impersonation), Some(1)));
 }
 

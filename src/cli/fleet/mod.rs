@@ -187,7 +187,7 @@ fn report(common: &Common, fleet: &Fleet, wanted: &Wanted, tally: &Tally) -> Res
             let mut paths = fleet.paths.iter().map(|path| clean(&path.to_string_lossy()).into_owned());
             let complete = document.failed == 0 && document.inconclusive == 0;
             let source = SourceDocument::of_many(paths.next().unwrap_or_default(), complete);
-            let body = Body::Fleet(document);
+            let body: Body = Body::Fleet(document);
             json::write(&mut out, &Document { schema: json::SCHEMA, source, body, findings: Vec::new() })?;
         }
         OutputFormat::Prom => prom::fleet(&mut out, &document)?,

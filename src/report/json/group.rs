@@ -93,7 +93,10 @@ pub struct ExplanationDocument {
 }
 
 /// All groups of a partition, each described when it is asked for.
-pub fn groups<'a>(linux: &'a Linux<'_>, grouping: &'a Grouping) -> impl Iterator<Item = GroupDocument> + 'a {
+pub fn groups<'a>(
+    linux: &'a Linux<'_>,
+    grouping: &'a Grouping,
+) -> impl Iterator<Item = GroupDocument> + Clone + 'a {
     grouping.groups.iter().enumerate().map(|(id, group)| GroupDocument::new(linux, id, group))
 }
 

@@ -16,6 +16,7 @@ mod function;
 mod group;
 mod host;
 mod lines;
+mod listed;
 mod plan;
 mod registers;
 mod route;
@@ -48,6 +49,7 @@ pub use group::{
 };
 pub use host::{BoardDocument, CmdlineFindingDocument, HostDocument};
 pub use lines::{HeadLine, Line, line_schema, write_lines};
+pub use listed::Listed;
 pub use plan::{ConnectionDocument, ObstacleDocument, ParametersDocument, PlanDocument, WriteDocument};
 pub use registers::{AcsDocument, EffectiveDocument};
 pub use route::{
@@ -70,17 +72,18 @@ use crate::topology::{FunctionIndex, Topology};
 /// Name and major number of the schema.
 pub const SCHEMA: &str = "acsscan/1";
 
-/// One document.
+/// One document. The schema is that of the default body; another one writes the same.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 #[non_exhaustive]
-pub struct Document {
+#[schemars(rename = "Document")]
+pub struct Document<B = Body> {
     /// Name and major number of the schema: `acsscan/1`.
     pub schema: &'static str,
     /// What was read.
     pub source: SourceDocument,
     /// What the document is about; adds `kind`.
     #[serde(flatten)]
-    pub body: Body,
+    pub body: B,
     /// Findings, most severe first.
     pub findings: Vec<FindingDocument>,
 }
@@ -89,9 +92,10 @@ pub struct Document {
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "lowercase")]
 #[non_exhaustive]
-pub enum Body {
+#[schemars(rename = "Body")]
+pub enum Body<S = ScanDocument> {
     /// `acsscan --dump`: everything.
-    Scan(ScanDocument),
+    Scan(S),
     /// `acsscan --summary`: the scan in numbers.
     Summary(SummaryDocument),
     /// `acsscan show`: decoded registers.
@@ -138,10 +142,11 @@ pub enum Body {
     DbAccept(DbAcceptDocument),
 }
 
-/// The scan.
+/// The scan. Its long lists may be [`Listed`].
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 #[non_exhaustive]
-pub struct ScanDocument {
+#[schemars(rename = "ScanDocument")]
+pub struct ScanDocument<D = Vec<DomainDocument>, N = Vec<DisagreementDocument>, G = Vec<GroupDocument>> {
     /// What the host says of itself, where the input is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub host: Option<HostDocument>,
@@ -152,11 +157,11 @@ pub struct ScanDocument {
     /// What ACS cannot do, and is not counted.
     pub limits: Vec<String>,
     /// Isolation domains: functions that are not proved to be kept apart.
-    pub domains: Vec<DomainDocument>,
+    pub domains: D,
     /// Where Linux's groups are not the domains, most dangerous first.
-    pub disagreements: Vec<DisagreementDocument>,
+    pub disagreements: N,
     /// Groups as Linux forms them.
-    pub groups: Vec<GroupDocument>,
+    pub groups: G,
     /// Functions that Linux puts into no group.
     pub ungrouped: Vec<String>,
     /// The groups that the running kernel formed, where the dump has them.
@@ -439,7 +444,7 @@ fn entries(reach: &Reach<'_>, functions: impl Iterator<Item = FunctionIndex>) ->
 /// # Errors
 ///
 /// Those of the writer.
-pub fn write(mut out: impl io::Write, document: &Document) -> io::Result<()> {
+pub fn write<B: Serialize>(mut out: impl io::Write, document: &Document<B>) -> io::Result<()> {
     escape::to_writer_pretty(&mut out, document)?;
     out.write_all(b"\n")
 }

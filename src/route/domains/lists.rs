@@ -108,6 +108,11 @@ impl Lists {
         Self { next, more: vec![0; count], joiner: Joiner::new(count) }
     }
 
+    /// What was joined.
+    pub(super) fn into_joiner(self) -> Joiner {
+        self.joiner
+    }
+
     /// Makes the functions from `start` on up to `end`, without it, a run.
     pub(super) fn make_run(&mut self, start: u32, end: u32) {
         if let Some(slot) = self.more.get_mut(start as usize) {

@@ -128,7 +128,7 @@ impl Domains {
     }
 
     /// All domains, by lowest address.
-    pub fn iter(&self) -> impl Iterator<Item = IsolationDomain<'_>> {
+    pub fn iter(&self) -> impl Iterator<Item = IsolationDomain<'_>> + Clone {
         (0..self.len()).map(|index| IsolationDomain { domains: self, index })
     }
 }
@@ -196,7 +196,8 @@ impl Fabric<'_> {
         scope::impersonate(self, &assumptions, false, &mut lists.joiner);
         identity::join_shared(self, false, &mut lists.joiner);
         identity::join_segments(self, false, &mut lists.joiner);
-        let mut all = lists.joiner;
+        // The rest of the lists goes before more is made of it.
+        let mut all = lists.into_joiner();
         let bonds = core::mem::take(&mut all.merges);
         let proved = match bonds.len() > proved.merges.len() {
             true => self.with_ports(&runs, proved.into_labels()),

@@ -216,8 +216,21 @@ fn db_accept_says_that_a_day_is_over_and_db_check_that_a_directory_is_empty() {
         .expect("writable");
     let accept = |until: &str| {
         let dump = dump.to_str().expect("UTF-8");
-        let arguments =
-            ["db", "accept", "00:00.0", "--until", until, "--today", "2026-11-01", "--dump", dump];
+        let arguments = [
+            "db",
+            "accept",
+            "00:00.0",
+            "--who",
+            "a",
+            "--reason",
+            "b",
+            "--until",
+            until,
+            "--today",
+            "2026-11-01",
+            "--dump",
+            dump,
+        ];
         let output = acsscan(&arguments);
         assert_eq!(output.status.code(), Some(0), "{output:?}");
         String::from_utf8(output.stderr).expect("UTF-8")

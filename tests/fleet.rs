@@ -3,8 +3,10 @@
 
 mod support;
 
+use std::ffi::OsStr;
 use std::fs;
 use std::io::Write;
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
@@ -150,6 +152,54 @@ fn paths_come_from_a_list_too_and_names_select_files() {
 }
 
 #[test]
+fn a_list_names_files_whose_names_are_no_text_and_what_ends_it_is_said() {
+    let hosts = fleet();
+    let odd = hosts.path().join(OsStr::from_bytes(b"odd\xff.txt"));
+    fs::copy(hosts.path().join("rack0/h00.txt"), &odd).expect("copied");
+    let list = hosts.path().with_extension("list");
+    fs::write(&list, [odd.as_os_str().as_bytes(), b"\n/nowhere"].concat()).expect("written");
+    let output = Command::new(env!("CARGO_BIN_EXE_acsscan"))
+        .args(["fleet", "--format", "jsonl", "--files-from"])
+        .args([&list, hosts.path()])
+        .output()
+        .expect("runs");
+    let found = lines(&output);
+    let from_list = &found[found.len() - 2..];
+    assert!(keys(from_list)[0].ends_with("odd\\xff.txt"), "{:?}", keys(from_list));
+    assert_eq!((&from_list[0]["kind"], &from_list[1]["code"]), (&"fleet-host".into(), &"not-found".into()));
+    // A directory can be opened, and not read.
+    let output = Command::new(env!("CARGO_BIN_EXE_acsscan"))
+        .args(["fleet", "--format", "jsonl", "--files-from"])
+        .args([hosts.path(), &hosts.path().join("rack0")])
+        .output()
+        .expect("runs");
+    let last = lines(&output).pop().expect("a line");
+    assert_eq!((&last["host"], &last["code"]), (&"(list of paths)".into(), &"io".into()));
+}
+
+#[test]
+fn a_run_is_not_resumed_with_another_question() {
+    let hosts = fleet();
+    let file = hosts.path().with_extension("jsonl");
+    let name = file.to_str().expect("UTF-8");
+    run(hosts.path(), &["-o", name, "--check", "gpu"]);
+    let before = fs::read(&file).expect("written");
+    for other in [
+        &[][..],
+        &["--check", "nic"],
+        &["--check", "gpu", "--policy", "linux"],
+        &["--check", "gpu", "--strict"],
+    ] {
+        let output = run(hosts.path(), &[&["--resume", name], other].concat());
+        assert_eq!(output.status.code(), Some(4), "{other:?}");
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(said.contains("other options"), "{said}");
+        assert!(fs::read(&file).expect("there") == before, "{other:?} changed the file");
+    }
+    assert_eq!(run(hosts.path(), &["--resume", name, "--check", "gpu"]).status.code(), Some(3));
+}
+
+#[test]
 fn a_run_that_was_cut_short_is_resumed_to_the_same_bytes() {
     let hosts = fleet();
     let file = hosts.path().with_extension("jsonl");
@@ -260,8 +310,12 @@ fn metrics_are_in_prometheus_format_and_do_not_grow_with_the_fleet() {
     let few = series(&run(&hosts.path().join("rack0"), &["--format", "prom"]));
     let all = series(&run(hosts.path(), &["--format", "prom"]));
     assert_eq!(all.len(), few.len() + 1, "one kind of error more");
+    let promised = "80 series for a\nscan (one labelled with the fingerprint, one with the kernel), 80 and one for each kind";
+    assert!(fs::read_to_string("README.md").expect("readable").contains(promised));
+    assert_eq!(few.len(), 80);
     let scan = acsscan(&["--dump", "corpus/qemu-sriov/dump.txt", "--format", "prom"]);
     let scan = series(&scan);
+    assert_eq!(scan.len(), 80);
     assert!(scan.iter().any(|name| name.starts_with("acsscan_topology_info{fingerprint=\"")));
     let line = acsscan(&["--dump", "corpus/qemu-sriov/dump.txt", "--format", "line"]);
     assert_eq!(text(&line).lines().count(), 1);

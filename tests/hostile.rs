@@ -181,6 +181,79 @@ fn no_name_of_a_device_passes_what_steers_a_terminal() {
     assert!(shown.contains("<script>") && shown.contains("\\u{1b}[2J"), "the names are shown: {shown:?}");
 }
 
+/// A string of TOML.
+fn quoted(text: &str) -> String {
+    let escaped: String = text.chars().map(|c| format!("\\U{:08x}", u32::from(c))).collect();
+    format!("\"{escaped}\"")
+}
+
+#[test]
+fn no_text_of_a_database_passes_what_steers_a_terminal_or_is_markup() {
+    let scratch = tempfile::tempdir().expect("a directory");
+    let text = |name: &str| scratch.path().join(name).to_str().expect("UTF-8").to_owned();
+    let (dump, own) = (text("dump.txt"), text(&HOSTILE.replace('/', "_")));
+    let functions = [
+        record("0000:00:1c.0 x: y", Config::root_port(1, 1).acs(0x1f, 0x1d, 0).bytes()),
+        record("0000:01:00.0 x: y", Config::endpoint().multi_function().bytes()),
+        record("0000:01:00.1 x: y", Config::endpoint().multi_function().bytes()),
+    ];
+    fs::write(&dump, functions.concat()).expect("written");
+    // Controls are refused, see below; what else steers a terminal or is markup is text like any other.
+    let allowed: String = HOSTILE.chars().filter(|c| !c.is_control()).collect();
+    let hostile = quoted(&allowed);
+    let entries = format!(
+        "schema = 1\n\
+         [[entry]]\nname = \"fact\"\nkind = \"isolates\"\nmatch.vendor = \"1af4\"\nservices = [\"ReqRedir\"]\n\
+         conditions = [{{ other = {hostile} }}]\nsource = {hostile}\nreason = {hostile}\n\
+         [[entry]]\nname = \"decision\"\nkind = \"accept\"\nslot = \"0000:00:1c.0/00.1\"\ndirect = true\n\
+         who = {hostile}\nreason = {hostile}\nuntil = 2030-01-01\n"
+    );
+    fs::write(&own, entries).expect("written");
+    let with = ["--db", &own, "--today", "2026-01-01"];
+    assert_all_harmless(&dump, &with);
+    let asked: [&[&str]; 14] = [
+        &["db", "list"],
+        &["db", "lookup", "1af4:"],
+        &["db", "explain", "0000:01:00.1"],
+        &["db", "check"],
+        &["check", "0000:01:00.1"],
+        &["check", "--unknown", "pass", "0000:01:00.1"],
+        &["p2p", "0000:01:00.0", "0000:01:00.1"],
+        &["explain", "0000:01:00.0", "0000:01:00.1"],
+        &["plan", "isolate", "0000:01:00.1"],
+        &["--format", "jsonl"],
+        &["--format", "prom"],
+        &["--format", "dot"],
+        &["--format", "line"],
+        &["report", "-o", "-"],
+    ];
+    let mut shown = String::new();
+    for asked in asked {
+        let output = acsscan(&[asked, &["--dump", &dump], &with].concat());
+        assert!(matches!(output.status.code(), Some(0 | 1 | 3)), "{asked:?}: {output:?}");
+        assert_harmless(&output, &format!("{asked:?}"));
+        let answer = String::from_utf8(output.stdout).expect("UTF-8");
+        if asked[0] == "report" {
+            assert!(answer.contains("owned") && !answer.contains("<script>alert"), "markup");
+        }
+        shown += &answer;
+    }
+    for told in ["by a[2J]0;owned1m<script>alert(1)</script>\\u{202e}b\\u{2066}", "<script>alert(1)"] {
+        assert!(shown.contains(told), "{told} is shown nowhere: {shown}");
+    }
+    // What is no database is quoted, too.
+    let controls = fs::read_to_string(&own).expect("there").replace(&hostile, &quoted(HOSTILE));
+    for damaged in [
+        format!("schema = 1\n{HOSTILE}"),
+        format!("schema = 1\n[[entry]]\n{hostile} = {hostile}\n"),
+        controls,
+    ] {
+        fs::write(&own, damaged).expect("written");
+        assert_all_harmless(&dump, &with);
+        assert_harmless(&acsscan(&["db", "check", &own]), "db check");
+    }
+}
+
 /// Field of `/proc/PID/status`.
 fn status(process: u32, field: &str) -> String {
     let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
@@ -214,6 +287,59 @@ fn what_reading_does_not_take_is_given_up_before_the_first_byte() {
     assert!(
         answer(&mut record("00:1f.0 x: y", &[0; 64]).as_bytes(), &["--dump", "-"], None).stderr.is_empty()
     );
+}
+
+/// The process that this one has started.
+fn started_by(process: u32) -> Option<u32> {
+    let entries = fs::read_dir("/proc").expect("readable");
+    let mut processes = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+    processes.find(|other| status(*other, "PPid") == process.to_string())
+}
+
+#[test]
+fn an_answer_that_is_a_file_is_read_by_a_process_that_cannot_write_it() {
+    let scratch = tempfile::tempdir().expect("a directory");
+    for verb in ["capture", "report"] {
+        let path = scratch.path().join(verb);
+        let mut child = spawn(&[verb, "-v", "-o", path.to_str().expect("UTF-8"), "--dump", "-"], None);
+        let started = Instant::now();
+        let reader = loop {
+            if let Some(reader) = started_by(child.id()).filter(|reader| status(*reader, "NoNewPrivs") == "1")
+            {
+                break reader;
+            }
+            assert!(started.elapsed() < Duration::from_secs(20), "{verb}: privileges are kept");
+            sleep(Duration::from_millis(5));
+        };
+        let mut told = vec![0; 4096];
+        let length = child.stderr.as_mut().expect("piped").read(&mut told).expect("told");
+        let told = String::from_utf8_lossy(&told[..length]).into_owned();
+        if status(std::process::id(), "Uid").starts_with("0 ") && !told.contains("still root") {
+            assert_eq!(status(reader, "Uid"), "65534 65534 65534 65534", "{verb}");
+        }
+        assert!(!path.exists(), "{verb}: nothing was read, and there is a file");
+        let mut stdin = child.stdin.take().expect("piped");
+        stdin.write_all(record("00:1f.0 x: y", &[0; 64]).as_bytes()).expect("written");
+        drop(stdin);
+        let output = child.wait_with_output().expect("ends");
+        assert!(output.status.success(), "{verb}: {output:?}");
+        assert!(fs::metadata(&path).expect("written").len() > 100, "{verb}");
+    }
+    let left: Vec<_> = fs::read_dir(&scratch).expect("readable").map(|entry| entry.expect("one")).collect();
+    assert_eq!(left.len(), 2, "{left:?}");
+}
+
+#[test]
+fn an_answer_that_fails_leaves_no_file_and_its_exit_code() {
+    let scratch = tempfile::tempdir().expect("a directory");
+    let path = scratch.path().join("file");
+    for verb in ["capture", "report"] {
+        let arguments = [verb, "-o", path.to_str().expect("UTF-8"), "--dump", "-"];
+        assert_eq!(answer(&mut HOSTILE.as_bytes(), &arguments, None).status.code(), Some(4), "{verb}");
+        let wrong = [&arguments[..], &["--format", "json", "--set", "00:1f.0=+ReqRedir"]].concat();
+        assert_eq!(acsscan(&wrong).status.code(), Some(2), "{verb}");
+    }
+    assert_eq!(fs::read_dir(&scratch).expect("readable").count(), 0);
 }
 
 /// Address space for a small bomb, in KiB: what the program itself takes, and little more.

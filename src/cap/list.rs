@@ -192,11 +192,8 @@ pub(crate) fn extended_capabilities_of<S: Source>(
 /// prove nothing else. Source: Linux 7.2.13, drivers/pci/probe.c, `pci_ext_cfg_is_aliased`.
 #[cold]
 fn is_aliased<S: Source>(config: &ConfigSpace<S>, ids: u32) -> bool {
-    let pages = (reg::EXTENDED_FIRST..crate::config::SIZE).step_by(0x100);
-    ids != u32::MAX
-        && ids != 0
-        && config.u32(reg::EXTENDED_FIRST).is_some()
-        && pages.filter_map(|page| config.u32(page)).all(|page| page == ids)
+    let mut pages = (reg::EXTENDED_FIRST..crate::config::SIZE).step_by(0x100);
+    pages.all(|page| config.u32(page).is_none_or(|first| first == ids))
 }
 
 impl<S: Source> Iterator for ExtendedCapabilities<'_, S> {
@@ -220,14 +217,14 @@ impl<S: Source> Iterator for ExtendedCapabilities<'_, S> {
         let Some(header) = self.config.u32(target) else {
             return Some(Err(WalkError::NotCaptured { at: target }));
         };
-        if header == self.ids && from == 0 && is_aliased(self.config, self.ids) {
-            return Some(Err(WalkError::Anomaly(Anomaly::ExtSpaceAliased)));
-        }
         if header == 0 {
             return None;
         }
         if header == u32::MAX {
             return Some(Err(WalkError::Anomaly(Anomaly::ExtCapAllOnes { at: target })));
+        }
+        if header == self.ids && from == 0 && is_aliased(self.config, self.ids) {
+            return Some(Err(WalkError::Anomaly(Anomaly::ExtSpaceAliased)));
         }
         let next = (header >> 20) as u16 & !3;
         if next >= reg::EXTENDED_FIRST {
@@ -292,4 +289,70 @@ mod reg {
     pub(super) const POINTER: u16 = 0x34;
     pub(super) const FIRST: u16 = 0x40;
     pub(super) const EXTENDED_FIRST: u16 = 0x100;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A PCI Express function, its first 256 bytes again and again, as far as they were captured.
+    fn repeated(ids: u32, captured: usize) -> ([u8; 4096], usize) {
+        let mut bytes = [0; 4096];
+        for page in bytes.chunks_exact_mut(256) {
+            page[..4].copy_from_slice(&ids.to_le_bytes());
+            (page[0x06], page[0x34], page[0x40]) = (0x10, 0x40, 0x10);
+        }
+        (bytes, captured)
+    }
+
+    /// How the walk of the extended list begins, and how many entries it has.
+    fn walk(bytes: &[u8]) -> (Option<Result<RawExtendedCapability, WalkError>>, usize) {
+        let config = ConfigSpace::new(bytes);
+        (extended_capabilities(&config).next(), extended_capabilities(&config).count())
+    }
+
+    const ALIASED: WalkError = WalkError::Anomaly(Anomaly::ExtSpaceAliased);
+
+    #[test]
+    fn the_first_page_again_and_again_is_no_list_and_proves_nothing() {
+        // What was not captured does not stand against it: a dump that is cut says the same.
+        for captured in [4096, 2049, 0x204, 0x104] {
+            let (bytes, captured) = repeated(0x0001_8086, captured);
+            let bytes = &bytes[..captured];
+            assert_eq!(walk(bytes), (Some(Err(ALIASED)), 1), "{captured}");
+            let acs = find_extended(&ConfigSpace::new(bytes), ExtendedCapabilityId::ACS);
+            assert_eq!(acs, Presence::NotCaptured, "{captured}");
+        }
+        let (bytes, _) = repeated(0x0001_8086, 0x103);
+        let cut = Some(Err(WalkError::NotCaptured { at: 0x100 }));
+        assert_eq!(walk(&bytes[..0x103]), (cut, 1));
+    }
+
+    #[test]
+    fn a_header_that_only_looks_like_the_ids_is_a_capability() {
+        for other in [0x200, 0x800, 0xf00] {
+            let (mut bytes, _) = repeated(0x0001_8086, 4096);
+            bytes[other] ^= 1;
+            let (first, count) = walk(&bytes);
+            let capability =
+                RawExtendedCapability { id: ExtendedCapabilityId(0x8086), version: 1, offset: 0x100 };
+            assert_eq!((first, count), (Some(Ok(capability)), 1), "{other:x}");
+        }
+        // Only the first entry can be the start of the repeated space: a later one that equals the IDs is one.
+        let (mut bytes, _) = repeated(0x0001_8086, 4096);
+        bytes[0x100..0x104].copy_from_slice(&0x2001_000d_u32.to_le_bytes());
+        let (first, count) = walk(&bytes);
+        assert!(matches!(first, Some(Ok(found)) if found.id == ExtendedCapabilityId::ACS));
+        assert_eq!(count, 2);
+    }
+
+    #[test]
+    fn a_space_of_zeros_ends_its_list_and_one_of_ones_does_not_answer() {
+        assert_eq!(walk(&[0; 4096]), (None, 0));
+        let failed = |anomaly| (Some(Err(WalkError::Anomaly(anomaly))), 1);
+        assert_eq!(walk(&[0xff; 4096]), failed(Anomaly::ConfigAllOnes));
+        let mut bytes = [0xff; 4096];
+        bytes[..4].copy_from_slice(&[0x86, 0x80, 1, 0]);
+        assert_eq!(walk(&bytes), failed(Anomaly::ExtCapAllOnes { at: 0x100 }));
+    }
 }

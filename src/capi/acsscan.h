@@ -16,6 +16,10 @@
  * written. A NULL where none is allowed is reported. A bug of the library is
  * ACSSCAN_STATUS_INTERNAL and ends no process; running out of memory does.
  *
+ * Files. A scan reads the input that is named and, as the command does, the database files of this host
+ * (/etc/acsscan/devices.d, /usr/share/acsscan/devices.d): acsscan_options names others, or leaves them
+ * out.
+ *
  * Stability. The soname changes when a compiled program would break. Enumerations grow: have a default.
  *
  * Text is UTF-8 without control characters, whatever the dump held. Nothing is written to any device,
@@ -84,6 +88,10 @@ typedef enum acsscan_verdict {
      The dump does not tell, or the specification leaves it open. Not a yes.
      */
     ACSSCAN_VERDICT_INCONCLUSIVE = 2,
+    /*
+     They may, because somebody has accepted what is left open, as an entry of the device database.
+     */
+    ACSSCAN_VERDICT_ACCEPTED = 3,
 } acsscan_verdict;
 
 /*
@@ -149,7 +157,8 @@ typedef enum acsscan_disposition {
 } acsscan_disposition;
 
 /*
- What may be asked for when a scan is made; a sum of them is passed. 0 assumes what Linux assumes.
+ What may be asked for when a scan is made; `acsscan_options.flags` is a sum of them. 0 assumes what
+ Linux assumes.
  */
 typedef enum acsscan_flag {
     /*
@@ -164,6 +173,15 @@ typedef enum acsscan_flag {
      Do not trust functions of one device to use their own routing IDs only.
      */
     ACSSCAN_FLAG_DISTRUST_ROUTING_IDS = 4,
+    /*
+     Leave out the distribution's and the administrator's directories of database files.
+     */
+    ACSSCAN_FLAG_NO_DEFAULT_DATABASES = 8,
+    /*
+     The input is of this host: what its own directories of database files say of places counts.
+     `acsscan_open_live()` knows that by itself.
+     */
+    ACSSCAN_FLAG_OWN_HOST = 16,
 } acsscan_flag;
 
 /*
@@ -266,6 +284,37 @@ typedef struct acsscan_attributes {
 } acsscan_attributes;
 
 /*
+ How a scan is made. Set everything to 0, then `size`, then what is wanted.
+ */
+typedef struct acsscan_options {
+    /*
+     `sizeof(acsscan_options)`: later versions have more.
+     */
+    size_t size;
+    /*
+     A sum of `acsscan_flag`.
+     */
+    uint32_t flags;
+    /*
+     How many database files are named.
+     */
+    size_t database_count;
+    /*
+     Database files, and directories of them: later ones win. NULL if there are none.
+     */
+    const char *const *databases;
+    /*
+     Root of the file system that has the distribution's and the administrator's directories of database
+     files; NULL is `/`.
+     */
+    const char *database_root;
+    /*
+     The day for which acceptances count, as `2026-03-02`; NULL is today, in UTC.
+     */
+    const char *today;
+} acsscan_options;
+
+/*
  The ACS structure of a function (PCIe Base 6.x, §7.7.11 "ACS Extended Capability").
  */
 typedef struct acsscan_acs {
@@ -339,10 +388,10 @@ enum acsscan_status acsscan_builder_add(struct acsscan_builder *builder,
 /*
  Ends collecting, and works out the scan. The builder is freed, whatever the outcome.
 
- `flags` is a sum of `acsscan_flag`. On success `*scan` is the caller's, for `acsscan_close()`.
+ `options` may be `NULL`. On success `*scan` is the caller's, for `acsscan_close()`.
  */
 enum acsscan_status acsscan_builder_finish(struct acsscan_builder *builder,
-                                           uint32_t flags,
+                                           const struct acsscan_options *options,
                                            struct acsscan_scan **scan,
                                            char **error);
 
@@ -479,21 +528,21 @@ enum acsscan_status acsscan_function_kernel_group(const struct acsscan_scan *sca
  Scans the running host. Without privileges the kernel shows 64 bytes of each function, which are not
  enough: see `acsscan_problem()`.
 
- `sysfs_root` is where sysfs is, for containers; `NULL` is `/sys`. `flags` is a sum of `acsscan_flag`. On
- success `*scan` is the caller's, for `acsscan_close()`.
+ `sysfs_root` is where sysfs is, for containers; `NULL` is `/sys`. `options` may be `NULL`.
+ On success `*scan` is the caller's, for `acsscan_close()`.
  */
 enum acsscan_status acsscan_open_live(const char *sysfs_root,
-                                      uint32_t flags,
+                                      const struct acsscan_options *options,
                                       struct acsscan_scan **scan,
                                       char **error);
 
 /*
  Scans a file or directory; its format is found out from the content, as the command does.
 
- `flags` is a sum of `acsscan_flag`. On success `*scan` is the caller's, for `acsscan_close()`.
+ `options` may be `NULL`. On success `*scan` is the caller's, for `acsscan_close()`.
  */
 enum acsscan_status acsscan_open_path(const char *path,
-                                      uint32_t flags,
+                                      const struct acsscan_options *options,
                                       struct acsscan_scan **scan,
                                       char **error);
 
@@ -501,12 +550,12 @@ enum acsscan_status acsscan_open_path(const char *path,
  Scans text in memory: the output of `lspci -xxxx`, with anything between its records. For bytes of
  configuration space see `acsscan_builder_new()`.
 
- `flags` is a sum of `acsscan_flag`. On success `*scan` is the caller's, for `acsscan_close()`; `bytes` is
+ `options` may be `NULL`. On success `*scan` is the caller's, for `acsscan_close()`; `bytes` is
  no longer needed then.
  */
 enum acsscan_status acsscan_open_memory(const uint8_t *bytes,
                                         size_t size,
-                                        uint32_t flags,
+                                        const struct acsscan_options *options,
                                         struct acsscan_scan **scan,
                                         char **error);
 
@@ -516,13 +565,14 @@ enum acsscan_status acsscan_open_memory(const uint8_t *bytes,
 void acsscan_close(struct acsscan_scan *scan);
 
 /*
- How many problems the reader had with single functions or files: bytes that it may not read, lines
- that are damaged. What is missing for them is *not captured*, never absent.
+ How many problems there were with single functions or files: bytes that may not be read, lines that are
+ damaged; what is missing for them is *not captured*, never absent. Also database files that could not
+ be used.
  */
 size_t acsscan_problem_count(const struct acsscan_scan *scan);
 
 /*
- One problem of the reader, in one line. `*text` is the caller's, for `acsscan_string_free()`.
+ One of these problems, in one line. `*text` is the caller's, for `acsscan_string_free()`.
  */
 enum acsscan_status acsscan_problem(const struct acsscan_scan *scan,
                                     size_t problem,

@@ -81,6 +81,21 @@ pub(super) unsafe fn follow<'a, T>(pointer: *const T, name: &str) -> Result<&'a 
     unsafe { pointer.as_ref() }.ok_or_else(|| null(name))
 }
 
+/// A structure that begins with its own size, which the caller set. The size comes first: a shorter
+/// structure is another version's, and must not be read as this one.
+pub(super) unsafe fn sized<'a, T>(pointer: *const T, name: &str) -> Result<&'a T, Failure> {
+    if pointer.is_null() {
+        return Err(null(name));
+    }
+    // SAFETY: not NULL, and by the module's contract readable as far as its own size says.
+    let size = unsafe { pointer.cast::<usize>().read() };
+    if size < size_of::<T>() {
+        return Err(Failure::argument(format!("{name}.size is less than sizeof(acsscan_{name})")));
+    }
+    // SAFETY: as above.
+    unsafe { follow(pointer, name) }
+}
+
 /// What a pointer points to, to be changed.
 pub(super) unsafe fn follow_mut<'a, T>(pointer: *mut T, name: &str) -> Result<&'a mut T, Failure> {
     // SAFETY: NULL, or by the module's contract valid for the call, and nobody else's meanwhile.

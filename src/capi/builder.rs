@@ -3,8 +3,8 @@
 use std::ffi::c_char;
 
 use super::address::CAddress;
-use super::border::{CStatus, Failure, Output, call, follow, follow_mut, plain, slice, utf8};
-use super::open::{CScan, assumptions, hand_over};
+use super::border::{CStatus, Failure, Output, call, follow, follow_mut, plain, sized, slice, utf8};
+use super::open::{COptions, CScan, hand_over, setup};
 use crate::config::ConfigSpace;
 use crate::function::{Attributes, Inventory, Record, Sink};
 
@@ -74,11 +74,11 @@ pub unsafe extern "C" fn acsscan_builder_add(
 
 /// Ends collecting, and works out the scan. The builder is freed, whatever the outcome.
 ///
-/// `flags` is a sum of `acsscan_flag`. On success `*scan` is the caller's, for `acsscan_close()`.
+/// `options` may be `NULL`. On success `*scan` is the caller's, for `acsscan_close()`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn acsscan_builder_finish(
     builder: *mut CBuilder,
-    flags: u32,
+    options: *const COptions,
     scan: *mut *mut CScan,
     error: *mut *mut c_char,
 ) -> CStatus {
@@ -87,9 +87,11 @@ pub unsafe extern "C" fn acsscan_builder_finish(
         let builder = (!builder.is_null()).then(|| unsafe { Box::from_raw(builder) });
         let builder = builder.ok_or_else(|| Failure::argument("builder is NULL"))?;
         let output = Output::new(scan, "scan")?;
-        let scan = CScan::new(builder.inventory, None, &assumptions(flags)?)?;
         // SAFETY: as the module says.
-        unsafe { hand_over(output, scan) };
+        unsafe {
+            let scan = CScan::new(builder.inventory, None, &setup(options)?)?;
+            hand_over(output, scan);
+        }
         Ok(())
     };
     // SAFETY: as the module says.
@@ -109,14 +111,8 @@ unsafe fn attributes(given: *const CAttributes, bytes: usize) -> Result<Attribut
     if given.is_null() {
         return Ok(Attributes::default());
     }
-    // The size comes first: a shorter structure is another version's, and must not be read as this one.
-    // SAFETY: not NULL, and by the module's contract readable as far as its own size says.
-    let size = unsafe { (&raw const (*given).size).read() };
-    if size < size_of::<CAttributes>() {
-        return Err(Failure::argument("attributes.size is less than sizeof(acsscan_attributes)"));
-    }
     // SAFETY: as the module says.
-    let given = unsafe { follow(given, "attributes") }?;
+    let given = unsafe { sized(given, "attributes") }?;
     let mut known = match given.is_whole_config_file {
         true => Attributes::of_config_file(bytes),
         false => Attributes::default(),

@@ -4,7 +4,7 @@ use std::ffi::c_char;
 
 use super::border::{CStatus, Failure, Output, call, fill, follow, plain};
 use super::function::ask;
-use super::open::{CScan, too_large};
+use super::open::CScan;
 use crate::route::domains::HeldBy;
 
 /// What holds an isolation domain together: the weakest of its bonds.
@@ -58,20 +58,8 @@ pub unsafe extern "C" fn acsscan_domain_members(
     count: *mut usize,
     error: *mut *mut c_char,
 ) -> CStatus {
-    let body = || {
-        let output = Output::new(count, "count")?;
-        // SAFETY: as the module says.
-        let domains = unsafe { follow(scan, "scan") }?.domains();
-        let found = domains.get(domain).ok_or_else(|| too_large("domain", domain, domains.len()))?;
-        // SAFETY: as the module says.
-        unsafe {
-            fill(functions, room, found.functions());
-            output.write(found.functions().len());
-        }
-        Ok(())
-    };
     // SAFETY: as the module says.
-    unsafe { call(error, body) }
+    unsafe { members(scan, |scan| Ok(scan.domain(domain)?.functions()), functions, room, count, error) }
 }
 
 /// What holds an isolation domain together.
@@ -85,9 +73,7 @@ pub unsafe extern "C" fn acsscan_domain_held_by(
     let body = || {
         let output = Output::new(held_by, "held_by")?;
         // SAFETY: as the module says.
-        let domains = unsafe { follow(scan, "scan") }?.domains();
-        let found = domains.get(domain).ok_or_else(|| too_large("domain", domain, domains.len()))?;
-        let held_by = match found.held_by() {
+        let held_by = match unsafe { follow(scan, "scan") }?.domain(domain)?.held_by() {
             None => CHeldBy::Nothing,
             Some(HeldBy::Direct) => CHeldBy::Direct,
             Some(HeldBy::Impersonation) => CHeldBy::Impersonation,
@@ -143,15 +129,30 @@ pub unsafe extern "C" fn acsscan_group_members(
     count: *mut usize,
     error: *mut *mut c_char,
 ) -> CStatus {
+    // SAFETY: as the module says.
+    unsafe {
+        members(scan, |scan| Ok(scan.group(group)?.functions.iter().copied()), functions, room, count, error)
+    }
+}
+
+/// Writes the functions of a set, as many as there is room for, and how many there are.
+unsafe fn members<'s, I: ExactSizeIterator<Item = usize>>(
+    scan: *const CScan,
+    list: impl FnOnce(&'s CScan) -> Result<I, Failure>,
+    functions: *mut usize,
+    room: usize,
+    count: *mut usize,
+    error: *mut *mut c_char,
+) -> CStatus {
     let body = || {
         let output = Output::new(count, "count")?;
         // SAFETY: as the module says.
-        let groups = &unsafe { follow(scan, "scan") }?.groups().groups;
-        let found = groups.get(group).ok_or_else(|| too_large("group", group, groups.len()))?;
+        let list = list(unsafe { follow(scan, "scan") }?)?;
+        let count = list.len();
         // SAFETY: as the module says.
         unsafe {
-            fill(functions, room, found.functions.iter().copied());
-            output.write(found.functions.len());
+            fill(functions, room, list);
+            output.write(count);
         }
         Ok(())
     };

@@ -45,7 +45,7 @@ pub use function::{
     acsscan_function_find, acsscan_function_ids, acsscan_function_kernel_group,
 };
 pub use open::{
-    CFlag, CScan, acsscan_close, acsscan_open_live, acsscan_open_memory, acsscan_open_path, acsscan_problem,
-    acsscan_problem_count,
+    CFlag, COptions, CScan, acsscan_close, acsscan_open_live, acsscan_open_memory, acsscan_open_path,
+    acsscan_problem, acsscan_problem_count,
 };
 pub use route::{CDisposition, CTransaction, acsscan_p2p};

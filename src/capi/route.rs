@@ -4,10 +4,8 @@ use std::ffi::c_char;
 
 use super::border::{CStatus, Failure, Output, call, follow, owned};
 use super::open::CScan;
-use crate::report::words;
 use crate::route::Disposition;
 use crate::route::port::TlpClass;
-use crate::route::trace::Route;
 
 /// Class of transaction.
 #[repr(C)]
@@ -85,27 +83,11 @@ pub unsafe extern "C" fn acsscan_p2p(
         unsafe {
             output.write(route.disposition.into());
             if !why.is_null() {
-                why.write(owned(&sentence(scan, &route)));
+                why.write(owned(&route.sentence(scan.topology())));
             }
         }
         Ok(())
     };
     // SAFETY: as the module says.
     unsafe { call(error, body) }
-}
-
-/// A route in one sentence: who, what becomes of it, why, and what that rests on.
-pub(super) fn sentence(scan: &CScan, route: &Route) -> String {
-    let address = |index| words::address(scan.topology(), index);
-    let (from, to, class) = (address(route.from), address(route.to), words::tlp(route.class));
-    let mut text = format!("{class} from {from} to {to} is {}: {}", route.disposition, route.reason);
-    let evidence = route.decisive().map(|hop| hop.evidence.as_slice()).unwrap_or_default();
-    for (n, evidence) in evidence.iter().enumerate() {
-        let before = if n == 0 { " (" } else { "; " };
-        text.push_str(&format!("{before}{}: {evidence}", evidence.function()));
-    }
-    if !evidence.is_empty() {
-        text.push(')');
-    }
-    text
 }

@@ -22,10 +22,21 @@ fn corpus(name: &str) -> *mut CScan {
     let path = CString::new(path).expect("no NUL");
     let (mut scan, mut error) = (null_mut(), null_mut());
     // SAFETY: all pointers are good.
-    let status = unsafe { acsscan_open_path(path.as_ptr(), 0, &raw mut scan, &raw mut error) };
+    let status = unsafe { acsscan_open_path(path.as_ptr(), null(), &raw mut scan, &raw mut error) };
     assert_eq!(status, CStatus::Ok);
     assert!(error.is_null());
     scan
+}
+
+fn options() -> COptions {
+    COptions {
+        size: size_of::<COptions>(),
+        flags: 0,
+        database_count: 0,
+        databases: null(),
+        database_root: null(),
+        today: null(),
+    }
 }
 
 #[test]
@@ -47,9 +58,12 @@ fn null_is_reported_and_not_followed() {
         assert_eq!(status, CStatus::InvalidArgument);
         assert!(take(error).contains("scan is NULL"));
         assert_eq!(number, 7, "no output on failure");
-        assert_eq!(acsscan_open_path(null(), 0, null_mut(), null_mut()), CStatus::InvalidArgument);
+        assert_eq!(acsscan_open_path(null(), null(), null_mut(), null_mut()), CStatus::InvalidArgument);
         assert_eq!(acsscan_function_count(null()), 0);
-        assert_eq!(acsscan_builder_finish(null_mut(), 0, null_mut(), null_mut()), CStatus::InvalidArgument);
+        assert_eq!(
+            acsscan_builder_finish(null_mut(), null(), null_mut(), null_mut()),
+            CStatus::InvalidArgument
+        );
         acsscan_close(null_mut());
         acsscan_builder_free(null_mut());
         acsscan_string_free(null_mut());
@@ -83,8 +97,18 @@ fn numbers_and_flags_that_make_no_sense_are_refused() {
         assert_eq!((status, take(error).contains("acsscan_transaction")), (CStatus::InvalidArgument, true));
         acsscan_close(scan);
         let mut scan = null_mut();
-        let status = acsscan_open_memory([0].as_ptr(), 1, 8, &raw mut scan, &raw mut error);
-        assert_eq!((status, take(error).contains("0x8")), (CStatus::InvalidArgument, true));
+        for (wrong, said) in [
+            (COptions { flags: 0x8000, ..options() }, "flags 0x8000 are not known"),
+            (COptions { size: size_of::<COptions>() - 1, ..options() }, "sizeof(acsscan_options)"),
+            (COptions { database_count: 1, ..options() }, "options.databases is NULL"),
+            (COptions { today: c"2026-02-30".as_ptr(), ..options() }, "options.today is 2026-02-30"),
+        ] {
+            let status =
+                acsscan_open_memory([0].as_ptr(), 1, &raw const wrong, &raw mut scan, &raw mut error);
+            assert_eq!(status, CStatus::InvalidArgument);
+            let text = take(error);
+            assert!(text.contains(said), "{text}");
+        }
         assert!(scan.is_null());
     }
 }
@@ -112,7 +136,7 @@ fn attributes_of_another_size_are_not_read() {
         attributes.kernel_group = &raw const group;
         assert_eq!(add(&attributes), CStatus::Ok);
         let mut scan = null_mut();
-        assert_eq!(acsscan_builder_finish(builder, 0, &raw mut scan, null_mut()), CStatus::Ok);
+        assert_eq!(acsscan_builder_finish(builder, null(), &raw mut scan, null_mut()), CStatus::Ok);
         let (mut read, mut ids) = (0, 0);
         assert_eq!(acsscan_function_kernel_group(scan, 0, &raw mut read, null_mut()), CStatus::Ok);
         assert_eq!(acsscan_function_ids(scan, 0, &raw mut ids, null_mut()), CStatus::Ok);
@@ -161,4 +185,59 @@ fn a_scan_may_be_shared_between_threads() {
     fn is_sent<T: Send>() {}
     is_shared::<CScan>();
     is_sent::<CBuilder>();
+}
+
+/// An administrator's directory counts as it does for the command, and can be left out.
+#[test]
+fn an_acceptance_of_the_administrator_counts_until_its_last_day() {
+    let root = tempfile::tempdir().expect("a directory");
+    let folder = root.path().join("etc/acsscan/devices.d");
+    std::fs::create_dir_all(&folder).expect("made");
+    let accepted = include_str!("../../tests/capi/accepted.toml");
+    std::fs::write(folder.join("ours.toml"), accepted).expect("written");
+    std::fs::write(folder.join("wrong.toml"), "schema = 9").expect("written");
+    let root = CString::new(root.path().to_str().expect("UTF-8")).expect("no NUL");
+    let path = CString::new(concat!(env!("CARGO_MANIFEST_DIR"), "/corpus/qemu-sriov/dump.txt"));
+    let path = path.expect("no NUL");
+    let check = |options: &COptions| {
+        let (mut scan, mut error, mut why) = (null_mut(), null_mut(), null_mut());
+        let (mut verdict, mut function) = (CVerdict::Assignable, 0);
+        let (mut address, policy) = (CAddress { segment: 0, bus: 1, device: 0, function: 0 }, CPolicy::Spec);
+        // SAFETY: all pointers are good.
+        unsafe {
+            let status = acsscan_open_path(path.as_ptr(), options, &raw mut scan, &raw mut error);
+            assert_eq!(status, CStatus::Ok);
+            acsscan_function_find(scan, &raw mut address, &raw mut function, null_mut());
+            let problems = acsscan_problem_count(scan);
+            let status = acsscan_check(
+                scan,
+                &raw const function,
+                1,
+                policy as u32,
+                &raw mut verdict,
+                &raw mut why,
+                null_mut(),
+            );
+            assert_eq!(status, CStatus::Ok);
+            acsscan_close(scan);
+            (verdict, take(why), problems)
+        }
+    };
+    let of = |today: &std::ffi::CStr, flags| COptions {
+        database_root: root.as_ptr(),
+        today: today.as_ptr(),
+        flags,
+        ..options()
+    };
+    let own = CFlag::OwnHost as u32;
+    let (verdict, why, problems) = check(&of(c"2026-12-31", own));
+    assert_eq!((verdict, problems), (CVerdict::Accepted, 1), "a file that is wrong is a problem: {why}");
+    assert!(why.starts_with("0000:01:00.0: accepted (by Virtualization team, until 2026-12-31): "), "{why}");
+    let (verdict, why, _) = check(&of(c"2027-01-01", own));
+    assert_eq!(verdict, CVerdict::Inconclusive);
+    assert!(why.starts_with("not known: 0000:01:00.0 is not kept apart from functions outside: "), "{why}");
+    let (verdict, ..) = check(&of(c"2026-12-31", 0));
+    assert_eq!(verdict, CVerdict::Inconclusive, "a place of this host says nothing of another one's dump");
+    let (verdict, _, problems) = check(&of(c"2026-12-31", own | CFlag::NoDefaultDatabases as u32));
+    assert_eq!((verdict, problems), (CVerdict::Inconclusive, 0));
 }

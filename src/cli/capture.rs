@@ -1,11 +1,11 @@
 //! `capture`: what was read, in one file.
 
-use std::path::PathBuf;
+use std::io::{self, IsTerminal, Write};
 
 use clap::{Args, ValueEnum};
 
 use super::args::Common;
-use super::output::Target;
+use super::file::To;
 use super::{Exit, Stop, input};
 use crate::dump::capture::{self, Redact};
 use crate::report::clean;
@@ -13,12 +13,8 @@ use crate::report::clean;
 /// Options of `capture`.
 #[derive(Debug, Args)]
 pub(super) struct Capture {
-    /// Where to write; - for standard output
-    #[arg(short = 'o', long = "output", value_name = "FILE")]
-    output: PathBuf,
-    /// Replace FILE if it exists
-    #[arg(long)]
-    force: bool,
+    #[command(flatten)]
+    pub(super) to: To,
     /// Leave out: serials (device serial numbers), vpd, hostname, subsystem; without a value the first three
     #[arg(
         long,
@@ -44,14 +40,14 @@ enum RedactArg {
     Subsystem,
 }
 
+/// Writes the capture to standard output: a file is written by [`file`](super::file).
 pub(super) fn run(common: &Common, arguments: &Capture) -> Result<Exit, Stop> {
     if common.overlays.any() {
         return Err(Stop::Usage(String::from(
             "a capture holds what was read, so that what-if options do not go with it: give them when it is looked at",
         )));
     }
-    let target = Target::new(&arguments.output, arguments.force)?;
-    if target.is_terminal() {
+    if io::stdout().is_terminal() {
         let text = "a capture is no text: name a file with -o FILE, or send standard output somewhere";
         return Err(Stop::Usage(String::from(text)));
     }
@@ -66,7 +62,7 @@ pub(super) fn run(common: &Common, arguments: &Capture) -> Result<Exit, Stop> {
     let captured =
         capture::capture(&input, &options, redact).map_err(|error| Stop::Input(error.to_string()))?;
     let bytes = captured.to_bytes().map_err(|error| Stop::Input(format!("cannot pack: {error}")))?;
-    target.write(&bytes)?;
+    io::stdout().lock().write_all(&bytes)?;
     for problem in captured.problems() {
         eprintln!("acsscan: {}", clean(problem));
     }

@@ -191,6 +191,13 @@ fn explain(common: &Common, name: &str) -> Result<Exit, Stop> {
 fn beside_acs(entry: &Entry) -> (&'static str, &'static str) {
     match entry.claim {
         Claim::Note => ("note", "it explains; no answer uses it"),
+        Claim::RequesterIdAlias(_) if entry.layer == Layer::BuiltIn => {
+            ("applies", "to isolation domains and to the kernel's groups: functions share a requester ID")
+        }
+        Claim::RequesterIdAlias(_) => (
+            "applies",
+            "to isolation domains: functions share a requester ID; the kernel knows the built-in layer only",
+        ),
         Claim::BridgeKeepsRequesterId => ("applies", "to the requester IDs of what is below it"),
         Claim::HostBridgeP2p { .. } => ("applies", "to the answer of the kernel's p2pdma"),
         _ if entry.layer == Layer::BuiltIn => ("applies", "to the kernel's groups"),

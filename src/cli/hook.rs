@@ -9,12 +9,12 @@ use std::ffi::OsString;
 use std::io::Read;
 
 use super::args::{Common, LibvirtHook, UnknownArg};
-use super::check::verdict;
 use super::input::Scanned;
 use super::output::Answers;
 use super::reach::assumptions;
 use super::{Exit, Stop, input};
 use crate::addr::Sbdf;
+use crate::finding::Question;
 use crate::guest;
 use crate::kernel::Iommu;
 use crate::report::clean;
@@ -107,7 +107,9 @@ fn judge(common: &Common, hook: &LibvirtHook, scanned: &Scanned, functions: &[Sb
     let fabric = Fabric::seen_by(&linux);
     let answers = Answers::new(scanned, &linux, &fabric, &assumptions(common), None);
     let unknown = Unknown::from(hook.unknown);
-    let (verdict, line) = verdict(&answers, &indices, hook.policy.into(), unknown);
+    let question = Question::new(answers.facts(), &indices, unknown);
+    let judgement = question.judge(hook.policy.into());
+    let (verdict, line) = (question.verdict(&judgement), question.why(&judgement));
     let see = |line| format!("{line}; see acsscan check {}", names(functions));
     match verdict {
         Verdict::NotAssignable => Answer { exit: Exit::Negative, line: line.map(see) },

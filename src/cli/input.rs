@@ -7,8 +7,8 @@ use super::args::Common;
 use super::confine::{self, Needs};
 use super::{Stop, overlay, verbs};
 use crate::addr::Sbdf;
-use crate::db::{self, Database, Date, Layer, Loaded, Places, Refused, RefusedBy};
-use crate::dump::{self, Input, Limits, Options, ProblemKind, SourceInfo};
+use crate::db::{self, Database, Date, Loaded, Places, Refused};
+use crate::dump::{self, Input, Limits, Options, SourceInfo};
 use crate::finding::Code;
 use crate::function::Inventory;
 use crate::report::{Problem, Source, names};
@@ -126,7 +126,7 @@ fn read_source(common: &Common, source: Option<PathBuf>, detail: bool) -> Result
 
 /// What is known beside the input, the same for many of them.
 pub(super) struct Knowledge {
-    database: Arc<Database>,
+    pub(super) database: Arc<Database>,
     /// Database files that could not be used.
     pub(super) refused: Vec<Refused>,
     today: Date,
@@ -152,15 +152,7 @@ pub(super) fn one_of_many(
 }
 
 fn scanned(info: SourceInfo, inventory: Inventory, knowledge: &Knowledge) -> Scanned {
-    let problem = |problem: &dump::Problem| Problem {
-        text: problem.to_string(),
-        // Holes in a record are counted with the function.
-        loses: problem.kind != ProblemKind::DamagedLines,
-    };
-    let mut problems: Vec<Problem> = info.problems.iter().map(problem).collect();
-    if info.problems_left_out > 0 {
-        problems.push(Problem { text: format!("and {} more problems", info.problems_left_out), loses: true });
-    }
+    let problems = info.lines().map(|(text, loses)| Problem { text, loses }).collect();
     let source = Source {
         kind: info.kind.word().to_owned(),
         path: info.path,
@@ -216,9 +208,7 @@ pub(super) fn database(common: &Common) -> Result<Loaded, Stop> {
 
 fn load(common: &Common) -> Result<Loaded, Stop> {
     let loaded = db::load(&places(common));
-    let missing =
-        |refused: &&Refused| refused.layer == Layer::CommandLine && refused.error == RefusedBy::Missing;
-    if let Some(missing) = loaded.refused.iter().find(missing) {
+    if let Some(missing) = loaded.missing() {
         return Err(Stop::Input(format!("--db {missing}")));
     }
     Ok(loaded)
@@ -243,18 +233,9 @@ pub(super) fn places(common: &Common) -> Places {
     }
 }
 
-/// Today, in Coordinated Universal Time: the only place that asks the clock.
+/// The day for which acceptances count.
 pub(super) fn today(common: &Common) -> Date {
-    let clock = || {
-        let date = jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).date();
-        let part = |part: i8| u8::try_from(part).unwrap_or(1);
-        Date {
-            year: u16::try_from(date.year()).unwrap_or(0),
-            month: part(date.month()),
-            day: part(date.day()),
-        }
-    };
-    common.today.unwrap_or_else(clock)
+    common.today.unwrap_or_else(Date::today)
 }
 
 fn address(text: &str) -> Result<Sbdf, Stop> {

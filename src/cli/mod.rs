@@ -11,6 +11,7 @@ mod clique;
 mod confine;
 mod db;
 mod diff;
+mod file;
 mod fleet;
 mod groups;
 mod hook;
@@ -120,11 +121,17 @@ fn run(cli: &Cli) -> Result<Exit, Stop> {
         let text = "--format dot draws the whole hierarchy: acsscan --format dot, or show -t --format dot";
         return Err(Stop::Usage(String::from(text)));
     }
+    let to = match &cli.verb {
+        Some(Verb::Report(report)) => Some(&report.to),
+        Some(Verb::Capture(capture)) => Some(&capture.to),
+        _ => None,
+    };
+    if let Some((to, file)) = to.and_then(|to| Some((to, to.file()?))) {
+        return to.write(file);
+    }
     match &cli.verb {
-        // The first two write files, the third has the administrator's word, the last two name their inputs
-        // themselves.
-        Some(Verb::Report(report)) if report.output.as_os_str() != "-" => {}
-        Some(Verb::Capture(_) | Verb::Hook { .. } | Verb::Schema | Verb::Diff(_) | Verb::Fleet(_)) => {}
+        // The first has the administrator's word, the last two name their inputs themselves.
+        Some(Verb::Hook { .. } | Verb::Schema | Verb::Diff(_) | Verb::Fleet(_)) => {}
         // Reads the files that it names, and no machine.
         Some(Verb::Db { verb: Db::Check { files } }) if !files.is_empty() => {
             let files: Vec<_> = files.iter().cloned().map(Some).collect();
@@ -145,7 +152,7 @@ fn run(cli: &Cli) -> Result<Exit, Stop> {
         Some(Verb::Check(check)) => check::run(&cli.common, check),
         Some(Verb::Db { verb }) => db::run(&cli.common, verb),
         Some(Verb::Capture(capture)) => capture::run(&cli.common, capture),
-        Some(Verb::Report(report)) => report::run(&cli.common, report),
+        Some(Verb::Report(_)) => report::run(&cli.common),
         Some(Verb::Hook { hook: Hook::Libvirt(hook) }) => hook::run(&cli.common, hook),
         Some(Verb::Schema) => output::schema(&cli.common),
     }

@@ -2,7 +2,6 @@
 
 use std::cell::LazyCell;
 use std::io::{self, BufWriter, IsTerminal, Write};
-use std::path::Path;
 use std::rc::Rc;
 
 use anstream::{AutoStream, ColorChoice};
@@ -11,13 +10,13 @@ use serde::Serialize;
 use super::args::{Color, Common, OutputFormat};
 use super::input::Scanned;
 use super::{Exit, Stop};
-use crate::addr::Sbdf;
 use crate::dump::Format;
-use crate::finding::{self, Code, Finding};
+use crate::finding::{self, Code, Facts, Finding};
+use crate::kernel::Iommu;
 use crate::report::json::{self, Body, Document, FindingDocument, HeadLine, Line, SourceDocument};
 use crate::report::names::Names;
 use crate::report::text::View;
-use crate::report::{Reach, Source, words};
+use crate::report::{Reach, words};
 use crate::route::Assumptions;
 use crate::route::accept::Acceptances;
 use crate::route::domains::{Domains, Unsettled};
@@ -60,7 +59,7 @@ impl<'a> Answers<'a> {
             findings.extend(finding::reach_findings(fabric));
             let sysfs = scanned.source.kind == Format::Sysfs.word();
             findings.extend(finding::host_findings(linux, &groups, scanned.source.host.as_ref(), sysfs));
-            findings.extend(lost(&scanned.source));
+            findings.extend(finding::lost_findings(scanned.source.losses()));
             findings.extend(finding::acceptance_findings(&scanned.topology, &judged));
             findings.extend(refused(scanned));
             finding::sort(&mut findings);
@@ -88,6 +87,21 @@ impl<'a> Answers<'a> {
             domains: &self.domains,
             unsettled: &self.unsettled,
             accepted: &self.accepted,
+        }
+    }
+
+    /// What the question rests on whether functions may be assigned. The answers must be about all
+    /// functions.
+    pub(super) fn facts(&self) -> Facts<'_, 'a> {
+        let host = self.scanned.source.host.as_ref();
+        Facts {
+            linux: self.linux,
+            fabric: self.fabric,
+            domains: &self.domains,
+            grouping: &self.grouping,
+            accepted: &self.accepted,
+            iommu: host.map_or(Iommu::Unknown, |host| host.iommu(&self.scanned.topology)),
+            findings: &self.findings,
         }
     }
 
@@ -193,46 +207,6 @@ impl Answers<'_> {
     }
 }
 
-/// Where an answer goes that is a file.
-pub(super) struct Target<'a> {
-    /// `None`: standard output.
-    path: Option<&'a Path>,
-    force: bool,
-}
-
-impl<'a> Target<'a> {
-    /// A file that is not there yet, unless `force`; `-` is standard output.
-    pub(super) fn new(path: &'a Path, force: bool) -> Result<Self, Stop> {
-        let path = Some(path).filter(|path| path.as_os_str() != "-");
-        if let Some(path) = path.filter(|path| !force && path.symlink_metadata().is_ok()) {
-            return Err(Stop::Usage(format!("{}: is there already; --force replaces it", path.display())));
-        }
-        Ok(Self { path, force })
-    }
-
-    /// Whether it is a terminal.
-    pub(super) fn is_terminal(&self) -> bool {
-        self.path.is_none() && io::stdout().is_terminal()
-    }
-
-    /// Writes it whole or not at all. Only its owner may read a file.
-    pub(super) fn write(&self, bytes: &[u8]) -> Result<(), Stop> {
-        let Some(path) = self.path else { return Ok(io::stdout().lock().write_all(bytes)?) };
-        write_file(path, bytes, self.force)
-            .map_err(|error| Stop::Input(format!("{}: cannot write: {error}", path.display())))
-    }
-}
-
-fn write_file(path: &Path, bytes: &[u8], force: bool) -> io::Result<()> {
-    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut file = tempfile::Builder::new().prefix(".acsscan-").tempfile_in(directory)?;
-    file.write_all(bytes)?;
-    file.as_file().sync_all()?;
-    let kept = if force { file.persist(path) } else { file.persist_noclobber(path) };
-    kept.map_err(|error| error.error)?;
-    std::fs::File::open(directory)?.sync_all()
-}
-
 /// Writes a document to standard output.
 pub(super) fn write_json(
     source: SourceDocument,
@@ -263,15 +237,7 @@ pub(super) fn write_text(
 
 /// Only the findings about these functions (sorted), and those about the input as a whole.
 pub(super) fn keep_about(findings: &mut Vec<Finding>, topology: &Topology, selected: &[FunctionIndex]) {
-    findings.retain(|finding| is_about(finding, topology, selected));
-}
-
-/// Whether a finding is about one of these functions (sorted), or about the input as a whole.
-pub(super) fn is_about(finding: &Finding, topology: &Topology, selected: &[FunctionIndex]) -> bool {
-    let is_selected = |address: &Sbdf| {
-        topology.index_of(*address).is_some_and(|index| selected.binary_search(&index).is_ok())
-    };
-    finding.functions.is_empty() || finding.functions.iter().any(is_selected)
+    findings.retain(|finding| finding.is_about(topology, selected));
 }
 
 /// A finding for each database file that could not be used.
@@ -286,19 +252,6 @@ fn refused(scanned: &Scanned) -> impl Iterator<Item = Finding> + '_ {
         };
         Finding::new(Code::DatabaseFileRefused, Vec::new(), message)
     })
-}
-
-/// A finding for each thing that the reader lost; those after the first few in one.
-pub(super) fn lost(source: &Source) -> Vec<Finding> {
-    const SHOWN: usize = 20;
-    let losses = || source.problems.iter().filter(|problem| problem.loses);
-    let finding = |text: String| Finding::new(Code::InputIncomplete, Vec::new(), text);
-    let mut found: Vec<_> = losses().take(SHOWN).map(|problem| finding(problem.text.clone())).collect();
-    let more = losses().count().saturating_sub(SHOWN);
-    if more > 0 {
-        found.push(finding(format!("and {} more", finding::count(more, "loss"))));
-    }
-    found
 }
 
 pub(super) fn names(common: &Common) -> Result<Names, Stop> {

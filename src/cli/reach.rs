@@ -9,6 +9,7 @@ use crate::report::json::{
 };
 use crate::report::text;
 use crate::report::words;
+use crate::route::domains::Impersonation;
 use crate::route::fabric::Fabric;
 use crate::route::linux::Linux;
 use crate::route::matrix::{Cell, MAX_CELLS};
@@ -64,7 +65,7 @@ fn rests_on_missing(
         let (disposition, reason) = fabric.disposition(from, to, class, assumed);
         disposition == Disposition::Undetermined && reason.is_not_captured()
     });
-    let unproven = |a, b| fabric.may_impersonate(a, b, assumed) && fabric.scope(a).unproven;
+    let unproven = |a, b| fabric.impersonation(a, b, assumed).is_some_and(Impersonation::is_unproven);
     undetermined || unproven(from, to) || unproven(to, from)
 }
 
@@ -137,11 +138,17 @@ fn p2p_document(
     let (fabric, topology) = (reach.fabric, reach.topology());
     let routes = TlpClass::ALL.iter().map(|class| fabric.trace(from, to, *class, assumed));
     let (from_as_to, to_as_from) =
-        (fabric.may_impersonate(from, to, assumed), fabric.may_impersonate(to, from, assumed));
+        (fabric.impersonation(from, to, assumed), fabric.impersonation(to, from, assumed));
+    let known = |why: Option<Impersonation>| match why {
+        Some(why) if why.is_unproven() => None,
+        why => Some(why.is_some()),
+    };
     let message =
         format!("{}; {}", words::scope(fabric, from, from_as_to), words::scope(fabric, to, to_as_from));
-    let forgers = [(from, from_as_to), (to, to_as_from)].into_iter().filter(|(_, can)| *can);
-    let evidence = forgers.flat_map(|(forger, _)| fabric.forgery_evidence(forger));
+    let forgeries = [((from, to), from_as_to), ((to, from), to_as_from)]
+        .into_iter()
+        .filter_map(|(pair, why)| Some((pair, why?)));
+    let evidence = forgeries.clone().flat_map(|(pair, why)| fabric.impersonation_evidence(pair.0, why));
     let mapping = p2pdma::mapping(topology, fabric.database(), to, from);
     P2pDocument {
         from: words::address(topology, from),
@@ -150,15 +157,13 @@ fn p2p_document(
         assumptions: answers.assumptions(assumed),
         routes: routes.map(|route| RouteDocument::new(&reach, &route)).collect(),
         impersonation: ImpersonationDocument {
-            from_as_to: Some(from_as_to).filter(|can| !can || !fabric.scope(from).unproven),
-            to_as_from: Some(to_as_from).filter(|can| !can || !fabric.scope(to).unproven),
+            from_as_to: known(from_as_to),
+            to_as_from: known(to_as_from),
             message,
             evidence: evidence.map(|evidence| (&evidence).into()).collect(),
-            accepted: [(from_as_to, from, to), (to_as_from, to, from)]
-                .into_iter()
-                .find_map(|(can, from, to)| {
-                    can.then(|| reach.accepted.of_impersonation(fabric, from, to)).flatten()
-                })
+            accepted: forgeries
+                .clone()
+                .find_map(|(pair, why)| reach.accepted.of_impersonation(fabric, pair, why))
                 .map(AcceptedDocument::from),
         },
         p2pdma: P2pdmaDocument::new(topology, &mapping),

@@ -1,11 +1,12 @@
 //! `report`: one page for a browser.
 
-use std::path::PathBuf;
+use std::io::{self, Write};
 
 use clap::Args;
 
 use super::args::{Common, OutputFormat};
-use super::output::{self, Answers, Target};
+use super::file::To;
+use super::output::{self, Answers};
 use super::reach::assumptions;
 use super::{Exit, Stop, input};
 use crate::report::html;
@@ -15,20 +16,16 @@ use crate::route::linux::Linux;
 /// Options of `report`.
 #[derive(Debug, Args)]
 pub(super) struct Report {
-    /// Where to write; - for standard output
-    #[arg(short = 'o', long = "output", value_name = "FILE")]
-    pub(super) output: PathBuf,
-    /// Replace FILE if it exists
-    #[arg(long)]
-    force: bool,
+    #[command(flatten)]
+    pub(super) to: To,
 }
 
-pub(super) fn run(common: &Common, arguments: &Report) -> Result<Exit, Stop> {
+/// Writes the page to standard output: a file is written by [`file`](super::file).
+pub(super) fn run(common: &Common) -> Result<Exit, Stop> {
     if common.format != OutputFormat::Text {
         let text = "report writes a page; acsscan --format json writes the same for programs";
         return Err(Stop::Usage(String::from(text)));
     }
-    let target = Target::new(&arguments.output, arguments.force)?;
     let scanned = input::read(common, true)?;
     let linux = Linux::new(&scanned.topology, &scanned.database);
     let fabric = Fabric::seen_by(&linux);
@@ -36,6 +33,6 @@ pub(super) fn run(common: &Common, arguments: &Report) -> Result<Exit, Stop> {
     let names = output::names(common)?;
     let mut page = Vec::new();
     html::write(&mut page, &answers.view(&names, None))?;
-    target.write(&page)?;
+    io::stdout().lock().write_all(&page)?;
     Ok(answers.exit(common, None))
 }

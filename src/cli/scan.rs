@@ -6,7 +6,7 @@ use std::io::{self, BufWriter, Write};
 use serde::Serialize;
 
 use super::args::{Common, OutputFormat};
-use super::output::{Answers, lost, write_text};
+use super::output::{Answers, write_text};
 use super::reach::assumptions;
 use super::{Exit, Stop, address, fleet, input};
 use crate::finding;
@@ -112,7 +112,7 @@ fn summary(common: &Common) -> Result<Exit, Stop> {
     let unsettled = fabric.unsettled(&assumptions);
     let mut findings = finding::findings(topology);
     findings.extend(finding::reach_findings(&fabric));
-    findings.extend(lost(&scanned.source));
+    findings.extend(finding::lost_findings(scanned.source.losses()));
     let document = SummaryDocument::new(topology, &domains, &unsettled, &findings);
     let source = SourceDocument::new(&scanned.source, topology);
     let inconclusive = !source.complete || findings.iter().any(|finding| finding.code.is_missing_part());

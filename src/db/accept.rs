@@ -133,6 +133,18 @@ pub struct Date {
     pub day: u8,
 }
 
+#[cfg(feature = "std")]
+impl Date {
+    /// Today, in Coordinated Universal Time: the only place of the crate that asks the clock.
+    #[must_use]
+    pub fn today() -> Self {
+        let date = jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).date();
+        let part = |part: i8| u8::try_from(part).unwrap_or(1);
+        let year = u16::try_from(date.year()).unwrap_or(0);
+        Self { year, month: part(date.month()), day: part(date.day()) }
+    }
+}
+
 impl fmt::Display for Date {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:04}-{:02}-{:02}", self.year, self.month, self.day)

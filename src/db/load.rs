@@ -66,6 +66,16 @@ pub struct Loaded {
     pub refused: Vec<Refused>,
 }
 
+impl Loaded {
+    /// The first that was named and does not exist.
+    #[must_use]
+    pub fn missing(&self) -> Option<&Refused> {
+        let is_missing =
+            |file: &&Refused| file.layer == Layer::CommandLine && file.error == RefusedBy::Missing;
+        self.refused.iter().find(is_missing)
+    }
+}
+
 /// A file, or a directory of files, that could not be used.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refused {

@@ -315,7 +315,12 @@ pub(super) fn shown(path: &Path) -> String {
     if path == Path::new("-") {
         return String::from("standard input");
     }
-    escaped(&path.to_string_lossy())
+    let mut out = String::new();
+    for part in path.as_os_str().as_encoded_bytes().utf8_chunks() {
+        out.push_str(&escaped(part.valid()));
+        part.invalid().iter().for_each(|byte| out.push_str(&format!("\\x{byte:02x}")));
+    }
+    out
 }
 
 /// What another crate says of an input, for a message: it may quote the input.

@@ -5,20 +5,21 @@
 //! each regular file in it is one, whatever it is, and each directory is looked into. Names that begin
 //! with a dot, links to directories, pipes and devices are passed over.
 
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::string::{String, ToString};
+use std::string::String;
 use std::vec::Vec;
 
-use super::error::escaped;
+use super::error::shown;
 use super::name::{from_name, host_bridge};
 
 /// One host among many.
 #[derive(Debug)]
 pub struct HostInput {
     /// What tells it from the others: its path below the directory that was named, or the path as it was
-    /// named. Control characters are escaped.
+    /// named. Control characters are escaped, and bytes that are no UTF-8.
     pub key: String,
     /// Where its dump is.
     pub path: PathBuf,
@@ -59,7 +60,7 @@ impl Hosts {
     fn host(&self, path: PathBuf, error: Option<io::Error>) -> HostInput {
         let below = self.root.as_deref().and_then(|root| path.strip_prefix(root).ok());
         let key = below.filter(|below| *below != Path::new("")).unwrap_or(&path);
-        HostInput { key: escaped(&key.to_string_lossy()), path, error }
+        HostInput { key: shown(key), path, error }
     }
 }
 
@@ -96,26 +97,27 @@ impl Iterator for Hosts {
                 Ok(names) => names,
                 Err(error) => return Some(self.host(path, Some(error))),
             };
-            let is_function = |name: &String| from_name(name).is_some() || host_bridge(name).is_some();
-            if names.iter().any(is_function) || (named && names.is_empty()) {
+            let is_function = |name: &str| from_name(name).is_some() || host_bridge(name).is_some();
+            if names.iter().filter_map(|name| name.to_str()).any(is_function) || (named && names.is_empty()) {
                 return Some(self.host(path, None));
             }
             let depth = depth.saturating_add(1);
-            let shown = names.into_iter().filter(|name| !name.starts_with('.')).rev();
+            let shown = names.into_iter().filter(|name| !is_hidden(name)).rev();
             self.pending.extend(shown.map(|name| Pending { path: path.join(name), depth }));
         }
         None
     }
 }
 
-/// The names in a directory, sorted. What is no UTF-8 is not taken.
-fn names(path: &Path) -> io::Result<Vec<String>> {
-    let mut names = Vec::new();
-    for entry in fs::read_dir(path)? {
-        if let Some(name) = entry?.file_name().to_str() {
-            names.push(name.to_string());
-        }
-    }
+fn is_hidden(name: &OsStr) -> bool {
+    name.as_encoded_bytes().starts_with(b".")
+}
+
+/// The names in a directory, sorted.
+fn names(path: &Path) -> io::Result<Vec<OsString>> {
+    let mut names = fs::read_dir(path)?
+        .map(|entry| entry.map(|entry| entry.file_name()))
+        .collect::<io::Result<Vec<OsString>>>()?;
     names.sort_unstable();
     Ok(names)
 }
@@ -123,6 +125,7 @@ fn names(path: &Path) -> io::Result<Vec<String>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::unix::ffi::OsStrExt;
     use std::os::unix::fs::symlink;
     use std::vec;
 
@@ -155,6 +158,18 @@ mod tests {
         assert_eq!(keys(false)[0], root.join("a.tar.gz").to_str().expect("UTF-8"));
         let one = Hosts::new(root.join("rack1"), true).map(|host| host.key);
         assert_eq!(one.collect::<Vec<_>>(), [root.join("rack1").to_str().expect("UTF-8")]);
+    }
+
+    #[test]
+    fn names_that_are_no_text_are_hosts_too_and_stay_apart() {
+        let root = tempfile::tempdir().expect("a directory");
+        for name in [b"a\xff".as_slice(), b"a\xfe", b"b"] {
+            put(&root.path().join(OsStr::from_bytes(name)));
+        }
+        let hosts: Vec<HostInput> = Hosts::new(root.path().to_path_buf(), true).collect();
+        let keys: Vec<&str> = hosts.iter().map(|host| host.key.as_str()).collect();
+        assert_eq!(keys, ["a\\xfe", "a\\xff", "b"]);
+        assert!(hosts.iter().all(|host| fs::read(&host.path).is_ok()));
     }
 
     #[test]

@@ -197,6 +197,18 @@ pub struct SourceInfo {
     pub problems_left_out: usize,
 }
 
+impl SourceInfo {
+    /// What went wrong, one line each, and whether a function, or bytes that nobody has counted, are
+    /// missing for it.
+    pub fn lines(&self) -> impl Iterator<Item = (String, bool)> {
+        // Holes in a record are counted with the function.
+        let line = |problem: &Problem| (problem.to_string(), problem.kind != ProblemKind::DamagedLines);
+        let left_out = (self.problems_left_out > 0)
+            .then(|| (format!("and {} more problems", self.problems_left_out), true));
+        self.problems.iter().map(line).chain(left_out)
+    }
+}
+
 /// Something that one function or one file suffers from; the rest was read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]

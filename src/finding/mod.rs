@@ -5,10 +5,12 @@
 
 mod accept;
 mod host;
+mod question;
 mod reach;
 
 pub use accept::acceptance_findings;
 pub use host::host_findings;
+pub use question::{Facts, Question, in_use_findings, lost_findings};
 pub use reach::reach_findings;
 
 use alloc::format;
@@ -347,6 +349,15 @@ impl Finding {
     #[must_use]
     pub const fn new(code: Code, functions: Vec<Sbdf>, message: String) -> Self {
         Self { code, functions, message, evidence: Vec::new() }
+    }
+
+    /// Whether it is about one of these functions (sorted), or about the input as a whole.
+    #[must_use]
+    pub fn is_about(&self, topology: &Topology, functions: &[FunctionIndex]) -> bool {
+        let is_one = |address: &Sbdf| {
+            topology.index_of(*address).is_some_and(|index| functions.binary_search(&index).is_ok())
+        };
+        self.functions.is_empty() || self.functions.iter().any(is_one)
     }
 }
 

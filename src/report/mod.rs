@@ -62,7 +62,12 @@ impl Source {
     /// Whether a function, or bytes that nobody has counted, are missing.
     #[must_use]
     pub fn has_losses(&self) -> bool {
-        self.problems.iter().any(|problem| problem.loses)
+        self.losses().next().is_some()
+    }
+
+    /// The problems for which something is missing, one line each.
+    pub fn losses(&self) -> impl Iterator<Item = &str> {
+        self.problems.iter().filter(|problem| problem.loses).map(|problem| problem.text.as_str())
     }
 }
 

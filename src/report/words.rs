@@ -1,11 +1,10 @@
 //! Sentences that text and JSON share.
 
 use crate::finding::count;
-use crate::route::domains::{Impersonated, Unsettled};
+use crate::route::domains::{Impersonated, Impersonation, Unsettled};
 use crate::route::fabric::Fabric;
 use crate::route::linux::{Dependency, Guess, Linux};
 use crate::route::p2pdma::Why;
-use crate::route::port::TlpClass;
 use crate::route::trace::GateKind;
 use crate::route::{Assumptions, Reason, RootComplex};
 use crate::topology::{FunctionIndex, Parent, Topology};
@@ -144,11 +143,18 @@ pub fn limits(assumptions: &Assumptions) -> Vec<String> {
     )]
 }
 
-/// Whose requester IDs a function can use, in words; `of_other`: whether another's is among them.
+/// Whose requester IDs a function can use, in words; `of_other`: why another's is among them, if it is.
 #[must_use]
-pub fn scope(fabric: &Fabric<'_>, index: FunctionIndex, of_other: bool) -> String {
+pub fn scope(fabric: &Fabric<'_>, index: FunctionIndex, of_other: Option<Impersonation>) -> String {
     let topology = fabric.topology();
     let function = address(topology, index);
+    if let Some(Impersonation::Device { unproven, .. }) = of_other {
+        let unproven = if unproven { ", as far as is known of it" } else { "" };
+        return format!(
+            "{function} sends with the other's requester ID, or both with a third one, by their making{unproven}"
+        );
+    }
+    let of_other = of_other.is_some();
     if !fabric.initiates(index) {
         return format!("{function} is a port or host bridge: it sends no requests of its own");
     }
@@ -187,18 +193,6 @@ pub fn scope(fabric: &Fabric<'_>, index: FunctionIndex, of_other: bool) -> Strin
             "{reach}; what it sends itself arrives with {requester}, which a bridge puts in place of its own"
         ),
         None => reach,
-    }
-}
-
-/// A class of transaction in words.
-#[must_use]
-pub const fn tlp(class: TlpClass) -> &'static str {
-    match class {
-        TlpClass::MemoryUntranslated => "memory request",
-        TlpClass::MemoryTranslated => "translated memory request",
-        TlpClass::Completion => "completion",
-        TlpClass::CompletionRelaxed => "completion with Relaxed Ordering",
-        TlpClass::Io => "I/O request",
     }
 }
 

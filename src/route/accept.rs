@@ -6,7 +6,7 @@
 
 use alloc::vec::Vec;
 
-use super::domains::{HeldBy, Impersonated, Merge};
+use super::domains::{HeldBy, Impersonated, Impersonation, Merge};
 use super::fabric::Fabric;
 use super::trace::Route;
 use super::view::{self, View};
@@ -152,20 +152,22 @@ impl<'a> Acceptances<'a> {
     }
 
     /// The acceptance of one function's use of another's requester ID: also of a port above it that does
-    /// not validate them.
+    /// not validate them, if that is why.
     #[must_use]
     pub fn of_impersonation(
         &self,
         fabric: &Fabric<'_>,
-        from: FunctionIndex,
-        to: FunctionIndex,
+        (from, to): (FunctionIndex, FunctionIndex),
+        why: Impersonation,
     ) -> Option<&'a Acceptance> {
         if self.by_function.is_empty() {
             return None;
         }
-        let scope = fabric.scope(from);
-        let proved = !scope.unproven;
-        let last = match scope.impersonated {
+        let proved = !why.is_unproven();
+        if let Impersonation::Device { .. } = why {
+            return self.of_pair((from, to), None, proved);
+        }
+        let last = match fabric.scope(from).impersonated {
             Impersonated::Nobody => None,
             Impersonated::BusesOf(port) | Impersonated::AnyRequesterId(port) => Some(port),
         };
@@ -199,7 +201,11 @@ impl<'a> Acceptances<'a> {
             return None;
         }
         match merge.class {
-            None => self.of_impersonation(fabric, merge.from, merge.to),
+            None => {
+                let pair = (merge.from, merge.to);
+                let why = fabric.impersonation(merge.from, merge.to, assumptions)?;
+                self.of_impersonation(fabric, pair, why)
+            }
             Some(class) => {
                 let route = fabric.trace(merge.from, merge.to, class, assumptions);
                 let at = route.decisive().map(|hop| hop.function);

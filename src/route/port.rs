@@ -45,6 +45,18 @@ impl TlpClass {
         }
     }
 
+    /// In words.
+    #[must_use]
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::MemoryUntranslated => "memory request",
+            Self::MemoryTranslated => "translated memory request",
+            Self::Completion => "completion",
+            Self::CompletionRelaxed => "completion with Relaxed Ordering",
+            Self::Io => "I/O request",
+        }
+    }
+
     /// The class with this [`word`](Self::word).
     #[must_use]
     pub fn from_word(word: &str) -> Option<Self> {

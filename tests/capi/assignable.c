@@ -2,15 +2,17 @@
  * What a hypervisor's management does: reads a dump into memory and asks, for some functions, whether
  * they may be assigned to a guest, and if not, why.
  *
- * Usage: assignable DUMP ADDRESS...
+ * Usage: assignable [-d DATABASE] [-t DAY] DUMP ADDRESS...
  */
 #include <acsscan.h>
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
 
 static const char *const policies[] = { "spec", "linux", "libvirt", "relaxed" };
-static const char *const verdicts[] = { "yes", "no", "not known" };
+static const char *const verdicts[] = { "yes", "no", "not known", "accepted" };
 static const char *const presences[] = { "no ACS", "ACS", "not captured whether it has ACS" };
 static const char *const dispositions[] = { "direct", "undetermined", "redirected", "blocked" };
 
@@ -106,27 +108,44 @@ static void print_function(const acsscan_scan *scan, size_t function)
 int main(int argc, char **argv)
 {
     size_t *functions = calloc((size_t)argc, sizeof(*functions));
-    size_t count = 0, size = 0, i;
-    uint8_t *dump = argc > 2 ? read_file(argv[1], &size) : NULL;
+    size_t count = 0, size = 0;
+    uint8_t *dump = NULL;
+    const char *database = NULL;
+    acsscan_options options;
     acsscan_scan *scan;
+    int option;
     acsscan_disposition disposition;
     acsscan_verdict verdict;
     char *error, *why;
 
+    memset(&options, 0, sizeof(options));
+    options.size = sizeof(options);
+    options.flags = ACSSCAN_FLAG_NO_DEFAULT_DATABASES;
+    while ((option = getopt(argc, argv, "d:t:")) != -1) {
+        if (option == 'd') {
+            database = optarg;
+            options.databases = &database;
+            options.database_count = 1;
+        } else if (option == 't') {
+            options.today = optarg;
+        }
+    }
+    if (argc - optind > 1)
+        dump = read_file(argv[optind++], &size);
     if (!dump || !functions) {
-        fprintf(stderr, "usage: assignable DUMP ADDRESS...\n");
+        fprintf(stderr, "usage: assignable [-d DATABASE] [-t DAY] DUMP ADDRESS...\n");
         return EXIT_FAILURE;
     }
-    must(acsscan_open_memory(dump, size, 0, &scan, &error), &error);
+    must(acsscan_open_memory(dump, size, &options, &scan, &error), &error);
     free(dump);
     printf("%zu functions, %zu isolation domains, %zu groups, %zu problems\n",
            acsscan_function_count(scan), acsscan_domain_count(scan), acsscan_group_count(scan),
            acsscan_problem_count(scan));
 
-    for (i = 2; i < (size_t)argc; i++) {
+    for (; optind < argc; optind++) {
         acsscan_address address;
 
-        must(acsscan_address_parse(argv[i], &address, &error), &error);
+        must(acsscan_address_parse(argv[optind], &address, &error), &error);
         must(acsscan_function_find(scan, &address, &functions[count], &error), &error);
         print_function(scan, functions[count++]);
     }

@@ -64,7 +64,7 @@ static acsscan_scan *build(void)
     CHECK(error == NULL);
     root_port(bytes);
     CHECK(acsscan_builder_add(builder, &port, bytes, sizeof(bytes), NULL, NULL) == ACSSCAN_STATUS_OK);
-    CHECK(acsscan_builder_finish(builder, 0, &scan, NULL) == ACSSCAN_STATUS_OK);
+    CHECK(acsscan_builder_finish(builder, NULL, &scan, NULL) == ACSSCAN_STATUS_OK);
     return scan;
 }
 
@@ -99,15 +99,26 @@ static void mistakes(const acsscan_scan *scan)
 {
     acsscan_scan *none = NULL;
     acsscan_address address = { 0, 9, 0, 0 };
+    const char *nowhere = "/nowhere/devices.toml";
+    acsscan_options options;
     size_t function = 77;
     char text[17], *error;
 
-    CHECK(acsscan_open_path("/nowhere/dump.txt", 0, &none, &error) == ACSSCAN_STATUS_INPUT);
+    memset(&options, 0, sizeof(options));
+    CHECK(acsscan_open_path("/nowhere/dump.txt", NULL, &none, &error) == ACSSCAN_STATUS_INPUT);
     CHECK(strstr(error, "/nowhere/dump.txt") && !strchr(error, '\n') && !none);
     acsscan_string_free(error);
-    CHECK(acsscan_open_memory((const uint8_t *)"prose", 5, 0, &none, NULL) == ACSSCAN_STATUS_INPUT);
-    CHECK(acsscan_open_live("/nowhere", 0, &none, NULL) == ACSSCAN_STATUS_INPUT);
-    CHECK(acsscan_open_path("/", 1u << 31, &none, NULL) == ACSSCAN_STATUS_INVALID_ARGUMENT);
+    CHECK(acsscan_open_memory((const uint8_t *)"prose", 5, NULL, &none, NULL) == ACSSCAN_STATUS_INPUT);
+    CHECK(acsscan_open_live("/nowhere", NULL, &none, NULL) == ACSSCAN_STATUS_INPUT);
+    options.size = sizeof(options);
+    options.flags = 1u << 31;
+    CHECK(acsscan_open_path("/", &options, &none, NULL) == ACSSCAN_STATUS_INVALID_ARGUMENT);
+    options.flags = 0;
+    options.databases = &nowhere;
+    options.database_count = 1;
+    CHECK(acsscan_builder_finish(acsscan_builder_new(), &options, &none, &error) == ACSSCAN_STATUS_INPUT);
+    CHECK(strstr(error, nowhere) && !none);
+    acsscan_string_free(error);
     CHECK(acsscan_function_find(scan, &address, &function, &error) == ACSSCAN_STATUS_NOT_FOUND);
     CHECK(strcmp(error, "0000:09:00.0: no such function") == 0 && function == 77);
     acsscan_string_free(error);

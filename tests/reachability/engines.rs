@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use acsscan::db::Database;
+use acsscan::db::{Alias, Claim, Condition, ConditionKind, Database, Entry, Layer, Match};
 use acsscan::route::fabric::Fabric;
 use acsscan::route::port::TlpClass;
 use acsscan::route::{Assumptions, Reason, RootComplex};
@@ -51,6 +51,16 @@ fn assert_unsettled(topology: &Topology) -> Result<(), TestCaseError> {
     Ok(())
 }
 
+fn alias() -> impl Strategy<Value = Alias> {
+    prop_oneof![
+        (0..8_u8).prop_map(Alias::FunctionOfSlot),
+        prop::collection::vec(any::<u8>(), 0..4).prop_map(Alias::Fixed),
+        (0..3_u8).prop_map(Alias::FunctionsOfEverySlot),
+        Just(Alias::All),
+        Just(Alias::Unknown),
+    ]
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 1500, max_shrink_iters: 4000, ..ProptestConfig::default() })]
 
@@ -58,6 +68,29 @@ proptest! {
     fn domains_are_the_closure_of_all_pairs(numbers in prop::collection::vec(any::<u32>(), 0..160)) {
         let machine = machine(&mut Choices::new(&numbers), Shape::default());
         let found = disagreement(&machine.topology(), &Database::default());
+        prop_assert!(found.is_none(), "{}", found.unwrap_or_default());
+    }
+
+    #[test]
+    fn domains_are_the_closure_where_functions_share_requester_ids(
+        numbers in prop::collection::vec(any::<u32>(), 0..160),
+        aliases in prop::collection::vec((alias(), 0..4_u8, any::<bool>()), 1..3),
+    ) {
+        let machine = machine(&mut Choices::new(&numbers), Shape::default());
+        let entries = aliases.into_iter().map(|(alias, not_function, conditional)| Entry {
+            name: "shares".into(),
+            layer: Layer::Administrator,
+            file: "shares.toml".into(),
+            matches: Match { not_function: Some(not_function), ..Match::default() },
+            claim: Claim::RequesterIdAlias(alias),
+            conditions: conditional
+                .then(|| Condition { kind: ConditionKind::Other("firmware".into()), denies: false })
+                .into_iter()
+                .collect(),
+            source: "a letter".into(),
+            reason: "measured".into(),
+        });
+        let found = disagreement(&machine.topology(), &Database::new(entries.collect()));
         prop_assert!(found.is_none(), "{}", found.unwrap_or_default());
     }
 

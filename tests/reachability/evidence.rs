@@ -3,6 +3,7 @@
 use Disposition::{Blocked, Direct, Redirected, Undetermined};
 use acsscan::db::Database;
 use acsscan::finding::{Code, reach_findings};
+use acsscan::route::domains::Impersonation;
 use acsscan::route::evidence::Evidence;
 use acsscan::route::fabric::Fabric;
 use acsscan::route::port::TlpClass::{self, Completion, MemoryTranslated, MemoryUntranslated};
@@ -108,7 +109,9 @@ fn forged_requester_ids_are_shown_by_the_ports_that_let_them_through() {
     let database = Database::default();
     let fabric = Fabric::new(&topology, &database);
     let [from, to] = ["03:00.0", "04:00.0"].map(|at| index(&topology, at));
-    let evidence = fabric.forgery_evidence(from);
+    let why = fabric.impersonation(from, to, &Assumptions::default()).expect("not validated");
+    assert_eq!(why, Impersonation::NotValidated { unproven: false });
+    let evidence = fabric.impersonation_evidence(from, why);
     let Some(Evidence::Register { function, offset, bits, value, .. }) = evidence.first() else {
         panic!("{evidence:?}");
     };

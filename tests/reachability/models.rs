@@ -3,7 +3,7 @@
 
 use Disposition::{Blocked, Direct, Redirected, Undetermined};
 use acsscan::cap::acs::AcsControl;
-use acsscan::db::{Claim, Condition, ConditionKind, Database, Entry, Layer, Match};
+use acsscan::db::{Alias, Claim, Condition, ConditionKind, Database, Entry, Layer, Match};
 use acsscan::route::disagree::{Danger, disagreements};
 use acsscan::route::domains::{HeldBy, Impersonated};
 use acsscan::route::evidence::Evidence;
@@ -204,6 +204,43 @@ fn the_database_acts_as_control_bits_and_is_the_evidence() {
     let condition = Condition { kind: ConditionKind::Other("firmware 12".into()), denies: false };
     assert_eq!(ask(&database(isolates(), vec![condition])), (Undetermined, Reason::DatabaseCondition));
     assert_eq!(ask(&database(Claim::DoesNotIsolate, Vec::new())), (Direct, Reason::RequestRedirectOff));
+}
+
+#[test]
+fn functions_that_send_with_one_requester_id_are_one_domain_although_acs_keeps_them_apart() {
+    let topology = Machine::new()
+        .with("00:01.0", Config::root_port(1, 1).acs(0x5f, ALL, 0))
+        .with("01:00.0", Config::endpoint().multi_function().acs(0x5f, ALL, 0))
+        .with("01:00.1", Config::endpoint().acs(0x5f, ALL, 0))
+        .with("01:00.2", Config::endpoint().acs(0x5f, ALL, 0))
+        .topology();
+    let assumptions = Assumptions::default();
+    let ask = |claim: Option<Claim>, conditions: Vec<Condition>| {
+        let database = claim.map_or_else(Database::default, |claim| database(claim, conditions));
+        let fabric = Fabric::new(&topology, &database);
+        let domains = fabric.domains(&assumptions);
+        let held_by = domains.get(domains.domain_of(1).expect("grouped")).expect("there").held_by();
+        let together = [2, 3].map(|other| domains.domain_of(1) == domains.domain_of(other));
+        let evidence = fabric.impersonation(1, 2, &assumptions).map(|why| {
+            fabric.impersonation_evidence(1, why).iter().map(ToString::to_string).collect::<String>()
+        });
+        (together, held_by, evidence)
+    };
+    let alias = |alias| Some(Claim::RequesterIdAlias(alias));
+    assert_eq!(ask(None, Vec::new()), ([false, false], None, None));
+    // Function 0 and function 2 send as function 1.
+    let (together, held_by, evidence) = ask(alias(Alias::FunctionOfSlot(1)), Vec::new());
+    assert_eq!((together, held_by), ([true, true], Some(HeldBy::Impersonation)));
+    assert!(evidence.expect("an entry").contains("nic"));
+    // All send with an ID that no function has.
+    let (together, held_by, _) = ask(alias(Alias::Fixed(vec![0x58])), Vec::new());
+    assert_eq!((together, held_by), ([true, true], Some(HeldBy::Impersonation)));
+    assert_eq!(ask(alias(Alias::Fixed(Vec::new())), Vec::new()), ([false, false], None, None));
+    let condition = Condition { kind: ConditionKind::Other("firmware 12".into()), denies: false };
+    for (claim, conditions) in [(Alias::Unknown, Vec::new()), (Alias::All, vec![condition])] {
+        let (together, held_by, _) = ask(alias(claim), conditions);
+        assert_eq!((together, held_by), ([true, true], Some(HeldBy::Unproven)));
+    }
 }
 
 #[test]

@@ -5,9 +5,9 @@ use sha2::{Digest, Sha256};
 use super::Wanted;
 use super::args::Rows;
 use crate::cap::pcie::DevicePortType;
-use crate::cli::check::verdict;
 use crate::cli::input::Scanned;
 use crate::cli::output::Answers;
+use crate::finding::Question;
 use crate::kernel::{Iommu, Mode};
 use crate::report::clean;
 use crate::report::json::{
@@ -29,7 +29,11 @@ pub(in crate::cli) fn fingerprint<'e>(entries: impl Iterator<Item = &'e Entry>) 
     let mut hash = Sha256::new();
     hash.update(format!("{}\n", stable::VERSION));
     entries.for_each(|entry| hash.update(format!("{entry}\n")));
-    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    hexadecimal(&hash.finalize())
+}
+
+pub(super) fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// The document of a host, and its rows if there are to be any.
@@ -42,7 +46,7 @@ pub(super) fn report(key: &str, scanned: &Scanned, wanted: &Wanted) -> (Document
     let host = Host { answers: &answers, canonical: &canonical };
     let findings: Vec<FindingDocument> = answers.findings.iter().map(FindingDocument::from).collect();
     let rows = wanted.rows.map(|rows| host.rows(rows, wanted)).unwrap_or_default();
-    let row = |row| RowDocument { schema: json::SCHEMA, host: key.to_owned(), row };
+    let row = |row| RowDocument { schema: json::SCHEMA, host: key.to_owned(), run: wanted.run.clone(), row };
     let document = Document {
         schema: json::SCHEMA,
         source: SourceDocument::new(&scanned.source, topology),
@@ -72,6 +76,7 @@ impl Host<'_, '_> {
         let differences = || compare::differences(&answers.grouping.group_of, &kernel).len();
         FleetHostDocument {
             host: key.to_owned(),
+            run: wanted.run.clone(),
             fingerprint: fingerprint(self.canonical.iter().map(|(_, entry)| entry)),
             answer: if answers.is_inconclusive(None) { "inconclusive" } else { "conclusive" },
             iommu: host.map_or(Iommu::Unknown, |host| host.iommu(topology)).word(),
@@ -136,7 +141,9 @@ impl Host<'_, '_> {
                 }
             };
             done = together.last().map_or(index, |last| last.saturating_add(1));
-            let (verdict, reason) = verdict(self.answers, &together, wanted.policy, wanted.unknown);
+            let question = Question::new(self.answers.facts(), &together, wanted.unknown);
+            let judgement = question.judge(wanted.policy);
+            let (verdict, reason) = (question.verdict(&judgement), question.why(&judgement));
             let functions = together.iter().map(|index| address(topology, *index)).collect();
             let rank = match verdict {
                 Verdict::Assignable => 0_u8,

@@ -26,6 +26,7 @@ pub(super) struct Start {
 struct Head {
     schema: String,
     host: String,
+    run: String,
     kind: String,
 }
 
@@ -45,17 +46,18 @@ pub(super) fn create(path: &Path) -> Result<Start, Stop> {
 }
 
 /// Goes on with a file, or begins it: what was cut off at its end is removed, the hosts before are done.
-/// With `rows` the last host may lack some, and is done again.
+/// With rows the last host may lack some, and is done again.
 pub(super) fn resume(
     path: &Path,
     rows: bool,
+    run: &str,
     tally: &mut Tally,
     fail_on: Option<Severity>,
 ) -> Result<Start, Stop> {
     let failed = |error: io::Error| stop(path, &error);
     let mut file =
         OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path).map_err(failed)?;
-    let (done, end) = read(&file, path, rows, tally, fail_on)?;
+    let (done, end) = read(&file, path, rows, run, tally, fail_on)?;
     file.set_len(end).map_err(failed)?;
     file.seek(SeekFrom::Start(end)).map_err(failed)?;
     Ok(Start { out: Some(Box::new(BufWriter::new(file))), done })
@@ -66,6 +68,7 @@ fn read(
     file: &File,
     path: &Path,
     rows: bool,
+    run: &str,
     tally: &mut Tally,
     fail_on: Option<Severity>,
 ) -> Result<(HashSet<String>, u64), Stop> {
@@ -94,6 +97,9 @@ fn read(
         if head.schema != crate::report::json::SCHEMA {
             return Err(refuse(&format!("schema {}", head.schema)));
         }
+        if head.run != run {
+            return Err(refuse(&"another version, or other options or databases"));
+        }
         let is_host = matches!(head.kind.as_str(), "fleet-host" | "error");
         if is_host == rows && head.kind != "error" {
             return Err(refuse(&format!("kind {}", head.kind)));
@@ -121,7 +127,9 @@ mod tests {
     use std::fs;
 
     fn row(host: &str, n: u8) -> String {
-        format!("{{\"schema\":\"acsscan/1\",\"host\":\"{host}\",\"kind\":\"fleet-domain\",\"domain\":{n}}}\n")
+        format!(
+            "{{\"schema\":\"acsscan/1\",\"host\":\"{host}\",\"run\":\"r\",\"kind\":\"fleet-domain\",\"domain\":{n}}}\n"
+        )
     }
 
     #[test]
@@ -130,7 +138,7 @@ mod tests {
         let path = directory.path().join("rows");
         let whole = [row("a", 1), row("a", 2), row("b", 1)].concat();
         fs::write(&path, format!("{whole}{}", &row("b", 2)[..20])).expect("written");
-        let start = resume(&path, true, &mut Tally::default(), None).expect("good");
+        let start = resume(&path, true, "r", &mut Tally::default(), None).expect("good");
         assert_eq!(start.done, HashSet::from([String::from("a")]));
         drop(start);
         assert_eq!(fs::read_to_string(&path).expect("there"), [row("a", 1), row("a", 2)].concat());
@@ -144,7 +152,7 @@ mod tests {
             ["my notes\n", "{\"schema\":\"other/1\",\"host\":\"a\",\"kind\":\"error\"}\n", &row("a", 1)]
         {
             fs::write(&path, text).expect("written");
-            assert!(matches!(resume(&path, false, &mut Tally::default(), None), Err(Stop::Input(_))));
+            assert!(matches!(resume(&path, false, "r", &mut Tally::default(), None), Err(Stop::Input(_))));
             assert_eq!(fs::read_to_string(&path).expect("there"), text);
         }
     }

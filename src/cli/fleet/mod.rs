@@ -10,8 +10,10 @@ mod tally;
 pub(super) use args::{Fleet, HELP};
 pub(super) use host::fingerprint;
 
+use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, BufWriter, Write};
+use std::os::unix::ffi::OsStringExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::{iter, thread};
@@ -19,6 +21,7 @@ use std::{iter, thread};
 use glob::Pattern;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
+use sha2::{Digest, Sha256};
 
 use super::args::{Common, OutputFormat};
 use super::input::Knowledge;
@@ -39,6 +42,9 @@ use crate::topology::{FunctionIndex, Topology};
 use args::Rows;
 use tally::{Line, Tally};
 
+/// Hexadecimal digits of [`Wanted::run`].
+const RUN: usize = 16;
+
 /// What is asked of each host.
 struct Wanted {
     options: Options,
@@ -48,6 +54,8 @@ struct Wanted {
     check: Vec<Selector>,
     policy: Policy,
     unknown: Unknown,
+    /// The question in short: see [`question`].
+    run: String,
 }
 
 /// Which functions are asked about.
@@ -88,9 +96,11 @@ pub(super) fn run(common: &Common, fleet: &Fleet) -> Result<Exit, Stop> {
         return Err(Stop::Usage(String::from(text)));
     }
     let (_, options) = input::reading(common, Some(PathBuf::new()))?;
+    let knowledge = Knowledge::load(common)?;
     let wanted = Wanted {
+        run: question(common, fleet, &options, &knowledge),
         options,
-        knowledge: Knowledge::load(common)?,
+        knowledge,
         assumptions: assumptions(common),
         rows: fleet.rows,
         check: fleet.check.iter().map(|text| Selector::parse(text)).collect::<Result<_, _>>()?,
@@ -105,7 +115,7 @@ pub(super) fn run(common: &Common, fleet: &Fleet) -> Result<Exit, Stop> {
         && fleet.resume.is_none();
     let lines::Start { mut out, done } = match (&fleet.output, &fleet.resume) {
         (Some(path), _) => lines::create(path)?,
-        (None, Some(path)) => lines::resume(path, fleet.rows.is_some(), &mut tally, fail_on)?,
+        (None, Some(path)) => lines::resume(path, fleet.rows.is_some(), &wanted.run, &mut tally, fail_on)?,
         (None, None) => {
             let out = to_stdout.then(|| Box::new(BufWriter::new(io::stdout())) as Box<dyn Write>);
             lines::Start { out, ..lines::Start::default() }
@@ -144,6 +154,17 @@ pub(super) fn run(common: &Common, fleet: &Fleet) -> Result<Exit, Stop> {
         report(common, fleet, &wanted, &tally)?;
     }
     Ok(exit(&tally))
+}
+
+/// A hash of all that decides what is written of a host, so that answers to different questions can be
+/// told apart, and a run is not resumed with others.
+fn question(common: &Common, fleet: &Fleet, options: &Options, knowledge: &Knowledge) -> String {
+    let asked = (fleet.rows, &fleet.check, fleet.policy, fleet.unknown, assumptions(common));
+    let known = (knowledge.database.entries(), knowledge.database.acceptances());
+    let all = format!("{} {asked:?} {options:?} {known:?}", env!("CARGO_PKG_VERSION"));
+    let mut run = host::hexadecimal(&Sha256::digest(all));
+    run.truncate(RUN);
+    run
 }
 
 fn exit(tally: &Tally) -> Exit {
@@ -208,7 +229,8 @@ fn answer(host: HostInput, wanted: &Wanted) -> Answer {
     }));
     let fault = "a fault of acsscan: please report it, with the dump";
     let judged = judged.unwrap_or_else(|_| Err(("internal", String::from(fault))));
-    let (document, rows) = judged.unwrap_or_else(|(code, message)| failure(&key, &path, code, message));
+    let (document, rows) =
+        judged.unwrap_or_else(|(code, message)| failure(&key, &path, code, message, wanted));
     let mut lines = Vec::new();
     let mut host = Vec::new();
     write_line(&mut host, &document);
@@ -221,20 +243,27 @@ fn answer(host: HostInput, wanted: &Wanted) -> Answer {
 }
 
 /// The document and the row of an input that could not be read.
-fn failure(key: &str, path: &Path, code: &'static str, message: String) -> (Document, Vec<RowDocument>) {
+fn failure(
+    key: &str,
+    path: &Path,
+    code: &'static str,
+    message: String,
+    wanted: &Wanted,
+) -> (Document, Vec<RowDocument>) {
+    let run = || wanted.run.clone();
     let row = Row::Error(RowError { code, message: message.clone() });
     let document = Document {
         schema: json::SCHEMA,
         source: SourceDocument::unread(clean(&path.to_string_lossy()).into_owned(), message.clone()),
-        body: Body::Error(FleetErrorDocument { host: key.to_owned(), code, message }),
+        body: Body::Error(FleetErrorDocument { host: key.to_owned(), run: run(), code, message }),
         findings: Vec::new(),
     };
-    (document, vec![RowDocument { schema: json::SCHEMA, host: key.to_owned(), row }])
+    (document, vec![RowDocument { schema: json::SCHEMA, host: key.to_owned(), run: run(), row }])
 }
 
 /// Writing into memory does not fail.
 fn write_line(lines: &mut Vec<u8>, line: &impl Serialize) {
-    if serde_json::to_writer(&mut *lines, line).is_ok() {
+    if json::to_writer(&mut *lines, line).is_ok() {
         lines.push(b'\n');
     }
 }
@@ -250,14 +279,15 @@ fn inputs(fleet: &Fleet) -> Result<impl Iterator<Item = HostInput> + Send, Stop>
         if path.as_os_str() == "-" {
             return Ok(Box::new(BufReader::new(io::stdin())));
         }
-        let file = File::open(path).map_err(|error| Stop::Input(format!("{}: {error}", path.display())))?;
+        let shown = || clean(&path.to_string_lossy()).into_owned();
+        let file = File::open(path).map_err(|error| Stop::Input(format!("{}: {error}", shown())))?;
         Ok(Box::new(BufReader::new(file)))
     };
-    let mut sources: Vec<Box<dyn Iterator<Item = PathBuf> + Send>> = Vec::new();
+    let mut sources: Vec<Box<dyn Iterator<Item = io::Result<PathBuf>> + Send>> = Vec::new();
     for path in &fleet.paths {
         match path.as_os_str() == "-" {
             true => sources.push(Box::new(paths_in(open(path)?))),
-            false => sources.push(Box::new(iter::once(path.clone()))),
+            false => sources.push(Box::new(iter::once(Ok(path.clone())))),
         }
     }
     if let Some(path) = &fleet.files_from {
@@ -266,10 +296,19 @@ fn inputs(fleet: &Fleet) -> Result<impl Iterator<Item = HostInput> + Send, Stop>
     // Of one directory alone, the names in it are enough.
     let relative = !listed(fleet) && fleet.paths.len() == 1;
     let patterns = fleet.name.clone();
-    let hosts = sources.into_iter().flatten().flat_map(move |path| {
+    let below = move |path: PathBuf| {
         let patterns = patterns.clone();
         let named = path.clone();
         Hosts::new(path, relative).filter(move |host| host.path == named || is_named(&patterns, &host.path))
+    };
+    let hosts = sources.into_iter().flatten().flat_map(move |path| {
+        let (path, error) = match path {
+            Ok(path) => (Some(path), None),
+            Err(error) => {
+                (None, Some(HostInput { key: LIST.to_owned(), path: LIST.into(), error: Some(error) }))
+            }
+        };
+        path.map(&below).into_iter().flatten().chain(error)
     });
     Ok(hosts)
 }
@@ -280,7 +319,18 @@ fn is_named(patterns: &[Pattern], path: &Path) -> bool {
     patterns.is_empty() || patterns.iter().any(|pattern| pattern.matches(&name)) || path.is_dir()
 }
 
-/// The paths in a list, one a line; what cannot be read of it ends it.
-fn paths_in(list: Box<dyn BufRead + Send>) -> impl Iterator<Item = PathBuf> + Send {
-    list.lines().map_while(Result::ok).filter(|line| !line.is_empty()).map(PathBuf::from)
+/// What stands for a list of paths that cannot be read to its end.
+const LIST: &str = "(list of paths)";
+
+/// The paths in a list, one a line; an error ends it. A name may be any bytes.
+fn paths_in(list: Box<dyn BufRead + Send>) -> impl Iterator<Item = io::Result<PathBuf>> + Send {
+    let mut ended = false;
+    let lines = list.split(b'\n').map_while(move |line| {
+        let was = std::mem::replace(&mut ended, line.is_err());
+        (!was).then_some(line)
+    });
+    let path = |line: Vec<u8>| PathBuf::from(OsString::from_vec(line));
+    lines
+        .filter(|line| line.as_ref().is_ok_and(|line| !line.is_empty()) || line.is_err())
+        .map(move |line| line.map(path))
 }

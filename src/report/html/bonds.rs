@@ -12,6 +12,7 @@ use crate::report::{json, words};
 use crate::route::Reason;
 use crate::route::domains::Merge;
 use crate::route::linux::Group;
+use crate::route::port::TlpClass;
 
 /// Most bonds of one kind in a domain that are told one by one, and most pieces of evidence of each.
 const OF_A_KIND: usize = 6;
@@ -139,7 +140,7 @@ fn bond(inputs: &Inputs<'_>, reach: &mut Reach, merge: &Merge, more: usize) -> B
         merge.held_by.word(),
         address(topology, merge.from),
         address(topology, merge.to),
-        merge.class.map(words::tlp),
+        merge.class.map(TlpClass::words),
         merge.reason.and_then(|reason| Reason::ALL.iter().position(|other| *other == reason)),
         reach.evidence(&evidence),
         more,

@@ -102,7 +102,7 @@ impl Reach {
         let mut reach = Self {
             relations: RELATIONS.map(Relation::word),
             dispositions: DISPOSITIONS.map(Disposition::word),
-            tlps: TlpClass::ALL.map(words::tlp),
+            tlps: TlpClass::ALL.map(TlpClass::words),
             counted: inputs.assumptions().counted().map(|class| position(&TlpClass::ALL, &class)).collect(),
             reasons: Reason::ALL.iter().map(reason).collect(),
             ..Self::default()
@@ -194,7 +194,7 @@ impl Reach {
         let (fabric, assumptions) = (inputs.fabric(), inputs.assumptions());
         let routes = TlpClass::ALL.iter().map(|class| fabric.trace(from, to, *class, assumptions));
         let routes = routes.map(|route| self.route(inputs, &route)).collect();
-        let forges = fabric.may_impersonate(from, to, assumptions);
+        let forges = fabric.impersonation(from, to, assumptions);
         let mapping = p2pdma::mapping(inputs.topology(), fabric.database(), to, from);
         let redirect = mapping.redirect.map(|port| address(inputs.topology(), port));
         let guessed = if mapping.guessed { " (as far as the dump tells)" } else { "" };
@@ -204,9 +204,13 @@ impl Reach {
             mapping.distance,
             words::p2pdma(mapping.why, redirect.as_deref())
         );
-        let forgery = if forges && fabric.scope(from).unproven { 2 } else { u8::from(forges) };
+        let forgery = match forges {
+            None => 0,
+            Some(why) if why.is_unproven() => 2,
+            Some(_) => 1,
+        };
         let accepted =
-            forges.then(|| inputs.view.reach.accepted.of_impersonation(fabric, from, to)).flatten();
+            forges.and_then(|why| inputs.view.reach.accepted.of_impersonation(fabric, (from, to), why));
         let accepted = accepted.map(|accepted| format!("; {accepted}")).unwrap_or_default();
         let scope = format!("{}{accepted}", words::scope(fabric, from, forges));
         let next = self.pairs.len();

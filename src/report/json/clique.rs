@@ -147,7 +147,7 @@ impl CliquePairDocument {
         };
         let (at, reason, message, gate) = match hindered.by {
             Hindrance::Route { class, disposition, reason, at } => {
-                let message = format!("{}: {disposition}: {reason}", words::tlp(class));
+                let message = format!("{}: {disposition}: {reason}", class.words());
                 (at, reason.code().to_owned(), message, None)
             }
             Hindrance::Gate(gate) => {

@@ -11,6 +11,7 @@ use crate::anomaly::Presence;
 use crate::cap::acs::AcsControl;
 use crate::report::Reach;
 use crate::report::words::{self, address};
+use crate::route::domains::Impersonation;
 use crate::route::{Disposition, Reason};
 use crate::topology::{FunctionIndex, Parent};
 
@@ -100,6 +101,12 @@ impl RemedyDocument {
         reason: "impersonation",
         change: "the slot: a port on the way up does not implement SrcValid, and no register helps",
     };
+    /// What nothing keeps functions from that send with one requester ID.
+    const SHARED: Self = Self {
+        reason: "impersonation",
+        change: "nothing on the host: the device sends with one requester ID for several functions; assign them \
+                 together",
+    };
 }
 
 impl ExplainDocument {
@@ -115,36 +122,40 @@ impl ExplainDocument {
             .flat_map(|domain| domain.why())
             .filter_map(|merge| merge.reason)
             .collect();
-        let mut forgers: Vec<FunctionIndex> = id
+        let within = id
             .and_then(|id| partition.get(id))
             .into_iter()
             .flat_map(|domain| domain.why())
             .filter(|merge| merge.class.is_none())
-            .map(|merge| merge.from)
+            .map(|merge| (merge.from, merge.to));
+        let with_other = other.into_iter().flat_map(|other| [(function, other), (other, function)]);
+        let forgers: Vec<(FunctionIndex, Impersonation)> = within
+            .chain(with_other)
+            .filter_map(|(from, to)| Some((from, fabric.impersonation(from, to, assumptions)?)))
             .collect();
-        for (from, to) in other.into_iter().flat_map(|other| [(function, other), (other, function)]) {
-            if fabric.may_impersonate(from, to, assumptions) {
-                forgers.push(from);
-            }
-        }
         let other = other.map(|other| OtherDocument::new(reach, function, other, &mut reasons));
         let way_up = way_up(reach, function);
         if way_up.iter().any(|step| step.function == "?") {
             reasons.insert(Reason::BridgeNotInDump);
         }
         let remedy = |reason: Reason| RemedyDocument { reason: reason.code(), change: words::remedy(reason) };
-        let forged = match forgers.iter().all(|index| fabric.can_validate_source(*index)) {
-            _ if forgers.is_empty() => None,
-            true => Some(RemedyDocument::FORGED),
-            false => Some(RemedyDocument::FORGED_FOR_GOOD),
-        };
+        let shared = forgers.iter().any(|(_, why)| matches!(why, Impersonation::Device { .. }));
+        let mut let_through =
+            forgers.iter().filter(|(_, why)| matches!(why, Impersonation::NotValidated { .. })).peekable();
+        let forged = let_through.peek().is_some().then(|| {
+            match let_through.all(|(index, _)| fabric.can_validate_source(*index)) {
+                true => RemedyDocument::FORGED,
+                false => RemedyDocument::FORGED_FOR_GOOD,
+            }
+        });
+        let forged = forged.into_iter().chain(shared.then_some(RemedyDocument::SHARED));
         Self {
             function: address(topology, function),
             assumptions: words::assumptions(assumptions, reach.unsettled),
             way_up,
             domain: id.and_then(|id| Some(domain(reach, id, partition.get(id)?))),
             other,
-            remedies: forged.into_iter().chain(reasons.into_iter().map(remedy)).collect(),
+            remedies: forged.chain(reasons.into_iter().map(remedy)).collect(),
         }
     }
 }
@@ -171,10 +182,10 @@ impl OtherDocument {
         let mut routes = Vec::new();
         let mut impersonation = Vec::new();
         for (from, to) in [(function, other), (other, function)] {
-            if fabric.may_impersonate(from, to, assumptions) {
-                let unproven = fabric.scope(from).unproven;
+            if let Some(why) = fabric.impersonation(from, to, assumptions) {
+                let unproven = why.is_unproven();
                 worst = worst.min(if unproven { Disposition::Undetermined } else { Disposition::Direct });
-                let accepted = reach.accepted.of_impersonation(fabric, from, to);
+                let accepted = reach.accepted.of_impersonation(fabric, (from, to), why);
                 merges = true;
                 impersonation.push(format!(
                     "{} may use the requester ID of {}{}",

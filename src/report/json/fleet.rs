@@ -12,6 +12,9 @@ use super::{BoardDocument, FindingDocument};
 pub struct FleetHostDocument {
     /// What tells it from the others: its path, below the directory if one was named.
     pub host: String,
+    /// The question: lines that have the same were written by the same version, with the same options and
+    /// databases.
+    pub run: String,
     /// SHA-256 of the canonical form: structure, IDs, ACS; without bus numbers and serial numbers.
     pub fingerprint: String,
     /// `conclusive`, or `inconclusive`: something that the answers need was not captured.
@@ -130,6 +133,8 @@ pub struct CheckedDevice {
 pub struct FleetErrorDocument {
     /// What tells it from the others.
     pub host: String,
+    /// The question, as in the line of a host.
+    pub run: String,
     /// What kind of error, in kebab case: `not-found`, `empty`, `no-record`, `unpack`, `limit`, …
     pub code: &'static str,
     /// One line: what was found, what to try.
@@ -143,6 +148,8 @@ pub struct RowDocument {
     pub schema: &'static str,
     /// The host.
     pub host: String,
+    /// The question, as in the line of a host.
+    pub run: String,
     /// What the row is about; adds `kind`.
     #[serde(flatten)]
     pub row: Row,

@@ -53,7 +53,7 @@ impl HeadLine {
 /// Those of the writer.
 pub fn write_lines(mut out: impl io::Write, lines: impl IntoIterator<Item = Line>) -> io::Result<()> {
     for line in lines {
-        serde_json::to_writer(&mut out, &line).map_err(io::Error::from)?;
+        super::to_writer(&mut out, &line)?;
         out.write_all(b"\n")?;
     }
     Ok(())

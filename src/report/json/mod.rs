@@ -9,6 +9,7 @@ mod clique;
 mod db;
 mod diff;
 mod effect;
+mod escape;
 mod explain;
 mod fleet;
 mod function;
@@ -34,6 +35,7 @@ pub use diff::{
     CauseDocument, DiffDocument, FindingChangeDocument, FromToDocument, RegisterDocument, RegroupedDocument,
 };
 pub use effect::{Addresses, EffectDocument, TurnDocument, effects};
+pub(crate) use escape::to_writer;
 pub use explain::{ExplainDocument, StepDocument};
 pub use fleet::{
     CheckedDevice, FleetCheck, FleetCounts, FleetDifference, FleetDocument, FleetErrorDocument, FleetErrors,
@@ -430,7 +432,7 @@ fn entries(reach: &Reach<'_>, functions: impl Iterator<Item = FunctionIndex>) ->
 ///
 /// Those of the writer.
 pub fn write<B: Serialize>(mut out: impl io::Write, document: &Document<B>) -> io::Result<()> {
-    serde_json::to_writer_pretty(&mut out, document).map_err(io::Error::from)?;
+    escape::to_writer_pretty(&mut out, document)?;
     out.write_all(b"\n")
 }
 

@@ -8,6 +8,7 @@ use super::effect::EffectDocument;
 use super::route::{GateDocument, P2pdmaDocument};
 use crate::cap::acs::AcsControl;
 use crate::report::words::{self, address};
+use crate::route::domains::Impersonation;
 use crate::route::evidence::control_tokens;
 use crate::route::plan::emit::{self, Parameters};
 use crate::route::plan::{Obstacle, Obstruction, Outcome, Plan, Register};
@@ -188,17 +189,23 @@ impl ObstacleDocument {
             disposition: obstacle.disposition.word(),
             reason: match obstacle.why {
                 Obstruction::Route(reason) => reason.code(),
-                Obstruction::Impersonation => "impersonation",
+                Obstruction::Impersonation(_) => "impersonation",
                 Obstruction::Group => "linux-group",
             },
             message: match obstacle.why {
                 Obstruction::Route(reason) => reason.to_string(),
-                Obstruction::Impersonation => String::from("no port on the way up offers Source Validation"),
+                Obstruction::Impersonation(Impersonation::Device { .. }) => {
+                    String::from("the device sends with one requester ID for several functions")
+                }
+                Obstruction::Impersonation(_) => {
+                    String::from("no port on the way up offers Source Validation")
+                }
                 Obstruction::Group => String::from("Linux groups them together; acsscan groups says why"),
             },
             remedy: match obstacle.why {
                 Obstruction::Route(reason) => words::remedy(reason),
-                Obstruction::Impersonation => "the slot: below a port that validates requester IDs",
+                Obstruction::Impersonation(Impersonation::Device { .. }) => "none: assign them together",
+                Obstruction::Impersonation(_) => "the slot: below a port that validates requester IDs",
                 Obstruction::Group => {
                     "the slot, or another kernel: no register that it looks at is left to set"
                 }

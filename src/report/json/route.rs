@@ -304,7 +304,10 @@ pub fn merge_evidence(fabric: &Fabric<'_>, assumptions: &Assumptions, merge: &Me
             let route = fabric.trace(merge.from, merge.to, class, assumptions);
             route.decisive().map(|hop| hop.evidence.clone()).unwrap_or_default()
         }
-        None => fabric.forgery_evidence(merge.from),
+        None => fabric
+            .impersonation(merge.from, merge.to, assumptions)
+            .map(|why| fabric.impersonation_evidence(merge.from, why))
+            .unwrap_or_default(),
     }
 }
 

@@ -177,7 +177,7 @@ impl View<'_> {
         };
         let reason = merge.reason.map(|reason| reason.to_string()).unwrap_or_default();
         let text =
-            format!("{}: {} from {from} to {to}: {reason}{accepted}", bond(merge.held_by), words::tlp(class));
+            format!("{}: {} from {from} to {to}: {reason}{accepted}", bond(merge.held_by), class.words());
         self.paragraph(out, 4, &clean(&text))?;
         self.merge_evidence(out, merge)
     }

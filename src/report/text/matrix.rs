@@ -3,8 +3,8 @@
 use std::io::{self, Write};
 
 use super::{BOLD, View, YELLOW};
+use crate::report::clean;
 use crate::report::json::accepted_cell;
-use crate::report::{clean, words};
 use crate::route::Disposition;
 use crate::route::matrix::{Matrix, Relation};
 
@@ -52,7 +52,7 @@ pub fn matrix(out: &mut impl Write, view: &View<'_>, matrix: &Matrix) -> io::Res
             cell.from,
             cell.to,
             cell.disposition,
-            words::tlp(cell.tlp),
+            cell.tlp.words(),
             cell.reason,
             accepted.unwrap_or_default()
         );

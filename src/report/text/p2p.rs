@@ -31,15 +31,12 @@ pub fn p2p(
         view.route(out, &view.reach.fabric.trace(from, to, class, assumptions))?;
     }
     writeln!(out, "\n{BOLD}impersonation{BOLD:#}")?;
-    for (index, of_other) in [
-        (from, view.reach.fabric.may_impersonate(from, to, assumptions)),
-        (to, view.reach.fabric.may_impersonate(to, from, assumptions)),
-    ] {
-        view.paragraph(out, 4, &words::scope(view.reach.fabric, index, of_other))?;
-        if of_other {
-            for evidence in view.reach.fabric.forgery_evidence(index) {
-                view.paragraph(out, 6, &clean(&format!("{}: {evidence}", evidence.function())))?;
-            }
+    let fabric = view.reach.fabric;
+    for (index, other) in [(from, to), (to, from)] {
+        let why = fabric.impersonation(index, other, assumptions);
+        view.paragraph(out, 4, &words::scope(fabric, index, why))?;
+        for evidence in why.map(|why| fabric.impersonation_evidence(index, why)).unwrap_or_default() {
+            view.paragraph(out, 6, &clean(&format!("{}: {evidence}", evidence.function())))?;
         }
     }
     if let Some(accepted) = &answer.impersonation.accepted {
@@ -58,7 +55,7 @@ impl View<'_> {
             Disposition::Direct | Disposition::Undetermined => YELLOW,
             Disposition::Redirected | Disposition::Blocked => anstyle::Style::new(),
         };
-        let (class, disposition) = (words::tlp(route.class), route.disposition);
+        let (class, disposition) = (route.class.words(), route.disposition);
         writeln!(out, "\n{BOLD}{class}{BOLD:#}: {style}{disposition}{style:#}, {}", route.reason)?;
         if let Some(accepted) = self.reach.accepted.of_route(route) {
             self.paragraph(out, 4, &clean(&accepted.to_string()))?;

@@ -161,9 +161,9 @@ impl Looker<'_, '_, '_> {
                     self.way(proved, outwards, Some((class, reason)), accepted.flatten(), (from, to));
                 }
             }
-            if self.fabric.may_impersonate(from, to, assumptions) {
-                let accepted = self.accepted.of_impersonation(self.fabric, from, to);
-                self.way(!self.fabric.scope(from).unproven, outwards, None, accepted, (from, to));
+            if let Some(why) = self.fabric.impersonation(from, to, assumptions) {
+                let accepted = self.accepted.of_impersonation(self.fabric, (from, to), why);
+                self.way(!why.is_unproven(), outwards, None, accepted, (from, to));
             }
         }
     }

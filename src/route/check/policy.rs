@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 
 use super::{Assignment, Way};
-use crate::function::Function;
+use crate::function::{Function, RegionKind};
 use crate::route::libvirt;
 use crate::route::linux::{Grouping, Linux};
 use crate::topology::{FunctionIndex, Topology};
@@ -33,6 +33,17 @@ impl Policy {
             Self::Linux => "linux",
             Self::Libvirt => "libvirt",
             Self::Relaxed => "relaxed",
+        }
+    }
+
+    /// What it says where nothing speaks against assigning functions, whose addresses follow.
+    #[must_use]
+    pub const fn grant(self) -> &'static str {
+        match self {
+            Self::Spec => "nothing that stays outside shares an isolation domain with",
+            Self::Linux => "nothing that could stay in use shares an IOMMU group with",
+            Self::Libvirt => "no switch downstream port without ACS is above",
+            Self::Relaxed => "nothing is asked of the ports above",
         }
     }
 }
@@ -80,24 +91,24 @@ impl Cause {
         }
     }
 
-    /// In words.
+    /// In words, to follow the function's address.
     #[must_use]
     pub const fn words(self) -> &'static str {
         match self {
-            Self::NotIsolated => "not kept apart from functions outside",
+            Self::NotIsolated => "is not kept apart from functions outside",
             Self::NotAnEndpoint => "is a bridge or a port, which nobody assigns",
             Self::GroupShared => "shares its IOMMU group with functions outside",
-            Self::NoGroup => "the kernel puts it into no IOMMU group",
-            Self::GroupPredicted => "its IOMMU group is a prediction: the dump does not tell",
+            Self::NoGroup => "is put into no IOMMU group by the kernel",
+            Self::GroupPredicted => "is in an IOMMU group that is a prediction: the dump does not tell",
             Self::DirectMapping => {
-                "firmware demands a direct mapping of memory for it (RMRR or the like), and the kernel refuses then"
+                "has memory that firmware demands to be mapped directly (RMRR or the like), and the kernel refuses then"
             }
             Self::BehindSwitch => "is behind a switch whose downstream port lacks ACS",
-            Self::SwitchNotCaptured => "the ACS of a switch port above it is not in the dump",
+            Self::SwitchNotCaptured => "is behind a switch port whose ACS is not in the dump",
             Self::NoParent => {
-                "libvirt finds no bridge above it although it is not on bus 0, and takes that for an error"
+                "has no bridge above it although it is not on bus 0, which libvirt takes for an error"
             }
-            Self::NoIommu => "the host has no IOMMU in use: nothing can be assigned safely",
+            Self::NoIommu => "is of a host that has no IOMMU in use: nothing can be assigned safely",
         }
     }
 }
@@ -147,21 +158,15 @@ impl Judgement {
 }
 
 impl Assignment<'_> {
-    /// What a policy answers. `demands_direct_mapping`: whether firmware does, of a function.
+    /// What a policy answers.
     #[must_use]
-    pub fn judge(
-        &self,
-        policy: Policy,
-        linux: &Linux<'_>,
-        grouping: &Grouping,
-        demands_direct_mapping: impl Fn(FunctionIndex) -> bool,
-    ) -> Judgement {
+    pub fn judge(&self, policy: Policy, linux: &Linux<'_>, grouping: &Grouping) -> Judgement {
         let topology = linux.topology();
         let mut judgement =
             Judgement { policy, objections: Vec::new(), unit: self.inside.clone(), lets_through: Vec::new() };
         match policy {
             Policy::Spec => self.by_specification(&mut judgement, topology),
-            Policy::Linux => self.by_kernel(&mut judgement, topology, grouping, demands_direct_mapping),
+            Policy::Linux => self.by_kernel(&mut judgement, topology, grouping),
             Policy::Libvirt => self.by_libvirt(&mut judgement, topology, true),
             Policy::Relaxed => self.by_libvirt(&mut judgement, topology, false),
         }
@@ -233,13 +238,7 @@ impl Assignment<'_> {
         }
     }
 
-    fn by_kernel(
-        &self,
-        judgement: &mut Judgement,
-        topology: &Topology,
-        grouping: &Grouping,
-        demands_direct_mapping: impl Fn(FunctionIndex) -> bool,
-    ) {
+    fn by_kernel(&self, judgement: &mut Judgement, topology: &Topology, grouping: &Grouping) {
         judgement.objections.extend(self.bridges(topology));
         let is_bridge = |f: &FunctionIndex| topology.function(*f).is_some_and(Function::is_bridge);
         for function in &self.inside {
@@ -258,7 +257,7 @@ impl Assignment<'_> {
             } else if !group.is_certain() {
                 object(Cause::GroupPredicted, false, Vec::new());
             }
-            if demands_direct_mapping(*function) {
+            if demands_direct_mapping(topology, *function) {
                 object(Cause::DirectMapping, true, Vec::new());
             }
             judgement.unit.extend(&group.functions);
@@ -301,6 +300,14 @@ impl Assignment<'_> {
         let own: Vec<_> = refused.iter().filter_map(of).collect();
         parts.iter().enumerate().filter(|(_, part)| own.contains(part)).map(|(index, _)| index).collect()
     }
+}
+
+/// Whether the kernel knows of a region that firmware demands to be mapped to itself.
+fn demands_direct_mapping(topology: &Topology, function: FunctionIndex) -> bool {
+    let inventory = topology.inventory();
+    let group = inventory.attributes(function).and_then(|known| known.kernel_group);
+    let regions = group.map_or(&[][..], |group| inventory.reserved_regions(group));
+    regions.iter().any(|region| region.kind == RegionKind::Direct)
 }
 
 /// What is done about what is not known.

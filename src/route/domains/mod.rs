@@ -14,6 +14,7 @@
 //! Source: PCIe Base 6.x, §6.12 "Access Control Services (ACS)".
 
 mod ask;
+mod identity;
 mod join;
 mod lists;
 mod pass;
@@ -22,6 +23,7 @@ mod runs;
 mod scope;
 mod unsettled;
 
+pub use identity::Impersonation;
 pub use scope::{Impersonated, Scope};
 pub use unsettled::Unsettled;
 
@@ -185,9 +187,11 @@ impl Fabric<'_> {
         let mut lists = Lists::new(self.nodes().len(), assumptions.count_relaxed_and_io);
         pass::run(self, &assumptions, true, &runs, &mut lists);
         scope::impersonate(self, &assumptions, true, &mut lists.joiner);
+        identity::join_shared(self, true, &mut lists.joiner);
         let proved = lists.joiner.clone();
         pass::run(self, &assumptions, false, &runs, &mut lists);
         scope::impersonate(self, &assumptions, false, &mut lists.joiner);
+        identity::join_shared(self, false, &mut lists.joiner);
         // The rest of the lists goes before more is made of it.
         let mut all = lists.into_joiner();
         let bonds = core::mem::take(&mut all.merges);

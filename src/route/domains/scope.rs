@@ -113,12 +113,15 @@ impl Fabric<'_> {
         scope
     }
 
-    /// Whether a function can use the requester ID of another, if it is hostile.
-    #[must_use]
-    pub fn may_impersonate(&self, from: FunctionIndex, to: FunctionIndex, assumptions: &Assumptions) -> bool {
+    /// Whether the ports above `from` let the requester ID of `to` through.
+    pub(super) fn reaches_requester_id(
+        &self,
+        from: FunctionIndex,
+        to: FunctionIndex,
+        assumptions: &Assumptions,
+    ) -> bool {
         let (s, t) = (self.node(from as u32), self.node(to as u32));
-        let trusted = s.device == t.device && assumptions.trust_routing_ids;
-        if from == to || trusted || !s.initiates() || !t.initiates() {
+        if s.device == t.device && assumptions.trust_routing_ids {
             return false;
         }
         let (Some(own), Some(other)) = (self.topology.function(from), self.topology.function(to)) else {

@@ -1,9 +1,11 @@
 //! The ACS of one function: its registers, or what the database says of them.
 
-use super::Fabric;
+use alloc::vec::Vec;
+
+use super::{Fabric, SendsAs};
 use crate::anomaly::Presence;
 use crate::cap::acs::{AcsCapability, AcsControl};
-use crate::db::{Claim, Entry, Subject};
+use crate::db::{Alias, Claim, Entry, Subject};
 use crate::function::Function;
 use crate::route::Reason;
 use crate::route::port::{Acs, Services};
@@ -55,6 +57,20 @@ pub(super) fn by_database(fabric: &Fabric<'_>, index: usize, subject: &Subject) 
         other => other,
     };
     Some((acs, found))
+}
+
+/// What entries say of other requester IDs that the function sends with.
+pub(super) fn aliases(fabric: &Fabric<'_>, index: usize, subject: &Subject) -> Vec<SendsAs> {
+    let of_entry = |found: usize| {
+        let entry = fabric.database.entries().get(found)?;
+        let unproven = match (&entry.claim, conditions(fabric, index, entry)) {
+            (Claim::RequesterIdAlias(alias), Condition::Holds) => *alias == Alias::Unknown,
+            (Claim::RequesterIdAlias(_), Condition::NotKnown) => true,
+            _ => return None,
+        };
+        Some(SendsAs { function: index as u32, entry: found as u32, unproven })
+    };
+    fabric.database.lookup_indices(subject).filter_map(of_entry).collect()
 }
 
 /// Controls that an entry claims, added to those of the registers. What an entry does not claim is

@@ -23,6 +23,17 @@ use crate::cap::acs::AcsControl;
 use crate::db::{Claim, Database};
 use crate::topology::{FunctionIndex, Topology};
 
+/// A function that sends with other requester IDs than its own.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::route) struct SendsAs {
+    /// The function.
+    pub(in crate::route) function: u32,
+    /// The database entry that says so.
+    pub(in crate::route) entry: u32,
+    /// Whether the entry has a condition of which nothing is known, or does not know which ID.
+    pub(in crate::route) unproven: bool,
+}
+
 /// A topology as the specification's rules see it.
 #[derive(Clone, Debug)]
 pub struct Fabric<'a> {
@@ -33,6 +44,8 @@ pub struct Fabric<'a> {
     places: Vec<Place>,
     /// Functions whose ACS is as a database entry says, and the entry, by function.
     claims: Vec<(u32, u32)>,
+    /// What the database says of functions that send with other requester IDs, by function.
+    sends_as: Vec<SendsAs>,
     /// Bridges that keep the requester IDs of what is below them, by index.
     keeps_requester_id: Vec<u32>,
 }
@@ -59,6 +72,7 @@ impl<'a> Fabric<'a> {
             nodes,
             places,
             claims: Vec::new(),
+            sends_as: Vec::new(),
             keeps_requester_id: Vec::new(),
         };
         if !database.entries().is_empty() {
@@ -107,6 +121,18 @@ impl<'a> Fabric<'a> {
     pub fn claim(&self, index: FunctionIndex) -> Option<usize> {
         let at = self.claims.binary_search_by_key(&(index as u32), |(function, _)| *function).ok()?;
         self.claims.get(at).map(|(_, entry)| *entry as usize)
+    }
+
+    /// The other requester IDs that a function sends with.
+    pub(in crate::route) fn sends_as(&self, index: FunctionIndex) -> &[SendsAs] {
+        let from = self.sends_as.partition_point(|sends| (sends.function as usize) < index);
+        let to = self.sends_as.partition_point(|sends| sends.function as usize <= index);
+        self.sends_as.get(from..to).unwrap_or_default()
+    }
+
+    /// The same of all functions, by function.
+    pub(in crate::route) fn all_sends_as(&self) -> &[SendsAs] {
+        &self.sends_as
     }
 
     #[inline]
@@ -163,6 +189,8 @@ impl<'a> Fabric<'a> {
                 continue;
             }
             let found = acs::by_database(self, index, &subject);
+            let aliases = acs::aliases(self, index, &subject);
+            self.sends_as.extend(aliases);
             if self.database.lookup(&subject).any(|e| matches!(e.claim, Claim::BridgeKeepsRequesterId)) {
                 self.keeps_requester_id.push(index as u32);
             }

@@ -184,9 +184,9 @@ impl Fabric<'_> {
         let cells = pairs.into_iter().map(|(meeting, (pair, _))| {
             let Meeting { from, to, relation, level } = meeting;
             let (disposition, tlp, reason) = self.worst(pair, &assumptions);
-            let impersonation = match self.may_impersonate(pair.0, pair.1, &assumptions) {
-                true if self.scope(pair.0).unproven => None,
-                may => Some(may),
+            let impersonation = match self.impersonation(pair.0, pair.1, &assumptions) {
+                Some(why) if why.is_unproven() => None,
+                why => Some(why.is_some()),
             };
             Cell { from, to, relation, level, pair, tlp, disposition, reason, impersonation }
         });

@@ -356,16 +356,8 @@ fn obstacle(
             });
         }
     }
-    let impersonates = fabric.may_impersonate(from, to, assumptions);
-    let disposition = Disposition::Direct;
-    impersonates.then_some(Obstacle {
-        from,
-        to,
-        tlp: None,
-        at: None,
-        disposition,
-        why: Obstruction::Impersonation,
-    })
+    let why = Obstruction::Impersonation(fabric.impersonation(from, to, assumptions)?);
+    Some(Obstacle { from, to, tlp: None, at: None, disposition: Disposition::Direct, why })
 }
 
 /// Indices of a function's peers in its egress control vector.

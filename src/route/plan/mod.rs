@@ -18,6 +18,7 @@ pub use isolate::isolate;
 
 use alloc::vec::Vec;
 
+use super::domains::Impersonation;
 use super::port::TlpClass;
 use super::{Disposition, Reason};
 use crate::cap::acs::AcsControl;
@@ -126,8 +127,9 @@ pub struct Obstacle {
 pub enum Obstruction {
     /// The answer for a pair rests on this.
     Route(Reason),
-    /// No port on the way up offers Source Validation.
-    Impersonation,
+    /// No port on the way up offers Source Validation, or the device sends with one requester ID for
+    /// several functions.
+    Impersonation(Impersonation),
     /// Linux groups the two together all the same.
     Group,
 }

@@ -10,6 +10,7 @@ use crate::anomaly::Presence;
 use crate::cap::acs::{AcsCapability, AcsControl};
 use crate::function::Function;
 use crate::route::Reason;
+use crate::route::domains::Impersonation;
 use crate::route::evidence::{Evidence, control_tokens};
 use crate::route::fabric::{Fabric, Kind, NONE};
 use crate::route::port::{Acs, Decision, TlpClass};
@@ -216,10 +217,16 @@ impl Fabric<'_> {
         })
     }
 
-    /// What lets functions below use other requester IDs: each port from the nearest up that does not
-    /// validate them, with its registers.
+    /// What an impersonation by a function rests on: the database entry, or each port from the nearest up
+    /// that does not validate requester IDs, with its registers.
     #[must_use]
-    pub fn forgery_evidence(&self, index: FunctionIndex) -> Vec<Evidence> {
+    pub fn impersonation_evidence(&self, index: FunctionIndex, why: Impersonation) -> Vec<Evidence> {
+        if let Impersonation::Device { entry, .. } = why {
+            let of_entry = |function: &Function| {
+                Some(Evidence::entry(function.address, self.database.entries().get(entry)?))
+            };
+            return self.topology.function(index).and_then(of_entry).into_iter().collect();
+        }
         let of = |port: FunctionIndex| {
             let function = self.topology.function(port)?;
             Some(self.controls(port, function, AcsControl::SOURCE_VALIDATION))

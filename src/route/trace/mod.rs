@@ -14,6 +14,8 @@ pub use gate::{Gate, GateKind};
 
 pub(super) use walk::{Nowhere, Outcome, Walk, ends, may_emit};
 
+use alloc::format;
+use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
 
@@ -22,7 +24,7 @@ use super::fabric::{Fabric, Kind, NONE};
 use super::port::{Decision, TlpClass};
 use super::{Assumptions, Disposition, Reason};
 use crate::addr::{Bdf, RequesterId};
-use crate::topology::FunctionIndex;
+use crate::topology::{FunctionIndex, Topology};
 use walk::{Sink, Step};
 
 /// The rule that a hop applies, by the names of the routing model.
@@ -132,6 +134,18 @@ impl Route {
     #[must_use]
     pub fn decisive(&self) -> Option<&Hop> {
         self.hops.iter().rev().find(|hop| hop.decision.reason() == Some(self.reason))
+    }
+
+    /// In one sentence: who, what becomes of it, why, and which registers say so.
+    #[must_use]
+    pub fn sentence(&self, topology: &Topology) -> String {
+        let address = |index| topology.address(index).unwrap_or_default();
+        let (from, to) = (address(self.from), address(self.to));
+        let evidence = self.decisive().map(|hop| hop.evidence.as_slice()).unwrap_or_default();
+        let evidence: Vec<String> =
+            evidence.iter().map(|evidence| format!("{}: {evidence}", evidence.function())).collect();
+        let told = if evidence.is_empty() { String::new() } else { format!(" ({})", evidence.join("; ")) };
+        format!("{} from {from} to {to} is {}: {}{told}", self.class.words(), self.disposition, self.reason)
     }
 }
 

@@ -8,11 +8,14 @@
 mod archive;
 mod config_space;
 mod database;
+mod decoded_text;
+mod domain_xml;
 mod ecam;
 mod hierarchy;
 mod judge;
 mod kernel_cmdline;
 mod lspci_text;
+mod rdma_topo;
 mod scratch;
 mod topology;
 mod tree;
@@ -24,14 +27,17 @@ pub use judge::harmless;
 pub type Body = fn(&[u8]);
 
 /// The targets by name.
-pub const TARGETS: [(&str, Body); 9] = [
+pub const TARGETS: [(&str, Body); 12] = [
     ("archive", archive::run),
     ("config_space", config_space::run),
     ("database", database::run),
+    ("decoded_text", decoded_text::run),
+    ("domain_xml", domain_xml::run),
     ("ecam", ecam::run),
     ("hierarchy", hierarchy::run),
     ("kernel_cmdline", kernel_cmdline::run),
     ("lspci_text", lspci_text::run),
+    ("rdma_topo", rdma_topo::run),
     ("topology", topology::run),
     ("tree", tree::run),
 ];

@@ -1,0 +1,218 @@
+//! The whole question: may these functions be assigned to one guest, and what does that rest on?
+//!
+//! The command, libvirt's hook, `fleet` and the C interface all ask it here, so that they cannot
+//! disagree.
+
+use alloc::borrow::ToOwned;
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+
+use super::{Code, Finding, count};
+use crate::kernel::Iommu;
+use crate::route::accept::Acceptances;
+use crate::route::check::{Assignment, Cause, Judgement, Objection, Policy, Unknown, Verdict, Way};
+use crate::route::domains::Domains;
+use crate::route::fabric::Fabric;
+use crate::route::linux::{Grouping, Linux};
+use crate::topology::{FunctionIndex, Topology};
+
+/// Functions that one line names at most.
+const SHOWN: usize = 8;
+
+/// What the answers rest on: everything that was worked out about one machine.
+#[derive(Clone, Copy, Debug)]
+pub struct Facts<'q, 'a> {
+    /// The kernel's view.
+    pub linux: &'q Linux<'a>,
+    /// The specification's view.
+    pub fabric: &'q Fabric<'a>,
+    /// The isolation domains.
+    pub domains: &'q Domains,
+    /// The kernel's groups.
+    pub grouping: &'q Grouping,
+    /// Who accepted what.
+    pub accepted: &'q Acceptances<'a>,
+    /// Whether the host has an IOMMU in use.
+    pub iommu: Iommu,
+    /// The findings; those that say that something is missing count.
+    pub findings: &'q [Finding],
+}
+
+/// May these functions be assigned to one guest together?
+#[derive(Clone, Debug)]
+pub struct Question<'q, 'a> {
+    facts: Facts<'q, 'a>,
+    assignment: Assignment<'a>,
+    missing: Vec<String>,
+    unknown: Unknown,
+}
+
+impl<'q, 'a> Question<'q, 'a> {
+    /// Asks about functions of the topology that the facts are about.
+    #[must_use]
+    pub fn new(facts: Facts<'q, 'a>, functions: &[FunctionIndex], unknown: Unknown) -> Self {
+        let assignment = Assignment::new(facts.fabric, facts.domains, facts.accepted, functions);
+        let missing = missing(&facts, functions);
+        Self { facts, assignment, missing, unknown }
+    }
+
+    /// The functions, and what crosses the border around them.
+    #[must_use]
+    pub const fn assignment(&self) -> &Assignment<'a> {
+        &self.assignment
+    }
+
+    /// What is missing in the dump that could change the answer, one line each: bytes of the functions
+    /// and of the bridges above them, and parts of the hierarchy about them.
+    #[must_use]
+    pub fn missing(&self) -> &[String] {
+        &self.missing
+    }
+
+    /// What a policy objects to.
+    #[must_use]
+    pub fn judge(&self, policy: Policy) -> Judgement {
+        let mut judgement = self.assignment.judge(policy, self.facts.linux, self.facts.grouping);
+        if matches!(self.facts.iommu, Iommu::Off | Iommu::Absent) {
+            judgement.miss_iommu(self.assignment.functions());
+        }
+        judgement
+    }
+
+    /// The answer that follows.
+    #[must_use]
+    pub fn verdict(&self, judgement: &Judgement) -> Verdict {
+        judgement.verdict(&self.assignment, !self.missing.is_empty(), self.unknown)
+    }
+
+    /// In one line what the answer rests on: who accepted it, the first objection with the function and
+    /// the bits that are in the way, or else what is missing. `None` if nothing speaks against it.
+    #[must_use]
+    pub fn why(&self, judgement: &Judgement) -> Option<String> {
+        if self.verdict(judgement) == Verdict::Accepted {
+            return self.assignment.accepted().next().map(|accepted| {
+                let names = names(self.topology(), self.assignment.functions());
+                format!("{names}: {accepted}: {}", accepted.reason)
+            });
+        }
+        let first = judgement.objections.first().map(|objection| self.objection(objection));
+        first.or_else(|| Some(format!("not captured: {}", self.missing.first()?)))
+    }
+
+    /// The functions whose findings matter to a judgement: its unit, and the bridges above the functions.
+    /// Sorted.
+    #[must_use]
+    pub fn concerned(&self, judgement: &Judgement) -> Vec<FunctionIndex> {
+        with_bridges_above(self.topology(), self.assignment.functions(), judgement.unit.clone())
+    }
+
+    /// An objection in one sentence.
+    fn objection(&self, objection: &Objection) -> String {
+        let topology = self.topology();
+        let certain = if objection.certain { "" } else { "not known: " };
+        let function = address(topology, objection.function);
+        let mut line = format!("{certain}{function} {}", objection.cause.words());
+        if !objection.others.is_empty() {
+            line.push_str(": ");
+            line.push_str(&names(topology, &objection.others));
+        }
+        let ways = self.assignment.ways().iter().filter(|way| {
+            let is_open = way.accepted.is_none() && way.proved == objection.certain;
+            objection.cause == Cause::NotIsolated && is_open && way.inside.contains(&objection.function)
+        });
+        // Traffic tells more than impersonation: which bits of which port let it through.
+        if let Some(way) = ways.min_by_key(|way| way.class.is_none()) {
+            line.push_str("; ");
+            line.push_str(&self.way(way));
+        }
+        line
+    }
+
+    /// How functions are not kept apart, by an example.
+    fn way(&self, way: &Way<'_>) -> String {
+        let (from, to) = way.example;
+        match way.class {
+            Some(class) => {
+                let route = self.facts.fabric.trace(from, to, class, self.facts.domains.assumptions());
+                route.sentence(self.topology())
+            }
+            None => {
+                let (from, to) = (address(self.topology(), from), address(self.topology(), to));
+                let proved = if way.proved { "" } else { "as far as the dump tells, " };
+                format!("{proved}{from} may use the requester ID of {to}: no port above validates it")
+            }
+        }
+    }
+
+    const fn topology(&self) -> &'a Topology {
+        self.facts.linux.topology()
+    }
+}
+
+/// These and the bridges above the functions, sorted.
+fn with_bridges_above(
+    topology: &Topology,
+    functions: &[FunctionIndex],
+    mut these: Vec<FunctionIndex>,
+) -> Vec<FunctionIndex> {
+    these.extend(functions.iter().flat_map(|function| topology.bridges_above(*function)));
+    these.sort_unstable();
+    these.dedup();
+    these
+}
+
+/// A finding for each of these functions that the host itself needs.
+pub fn in_use_findings<'t>(
+    topology: &'t Topology,
+    functions: &'t [FunctionIndex],
+) -> impl Iterator<Item = Finding> + 't {
+    functions.iter().filter_map(|index| {
+        let uses = &topology.inventory().attributes(*index)?.host_uses;
+        let uses: Vec<String> = uses.iter().map(ToString::to_string).collect();
+        let text = uses.join(", ");
+        (!uses.is_empty())
+            .then(|| Finding::new(Code::InUseByHost, topology.address(*index).into_iter().collect(), text))
+    })
+}
+
+/// A finding for each thing that the reader lost; those after the first few in one.
+#[must_use]
+pub fn lost_findings<'l>(losses: impl IntoIterator<Item = &'l str>) -> Vec<Finding> {
+    const SHOWN: usize = 20;
+    let finding = |text: String| Finding::new(Code::InputIncomplete, Vec::new(), text);
+    let mut losses = losses.into_iter();
+    let mut found: Vec<_> = losses.by_ref().take(SHOWN).map(|text| finding(text.to_owned())).collect();
+    let more = losses.count();
+    if more > 0 {
+        found.push(finding(format!("and {} more", count(more, "loss"))));
+    }
+    found
+}
+
+fn missing(facts: &Facts<'_, '_>, functions: &[FunctionIndex]) -> Vec<String> {
+    let topology = facts.linux.topology();
+    let concerned = with_bridges_above(topology, functions, functions.to_vec());
+    let mut missing: Vec<String> = concerned
+        .iter()
+        .filter_map(|index| topology.function(*index))
+        .filter(|function| !function.is_complete())
+        .map(|function| format!("{}: not all of its configuration space was captured", function.address))
+        .collect();
+    let parts = facts.findings.iter().filter(|finding| finding.code.is_missing_part());
+    let parts = parts.filter(|finding| finding.is_about(topology, &concerned));
+    missing.extend(parts.map(|finding| format!("{}: {}", finding.code.as_str(), finding.message)));
+    missing
+}
+
+fn names(topology: &Topology, functions: &[FunctionIndex]) -> String {
+    let mut names: Vec<String> =
+        functions.iter().take(SHOWN).map(|function| address(topology, *function)).collect();
+    let more = functions.len().saturating_sub(SHOWN);
+    names.extend((more > 0).then(|| format!("and {more} more")));
+    names.join(", ")
+}
+
+fn address(topology: &Topology, index: FunctionIndex) -> String {
+    topology.address(index).unwrap_or_default().to_string()
+}

@@ -11,9 +11,9 @@ use acsscan::addr::{Bdf, Sbdf, Segment};
 use acsscan::config::ConfigSpace;
 use acsscan::db::Database;
 use acsscan::function::{Attributes, Inventory, Record, Sink};
+use acsscan::route::Assumptions;
 use acsscan::route::fabric::Fabric;
 use acsscan::route::port::TlpClass;
-use acsscan::route::{Assumptions, RootComplex};
 use acsscan::testkit::generate::{self, Set, Size};
 use acsscan::testkit::{Config, Machine};
 use acsscan::topology::Topology;
@@ -127,7 +127,7 @@ const SHAPES: [Shape; 12] = [
 
 fn engine(criterion: &mut Criterion) {
     let (database, default) = (Database::default(), Assumptions::default());
-    let unknown = Assumptions { root_complex: RootComplex::Unknown, ..default };
+    let unknown = Assumptions::without_root_complex();
     for (name, make) in SHAPES {
         let topology = &make();
         let fabric = Fabric::new(topology, &database);

@@ -10,6 +10,7 @@ use std::string::String;
 use std::vec::Vec;
 
 use quick_xml::Reader;
+use quick_xml::escape::unescape;
 use quick_xml::events::{BytesStart, Event};
 
 use crate::addr::Sbdf;
@@ -56,15 +57,16 @@ pub enum DomainError {
         "a <{element}> assigns a PCI function without a source address that can be read, before byte {at}"
     )]
     NoAddress {
-        /// `hostdev`, `interface` or `disk`.
+        /// `hostdev`, `interface`, `actual`, `disk`, `backingStore`, `mirror` or `dataStore`.
         element: &'static str,
         /// Offset in bytes.
         at: u64,
     },
 }
 
-/// The functions that a domain is given by `<hostdev type='pci'>`, `<interface type='hostdev'>` and
-/// `<disk type='nvme'>`: sorted, each once.
+/// The functions that a domain is given by `<hostdev type='pci'>`, `<interface type='hostdev'>` (also
+/// `<actual>`) and `<disk type='nvme'>` (also `<backingStore>`, `<mirror>` and `<dataStore>` at any depth
+/// of a disk): sorted, each once. What `<qemu:commandline>` gives it is not seen.
 ///
 /// ```
 /// let xml = br#"<domain><devices><hostdev mode='subsystem' type='pci'><source>
@@ -120,9 +122,19 @@ struct Walk {
     /// Names of the open elements.
     path: Vec<Vec<u8>>,
     is_domain: bool,
-    /// The element of the device that is open, if it assigns a function, and whether its address came.
-    device: Option<(&'static str, bool)>,
+    /// The open elements that assign a function, the innermost last.
+    giving: Vec<Giving>,
     found: Vec<Sbdf>,
+}
+
+/// An element that assigns a function.
+#[derive(Debug)]
+struct Giving {
+    element: &'static str,
+    /// How many elements are open around it.
+    depth: usize,
+    /// Whether its address came.
+    found: bool,
 }
 
 impl Walk {
@@ -131,6 +143,7 @@ impl Walk {
             return Err(DomainError::TooDeep { at });
         }
         let name = start.name().as_ref().to_vec();
+        let depth = self.path.len();
         let path: Vec<&[u8]> = self.path.iter().map(Vec::as_slice).collect();
         match *path.as_slice() {
             [] => {
@@ -139,20 +152,19 @@ impl Walk {
                 }
                 self.is_domain = true;
             }
-            [b"domain", b"devices"] => {
-                let kind = attribute(start, b"type", at)?;
-                self.device = match (name.as_slice(), kind.as_deref()) {
-                    (b"hostdev", Some(b"pci")) => Some(("hostdev", false)),
-                    (b"interface", Some(b"hostdev")) => Some(("interface", false)),
-                    (b"disk", Some(b"nvme")) => Some(("disk", false)),
-                    _ => None,
-                };
+            [b"domain", b"devices", .., b"source"]
+                if name == b"address"
+                    && self.giving.last().is_some_and(|last| last.depth.checked_add(2) == Some(depth)) =>
+            {
+                let Some(giving) = self.giving.last_mut() else { return Ok(()) };
+                let element = giving.element;
+                giving.found = true;
+                self.found.push(address(start, at)?.ok_or(DomainError::NoAddress { element, at })?);
             }
-            [b"domain", b"devices", _, b"source"] if name == b"address" => {
-                if let Some((element, found)) = &mut self.device {
-                    let address = address(start, at)?.ok_or(DomainError::NoAddress { element, at })?;
-                    *found = true;
-                    self.found.push(address);
+            [b"domain", b"devices", ref within @ ..] => {
+                let kind = attribute(start, b"type", at)?;
+                if let Some(element) = kind.and_then(|kind| giving(within, &name, &kind)) {
+                    self.giving.push(Giving { element, depth, found: false });
                 }
             }
             _ => {}
@@ -163,8 +175,8 @@ impl Walk {
 
     fn end(&mut self, at: u64) -> Result<(), DomainError> {
         self.path.pop();
-        if self.path.len() == 2 {
-            if let Some((element, false)) = self.device.take() {
+        if self.giving.last().is_some_and(|last| last.depth == self.path.len()) {
+            if let Some(Giving { element, found: false, .. }) = self.giving.pop() {
                 return Err(DomainError::NoAddress { element, at });
             }
         }
@@ -172,13 +184,31 @@ impl Walk {
     }
 }
 
-/// An attribute's value. All are looked at, so that one that is there twice is an error.
-fn attribute(start: &BytesStart<'_>, name: &[u8], at: u64) -> Result<Option<Vec<u8>>, DomainError> {
+/// The element's name, if an element of this name and type assigns a function here: `within` are the
+/// elements from the device on that are open around it.
+fn giving(within: &[&[u8]], name: &[u8], kind: &str) -> Option<&'static str> {
+    match (within.first().copied(), name, kind) {
+        (None, b"hostdev", "pci") => Some("hostdev"),
+        (None, b"interface", "hostdev") => Some("interface"),
+        (None, b"disk", "nvme") => Some("disk"),
+        (Some(b"interface"), b"actual", "hostdev") => Some("actual"),
+        // An image rests on others, and each may be an NVMe controller that the guest's process drives.
+        (Some(b"disk"), b"backingStore", "nvme") => Some("backingStore"),
+        (Some(b"disk"), b"mirror", "nvme") => Some("mirror"),
+        (Some(b"disk"), b"dataStore", "nvme") => Some("dataStore"),
+        _ => None,
+    }
+}
+
+/// An attribute's value, with character references replaced. All are looked at, so that one that is there
+/// twice is an error.
+fn attribute(start: &BytesStart<'_>, name: &[u8], at: u64) -> Result<Option<String>, DomainError> {
     let mut found = None;
     for attribute in start.attributes() {
         let attribute = attribute.map_err(|error| damaged(at, &error))?;
         if attribute.key.as_ref() == name {
-            found = Some(attribute.value.into_owned());
+            let bytes = core::str::from_utf8(&attribute.value).map_err(|error| damaged(at, &error))?;
+            found = Some(unescape(bytes).map_err(|error| damaged(at, &error))?.into_owned());
         }
     }
     Ok(found)
@@ -189,7 +219,7 @@ fn address(start: &BytesStart<'_>, at: u64) -> Result<Option<Sbdf>, DomainError>
     let mut parts = [Some(0), None, None, Some(0)];
     for (part, name) in parts.iter_mut().zip(["domain", "bus", "slot", "function"]) {
         if let Some(text) = attribute(start, name.as_bytes(), at)? {
-            *part = core::str::from_utf8(&text).ok().and_then(number);
+            *part = number(&text);
         }
     }
     let [Some(domain), Some(bus), Some(slot), Some(function)] = parts else { return Ok(None) };
@@ -240,13 +270,54 @@ mod tests {
     }
 
     #[test]
+    fn nvme_below_an_image_is_seen_at_any_depth_and_in_mirrors() {
+        let nvme = |element: &str, bus: u8, inner: &str| {
+            format!(
+                "<{element} type='nvme'><format type='raw'/><source type='pci' managed='yes' namespace='1'>\
+                 <address domain='0x0000' bus='{bus}' slot='0' function='0'/></source>{inner}</{element}>"
+            )
+        };
+        let disk = |inner: &str| {
+            format!(
+                "<disk type='file'><driver/><source file='/a'/>{inner}<target dev='vda' bus='virtio'/></disk>"
+            )
+        };
+        let file =
+            |inner: &str| format!("<backingStore type='file'><source file='/b'/>{inner}</backingStore>");
+        assert_eq!(found(&disk(&nvme("backingStore", 1, ""))).expect("read"), ["0000:01:00.0"]);
+        assert_eq!(found(&disk(&file(&file(&nvme("backingStore", 2, ""))))).expect("read"), ["0000:02:00.0"]);
+        let both = nvme("mirror", 3, &nvme("backingStore", 4, ""));
+        assert_eq!(found(&disk(&both)).expect("read"), ["0000:03:00.0", "0000:04:00.0"]);
+        let store = format!("<source file='/a'>{}</source>", nvme("dataStore", 5, ""));
+        assert_eq!(found(&format!("<disk type='file'>{store}</disk>")).expect("read"), ["0000:05:00.0"]);
+        // The guest's own controllers are none of the host's.
+        let own = "<controller type='nvme'><address type='pci' bus='1' slot='0'/></controller>";
+        assert_eq!(found(own).expect("read"), Vec::<String>::new());
+    }
+
+    #[test]
+    fn character_references_in_attributes_are_replaced_before_they_are_compared() {
+        for device in [
+            "<hostdev type='&#112;ci'><source><address bus='&#48;' slot='&#x30;x1'/></source></hostdev>",
+            "<interface type='host&#x64;ev'><source><address bus='0' slot='1'/></source></interface>",
+            "<disk type='&#110;vme'><source type='pci'><address bus='0' slot='1'/></source></disk>",
+        ] {
+            assert_eq!(found(device).expect("read"), ["0000:00:01.0"], "{device}");
+        }
+        assert!(matches!(found("<hostdev type='&pci;'/>"), Err(DomainError::Damaged { .. })));
+    }
+
+    #[test]
     fn an_assignment_that_cannot_be_read_is_an_error_and_not_left_out() {
         for device in [
             "<hostdev type='pci'/>",
             "<hostdev type='pci'><source/></hostdev>",
             "<hostdev type='pci'><source><address slot='0'/></source></hostdev>",
             "<hostdev type='pci'><source><address bus='0x100' slot='0'/></source></hostdev>",
-            "<hostdev type='pci'><source><address bus='&#48;' slot='0'/></source></hostdev>",
+            "<hostdev type='pci'><source><address bus='&#45;1' slot='0'/></source></hostdev>",
+            "<hostdev type='pci'><x><source><address bus='1' slot='0'/></source></x></hostdev>",
+            "<disk type='file'><source/><backingStore type='nvme'><format/></backingStore></disk>",
+            "<disk type='nvme'><backingStore type='nvme'><source><address bus='1' slot='0'/></source></backingStore></disk>",
             "<hostdev type='pci'><source><address bus='-1' slot='0'/></source></hostdev>",
             "<interface type='hostdev'><address bus='1' slot='0'/></interface>",
         ] {

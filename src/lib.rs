@@ -65,7 +65,7 @@
 //! | 5 | [`route`] | core, alloc | the models of reachability: `route::{port, trace, domains}` follow the specification, `route::linux` is the kernel's grouping, `route::{libvirt, p2pdma}` those checks; `route::check` asks what may be assigned, `route::accept` what somebody accepts |
 //! | 5 | `kernel` | alloc | kernel releases, the command line, what it does to ACS |
 //! | 6 | `diff` | alloc | two states of a machine: what changed, and what caused what |
-//! | 6 | `finding` | alloc | coded, located judgements, lifted from all below |
+//! | 6 | `finding` | alloc | coded, located judgements, lifted from all below; `finding::Question`: may these be assigned, and what does that rest on |
 //! | 7 | `dump`, `report` | std | readers and writers; neither imports the other |
 //! | 7 | `guest` | cli | the functions that a libvirt domain is given |
 //! | 8 | `cli`, `main`, `capi` | std | the command line, the C interface |
@@ -153,12 +153,16 @@
 #![cfg_attr(not(feature = "std"), no_std)]
 #![cfg_attr(not(any(feature = "mmap", feature = "capi")), forbid(unsafe_code))]
 #![cfg_attr(any(feature = "mmap", feature = "capi"), deny(unsafe_code))]
-// No bytes may make the library panic. A module of layer 7 or 8 that needs an exception takes it on
-// its `mod` line, with the reason; layers 0 to 6 have none (tests/architecture.rs).
+// No bytes may make the library panic, and none is lost in a conversion that was not meant to lose it. A
+// module of layer 7 or 8 that needs an exception from the former takes it on its `mod` line, with the reason;
+// layers 0 to 6 have none (tests/architecture.rs).
 #![cfg_attr(
     not(test),
     deny(
         clippy::arithmetic_side_effects,
+        clippy::cast_possible_truncation,
+        clippy::cast_possible_wrap,
+        clippy::cast_sign_loss,
         clippy::expect_used,
         clippy::indexing_slicing,
         clippy::panic,
@@ -196,18 +200,37 @@ pub mod guest;
 pub mod kernel;
 #[cfg(feature = "std")]
 pub mod guide {
-    //! Guides, one for each kind of user.
+    //! Guides, one for each kind of user. A test runs every command in them.
 
     #[doc = include_str!("docs/embed.md")]
     pub mod embed {}
     #[doc = include_str!("docs/engines.md")]
     pub mod engines {}
+    #[doc = include_str!("docs/fleet.md")]
+    pub mod fleet {}
+    #[doc = include_str!("docs/group.md")]
+    pub mod group {}
+    #[doc = include_str!("docs/libvirt.md")]
+    pub mod libvirt {}
+    #[doc = include_str!("docs/limits.md")]
+    pub mod limits {}
+    #[doc = include_str!("docs/p2p.md")]
+    pub mod p2p {}
 }
 #[cfg(feature = "std")]
 pub mod report;
+#[allow(
+    clippy::cast_possible_truncation,
+    reason = "indices of functions, buses and entries are kept in 32 bits: 2^32 functions would take 384 GiB"
+)]
 pub mod route;
 #[cfg(feature = "testkit")]
 #[doc(hidden)]
+#[allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "it makes bytes and takes none on trust"
+)]
 pub mod testkit;
 #[cfg(feature = "alloc")]
 pub mod topology;

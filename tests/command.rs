@@ -83,6 +83,14 @@ fn scan_stdin(text: &str, arguments: &[&str]) -> std::process::Output {
 }
 
 #[test]
+fn standard_input_is_a_dash_in_the_source() {
+    let dump = std::fs::read_to_string("corpus/qemu-small/dump.txt").expect("readable");
+    let output = scan_stdin(&dump, &["--format", "json"]);
+    let document: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert_eq!(document["source"]["path"], "-");
+}
+
+#[test]
 fn a_conventional_function_is_complete_with_256_bytes_and_a_pcie_function_is_not() {
     let mut bytes = [0_u8; 256];
     bytes[..4].copy_from_slice(&[0x86, 0x80, 0x18, 0x29]);
@@ -227,4 +235,27 @@ fn ports_that_leave_the_way_open_are_listed_once_for_all_reasons() {
     let ports = "0000:00:01.0, 0000:00:02.0, 0000:40:01.0, 0000:40:02.0";
     assert_eq!(told.matches(ports).count(), 1, "{told}");
     assert_eq!(told.matches("left open by the same").count(), 1, "{told}");
+}
+
+#[test]
+fn db_accept_says_that_a_day_is_over_and_db_check_that_a_directory_is_empty() {
+    let scratch = tempfile::tempdir().expect("a directory");
+    let dump = scratch.path().join("dump.txt");
+    std::fs::write(&dump, "00:00.0 Host bridge: x\n00: 86 80 00 12 06 00 00 00 00 00 00 06 00 00 00 00\n")
+        .expect("writable");
+    let accept = |until: &str| {
+        let dump = dump.to_str().expect("UTF-8");
+        let arguments =
+            ["db", "accept", "00:00.0", "--until", until, "--today", "2026-11-01", "--dump", dump];
+        let output = acsscan(&arguments);
+        assert_eq!(output.status.code(), Some(0), "{output:?}");
+        String::from_utf8(output.stderr).expect("UTF-8")
+    };
+    assert!(accept("2026-10-31").contains("2026-10-31 is over (today is 2026-11-01)"));
+    assert!(!accept("2026-11-01").contains("is over"));
+    let empty = scratch.path().join("empty");
+    std::fs::create_dir(&empty).expect("writable");
+    let output = acsscan(&["db", "check", empty.to_str().expect("UTF-8")]);
+    let stdout = String::from_utf8(output.stdout).expect("UTF-8");
+    assert!(output.status.code() == Some(0) && stdout.contains("no files *.toml in /"), "{stdout}");
 }

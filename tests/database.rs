@@ -92,6 +92,13 @@ fn controls(flags: &[String]) -> AcsControl {
 }
 
 /// All IDs of an entry; empty is any.
+/// What an entry must match beside the device IDs.
+fn beside_devices(entry: &Entry) -> Match {
+    let mut matches = entry.matches.clone();
+    matches.devices.clear();
+    matches
+}
+
 fn expanded(entry: &Entry) -> BTreeSet<u16> {
     entry.matches.devices.iter().flat_map(|range| range.first..=range.last).collect()
 }
@@ -126,16 +133,15 @@ impl Fact {
         };
         let class = |code: &String| ((hex(code) >> 8) as u8, Some(hex(code) as u8));
         let base = |code: &String| (hex(code) as u8, None);
-        Match {
-            vendor: self.vendor(),
-            subsystems: self.subsystems.iter().map(pair).collect(),
-            classes: self.class_code.iter().map(class).chain(self.class_base.iter().map(base)).collect(),
-            port_types: self.port_types(),
-            multi_function: self.require_multifunction.then_some(true),
-            root_bus: self.require_root_bus.then_some(true),
-            acs: self.require_acs_capability.then_some(true),
-            ..Match::default()
-        }
+        let mut matches = Match::default();
+        matches.vendor = self.vendor();
+        matches.subsystems = self.subsystems.iter().map(pair).collect();
+        matches.classes = self.class_code.iter().map(class).chain(self.class_base.iter().map(base)).collect();
+        matches.port_types = self.port_types();
+        matches.multi_function = self.require_multifunction.then_some(true);
+        matches.root_bus = self.require_root_bus.then_some(true);
+        matches.acs = self.require_acs_capability.then_some(true);
+        matches
     }
 
     /// Claim and denial of unmet conditions, as the table has them.
@@ -166,7 +172,7 @@ fn only<'d>(database: &'d Database, fact: &Fact, claim: &Claim, matches: &Match)
         .iter()
         .enumerate()
         .filter(|(_, entry)| {
-            let beside = Match { devices: Vec::new(), ..entry.matches.clone() };
+            let beside = beside_devices(entry);
             entry.claim == *claim && beside == *matches && expanded(entry) == ids
         })
         .collect();
@@ -199,11 +205,11 @@ fn every_row_about_acs_is_an_entry_in_linux_s_order() {
         match (&fact.require_acpi_table, fact.requires_runtime_enable) {
             (Some(table), false) => {
                 let kind = ConditionKind::AcpiTable(table.clone());
-                assert_eq!(entry.conditions, [Condition { kind, denies: false }]);
+                assert_eq!(entry.conditions, [Condition::new(kind, false)]);
             }
             (None, true) => assert!(matches!(
                 entry.conditions.as_slice(),
-                [Condition { kind: ConditionKind::BootStep(_), denies: true }]
+                [Condition { kind: ConditionKind::BootStep(_), denies: true, .. }]
             )),
             _ => assert_eq!(entry.conditions, []),
         }
@@ -391,10 +397,13 @@ fn every_other_fact_is_an_entry_and_there_are_no_more() {
                     Alias::FunctionOfSlot(function) => Some(function),
                     _ => None,
                 };
-                take(&mut used, Claim::RequesterIdAlias(alias), Match { not_function, ..matches });
+                let mut place = matches;
+                place.not_function = not_function;
+                take(&mut used, Claim::RequesterIdAlias(alias), place);
             }
             "bridge_dma_alias" => {
-                let place = Match { bridge: Some(true), pcie: Some(false), root_bus: Some(false), ..matches };
+                let mut place = matches;
+                (place.bridge, place.pcie, place.root_bus) = (Some(true), Some(false), Some(false));
                 take(&mut used, Claim::BridgeSubstitutesSecondary, place);
                 bridges += fact.devices.len();
             }
@@ -407,7 +416,7 @@ fn every_other_fact_is_an_entry_and_there_are_no_more() {
             "multifunction_change" if fact.devices.is_empty() => {
                 let entry = by_name(&database, "nvidia-audio-function", &mut used);
                 assert_eq!(expanded(entry), (0x08a0..=0xffff).collect());
-                assert_eq!(Match { devices: Vec::new(), ..entry.matches.clone() }, matches);
+                assert_eq!(beside_devices(entry), matches);
                 assert!(entry.source.contains(&fact.handler));
             }
             "multifunction_change" => take(&mut used, Claim::Note, matches),
@@ -417,14 +426,14 @@ fn every_other_fact_is_an_entry_and_there_are_no_more() {
                 let same = facts.iter().find(|other| other.handler == evaluator).expect("its evaluator");
                 let entry = noted(&database, part, &mut used);
                 assert_eq!(expanded(entry), same.ids());
-                assert_eq!(Match { devices: Vec::new(), ..entry.matches.clone() }, matches);
+                assert_eq!(beside_devices(entry), matches);
             }
             "real_dma_device" => {
                 let ids =
                     [0x201d, 0x28c0, 0x467f, 0x4c3d, 0x7d0b, 0x9a0b, 0xa77f, 0xad0b, 0xb06f, 0xb07f, 0xb60b];
                 let entry = by_name(&database, "vmd", &mut used);
                 assert_eq!((&entry.claim, expanded(entry)), (&Claim::OwnsSegment, ids.into()));
-                assert_eq!(Match { devices: Vec::new(), ..entry.matches.clone() }, matches);
+                assert_eq!(beside_devices(entry), matches);
             }
             "port_type_fix" => {
                 noted(&database, "set_pcie_port_type", &mut used);

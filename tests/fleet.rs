@@ -311,7 +311,7 @@ fn metrics_are_in_prometheus_format_and_do_not_grow_with_the_fleet() {
     let all = series(&run(hosts.path(), &["--format", "prom"]));
     assert_eq!(all.len(), few.len() + 1, "one kind of error more");
     let promised = "80 series for a\nscan (one labelled with the fingerprint, one with the kernel), 80 and one for each kind";
-    assert!(fs::read_to_string("README.md").expect("readable").contains(promised));
+    assert!(fs::read_to_string("src/docs/fleet.md").expect("readable").contains(promised));
     assert_eq!(few.len(), 80);
     let scan = acsscan(&["--dump", "corpus/qemu-sriov/dump.txt", "--format", "prom"]);
     let scan = series(&scan);

@@ -140,6 +140,81 @@ fn a_capture_is_a_tree_that_other_tools_unpack_and_overwrites_nothing() {
     assert_eq!(manifest["complete"], true);
     let direct = without_source(json(&["groups", "--sysfs-root", text(&sysfs)]));
     assert_eq!(without_source(json(&["groups", "--dump", text(&unpacked)])), direct);
+    // Links lead where those of a sysfs lead: within it, wherever it is.
+    assert_eq!(without_source(json(&["groups", "--sysfs-root", text(&unpacked.join("sys"))])), direct);
+    let alone = root.path().join("alone");
+    fs::rename(unpacked.join("sys"), &alone).expect("moved");
+    let devices = alone.join("bus/pci/devices");
+    let mut links = 0;
+    for entry in fs::read_dir(&devices).expect("listed") {
+        let path = entry.expect("read").path();
+        let target = fs::read_link(&path).expect("a link");
+        assert!(target.starts_with("../../../devices"), "{}", target.display());
+        assert!(path.join("config").is_file(), "{}", target.display());
+        links += 1;
+    }
+    assert!(links > 3);
+    let functions = |document: serde_json::Value| document["groups"].clone();
+    assert_eq!(functions(json(&["groups", "--sysfs-root", text(&alone)])), functions(direct));
+}
+
+#[test]
+fn nothing_but_a_regular_file_is_replaced_by_an_answer() {
+    let scratch = tempfile::tempdir().expect("a directory");
+    let path = |name: &str| scratch.path().join(name);
+    let dump = path("dump.txt");
+    put(&dump, "00:00.0 Host bridge: x\n00: 86 80 00 12 06 00 00 00 00 00 00 06 00 00 00 00\n");
+    assert!(Command::new("mkfifo").arg(path("pipe")).status().expect("runs").success());
+    symlink("/dev/full", path("link")).expect("made");
+    fs::create_dir(path("directory")).expect("made");
+    let run = |verb: &str, to: &Path| {
+        acsscan(&[verb, "--dump", text(&dump), "--force", "-o", text(to)]).status.code()
+    };
+    for verb in ["capture", "report"] {
+        for name in ["pipe", "link", "directory"] {
+            let before = fs::symlink_metadata(path(name)).expect("there").file_type();
+            assert_eq!(run(verb, &path(name)), Some(2), "{verb} {name}");
+            assert_eq!(fs::symlink_metadata(path(name)).expect("there").file_type(), before);
+        }
+        put(&path("file"), "old");
+        let _ = fs::remove_file(path("to-file"));
+        symlink("file", path("to-file")).expect("made");
+        for name in ["to-file", "file"] {
+            assert!(matches!(run(verb, &path(name)), Some(0 | 3)), "{verb} {name}");
+        }
+        assert!(path("to-file").symlink_metadata().expect("there").is_file(), "the link is replaced");
+    }
+}
+
+#[test]
+fn a_capture_of_decoded_text_says_which_registers_it_has_not_got() {
+    let Some(realworld) = shared("realworld") else { return };
+    for name in [
+        "mailing-lists/arm-n1sdp/lspci.txt",
+        "firmware-port-logs/power9-talos/lspci.txt",
+        "decoded-text-with-groups/mac-mini-2018-egpu/lspci-vvv.txt",
+        "decoded-text-with-groups/xeon-pex8748-pex8725-amc/lspci-vvv.txt",
+    ] {
+        let dump = realworld.join(name);
+        let scratch = tempfile::tempdir().expect("a directory");
+        let file = scratch.path().join("c.tar.zst");
+        let output = acsscan(&["capture", "--dump", text(&dump), "-o", text(&file)]);
+        assert_eq!(output.status.code(), Some(3), "{name}");
+        assert!(String::from_utf8_lossy(&output.stderr).contains("decoded text"), "{name}");
+        let manifest = manifest_of(&file);
+        assert_eq!(manifest["complete"], false);
+        let functions = manifest["functions"].as_array().expect("a list");
+        let partial = functions.iter().filter(|function| function["complete"] == false);
+        assert!(partial.count() > 0, "{name}");
+        assert!(manifest["problems"].as_array().is_some_and(|all| !all.is_empty()));
+    }
+}
+
+/// The manifest of a capture.
+fn manifest_of(capture: &Path) -> serde_json::Value {
+    let output = Command::new("tar").args(["--zstd", "-xOf", text(capture), "manifest.json"]).output();
+    let output = output.expect("tar runs");
+    serde_json::from_slice(&output.stdout).expect("JSON")
 }
 
 #[test]
@@ -338,6 +413,72 @@ fn the_hook_ends_other_operations_with_zero_whatever_happens() {
     let passed = hook(nowhere, "prepare", "begin", xml.as_bytes(), &["--unknown", "pass"]);
     assert_eq!(passed.status.code(), Some(0));
     assert!(String::from_utf8_lossy(&passed.stderr).contains("unchecked"));
+}
+
+/// Runs the hook with just these arguments, as a start of a guest with one function.
+fn hook_with(arguments: &[&str]) -> Output {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_acsscan"))
+        .env_clear()
+        .args(arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("runs");
+    let _ = child.stdin.take().expect("piped").write_all(domain(&["0000:01:00.0"]).as_bytes());
+    child.wait_with_output().expect("ends")
+}
+
+#[test]
+fn a_start_with_arguments_out_of_place_is_refused_with_what_is_wrong() {
+    let nowhere = ["hook", "libvirt", "--sysfs-root", "/nowhere"];
+    for (arguments, reason) in [
+        (&["g", "prepare", "begin"][..], "there are fewer"),
+        (&["prepare", "begin", "-"], "there are fewer"),
+        (&["g", "prepare", "-"], "there are fewer"),
+        (&["g", "prepare"], "there are fewer"),
+        (&["g", "prepare", "begin", "-", "more"], "there are more"),
+        (&["x", "g", "prepare", "begin", "-"], "there are more"),
+        (&["prepare", "begin", "-", "g"], "not in this order"),
+        (&["--polcy", "linux", "g", "prepare", "begin", "-"], "--polcy"),
+        (&["g", "prepare", "begin", "-", "--polcy", "linux"], "--polcy"),
+        // Guests whose names are options.
+        (&["--unknown=pass", "prepare", "begin", "-"], "there are fewer"),
+        (&["--dump", "prepare", "begin", "-"], "there are fewer"),
+        (&["--help", "prepare", "begin", "-"], ""),
+        (&["--version", "prepare", "begin", "-"], ""),
+    ] {
+        let output = hook_with(&[&nowhere, arguments].concat());
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert!(stderr.contains(reason), "{arguments:?}: {stderr}");
+    }
+    // In its place it is an option, wherever that is, and a name behind `--`.
+    for arguments in
+        [&["g", "prepare", "begin", "-", "--policy", "spec"][..], &["--", "--help", "prepare", "begin", "-"]]
+    {
+        let output = hook_with(&[&nowhere, arguments].concat());
+        assert_eq!(output.status.code(), Some(4), "{arguments:?}: there is nothing to read");
+    }
+}
+
+#[test]
+fn arguments_out_of_place_end_every_other_operation_with_zero() {
+    for arguments in [
+        &["g", "reconnect", "begin"][..],
+        &["g", "reconnect", "begin", "-", "more"],
+        &["--polcy", "linux", "g", "reconnect", "begin", "-"],
+        &["--help", "reconnect", "begin", "-"],
+        &["prepare", "reconnect", "begin", "-"],
+        &["--polcy", "prepare", "reconnect", "begin", "-"],
+        &["prepare", "release", "end", "-"],
+        &["--set", "x", "g", "stopped", "end", "-"],
+        &["g"],
+        &[],
+    ] {
+        let output = hook_with(&[&["hook", "libvirt"], arguments].concat());
+        assert_eq!(output.status.code(), Some(0), "{arguments:?}");
+    }
 }
 
 #[test]

@@ -383,6 +383,41 @@ fn thousands_of_segments_and_crowded_lists_are_answered_in_little_memory() {
 }
 
 #[test]
+fn long_lists_on_a_command_line_are_answered_in_little_time() {
+    let scratch = tempfile::tempdir().expect("a directory");
+    let root = scratch.path();
+    for device in 0..32 {
+        let directory = root.join(format!("sys/bus/pci/devices/0000:00:{device:02x}.0"));
+        fs::create_dir_all(&directory).expect("made");
+        let port = Config::root_port(device + 1, device + 1).acs(0x1f, 0x1d, 0);
+        fs::write(directory.join("config"), port.bytes()).expect("written");
+    }
+    fs::create_dir(root.join("proc")).expect("made");
+    let dump = root.to_str().expect("UTF-8");
+    // Entries that match nothing, that are damaged, that have a long way down, and options without end.
+    for unit in ["pci:1:1;", "z;", "0:1.0/1.0/1.0/1.0/1.0/1.0;", "1@pci:1:1;", "0:1.0,"] {
+        for name in ["disable_acs_redir", "config_acs"] {
+            let list = format!("pci={name}={}00:01.0", unit.repeat(60_000 / unit.len()));
+            fs::write(root.join("proc/cmdline"), &list).expect("written");
+            for more in [&[][..], &["--kernel-params", &list]] {
+                let arguments = [&["--dump", dump, "--format", "json"], more].concat();
+                // Processor time, which does not depend on who else is there.
+                let output = Command::new("sh")
+                    .args(["-c", "ulimit -t 10; exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_acsscan")])
+                    .args(&arguments)
+                    .output()
+                    .expect("runs");
+                let code = output.status.code();
+                assert!(matches!(code, Some(0 | 3)), "{unit} {name}: {code:?} {:.500?}", output.stderr);
+                let document: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+                let said = document["host"]["cmdline_findings"].as_array().map_or(0, Vec::len);
+                assert!((1..=201).contains(&said), "{unit} {name}: {said}");
+            }
+        }
+    }
+}
+
+#[test]
 fn everything_is_opened_for_reading_and_nothing_is_written_but_the_answer() {
     const CALLS: &str = "trace=open,openat,openat2,creat,truncate,ftruncate,pwrite64,unlink,unlinkat,rename,\
                          renameat2,mkdir,mkdirat,link,linkat,symlink,symlinkat,connect,bind";

@@ -4,6 +4,7 @@
 mod support;
 
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
 use acsscan::testkit::{Config, port_type};
@@ -180,7 +181,24 @@ fn an_entry_with_a_condition_leaves_the_verdict_open_and_names_the_condition() {
     let path = machine.file("conditional.toml", &entry);
     let (code, check) = machine.json(&["check", "01:00.0", "--db", &path]);
     assert_eq!((code, &check["reached"][0]["reason"]), (Some(3), &Value::from("database-condition")));
-    assert!(machine.text(&["db", "explain", "01:00.0", "--db", &path]).contains("firmware 12 or later"));
+    let words = "firmware 12 or later is loaded";
+    assert_eq!(check["reached"][0]["evidence"][0]["conditions"][0], words);
+    assert_eq!(check["database"][0]["conditions"][0], words);
+    for verb in [
+        &["db", "explain", "01:00.0"][..],
+        &["check", "01:00.0"],
+        &["p2p", "01:00.0", "01:00.1"],
+        &["explain", "01:00.0"],
+        &["explain", "01:00.0", "01:00.1"],
+        &[],
+    ] {
+        let asked = [verb, &["--db", &path]].concat();
+        // Lines are broken where the terminal ends.
+        let text = machine.text(&asked).split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(text.contains(words), "{verb:?}: {text}");
+        let (_, document) = machine.json(&asked);
+        assert!(document.to_string().contains(words), "{verb:?}: {document}");
+    }
 }
 
 #[test]
@@ -318,7 +336,10 @@ fn db_accept_prints_an_entry_that_check_then_takes() {
     let (code, check) = machine.json(&["check", "05:00.0", "--db", &text(&path)]);
     assert_eq!((code, &check["verdict"]), (Some(0), &Value::from("accepted")));
     assert_eq!(check["accepted"][0]["who"], "Erika \"E\" \\ M");
-    let by_id = machine.text(&["db", "accept", "01:00.0", "--by-id", "--with", "01:00.1"]);
+    let nobody = ["db", "accept", "05:00.0", "--direct", "--reason", "Ours."];
+    assert_eq!(machine.run(&nobody).status.code(), Some(2), "a decision is somebody's");
+    let by_id = machine
+        .text(&["db", "accept", "01:00.0", "--by-id", "--with", "01:00.1", "--who", "E", "--reason", "R"]);
     assert!(by_id.contains("match = { vendor = \"1af4\", devices = [\"9999\"] }"), "{by_id}");
     assert!(acsscan(&["db", "check", &text(&path)]).status.success());
 }
@@ -402,8 +423,13 @@ fn one_bad_file_is_told_and_does_not_drop_the_others() {
     let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(stderr.contains(&format!("database-file-refused: {bad}:7:1: ")), "{stderr}");
     let check: Value = serde_json::from_slice(&output.stdout).expect("JSON");
-    assert_eq!(check["verdict"], "assignable");
+    assert_eq!(check["objections"].as_array().map(Vec::len), Some(0), "the other file counts: {check:#}");
     assert!(codes(&check).contains(&"database-file-refused"));
+    // What it would have said, nobody knows.
+    assert_eq!((output.status.code(), &check["verdict"]), (Some(3), &Value::from("inconclusive")));
+    assert!(check["missing"][0].as_str().expect("text").contains("20-bad.toml"), "{check:#}");
+    let passed = machine.json(&["check", "01:00.0", "--unknown", "warn"]);
+    assert_eq!((passed.0, &passed.1["verdict"]), (Some(0), &Value::from("assignable")));
     let checked = machine.run(&["db", "check", &bad]);
     assert_eq!(checked.status.code(), Some(1));
     let told = String::from_utf8(checked.stdout).expect("UTF-8");
@@ -524,7 +550,7 @@ fn check_and_db_keep_to_the_schema() {
         &["db", "lookup", "8086:10fb"],
         &["db", "lookup", "01:00.0"],
         &["db", "explain", "02:00.0"],
-        &["db", "accept", "05:00.0"],
+        &["db", "accept", "05:00.0", "--who", "E", "--reason", "R"],
         &["db", "check", &path],
         &["p2p", "05:00.0", "06:00.0"],
         &["p2p", "--matrix"],
@@ -534,5 +560,29 @@ fn check_and_db_keep_to_the_schema() {
         let (_, document) = machine.json(&[arguments, &["--db", &path]].concat());
         let errors: Vec<String> = validator.iter_errors(&document).map(|error| error.to_string()).collect();
         assert!(errors.is_empty(), "{arguments:?}: {errors:?}");
+    }
+}
+
+#[test]
+fn links_in_database_directories_are_followed_confined_or_not() {
+    let elsewhere = tempfile::tempdir().expect("a directory");
+    let kept = elsewhere.path().join("kept.toml");
+    fs::write(&kept, format!("schema = 1\n{ISOLATES}")).expect("written");
+    for (directory, named) in [("etc/acsscan/devices.d", false), ("named", true)] {
+        let machine = Machine::new();
+        let directory = machine.root().join(directory);
+        fs::create_dir_all(&directory).expect("made");
+        // By way of another link.
+        symlink(&kept, directory.join("stage")).expect("made");
+        symlink("stage", directory.join("10.toml")).expect("made");
+        let directory = text(&directory);
+        let places = if named { &["--db", &directory][..] } else { &[] };
+        let (code, check) = machine.json(&[&["check", "01:00.0"], places].concat());
+        assert_eq!((code, &check["verdict"]), (Some(0), &Value::from("assignable")), "{places:?}");
+        for more in [places, &[&directory]] {
+            let checked = machine.run(&[&["db", "check"], more].concat());
+            let stdout = String::from_utf8_lossy(&checked.stdout);
+            assert!(checked.status.code() == Some(0) && stdout.contains("10.toml"), "{more:?}: {stdout}");
+        }
     }
 }

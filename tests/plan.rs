@@ -1,13 +1,15 @@
 //! Plans: they reach their goal, their undo restores every register, and nothing smaller does.
 #![cfg(all(feature = "std", feature = "testkit"))]
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
+use std::path::Path;
 use std::process::Command;
 
 use acsscan::cap::acs::AcsControl;
-use acsscan::db::Database;
-use acsscan::function::AcsRegisters;
+use acsscan::db::{self, Database};
+use acsscan::dump::{self, Input, Options};
+use acsscan::function::{AcsRegisters, Inventory};
 use acsscan::kernel::acs_param::AcsOptions;
 use acsscan::route::fabric::Fabric;
 use acsscan::route::linux::Linux;
@@ -15,11 +17,12 @@ use acsscan::route::overlay::{self, Boot, Firmware, LATEST};
 use acsscan::route::plan::emit::{self, Parameters};
 use acsscan::route::plan::{Measure, Obstruction, Outcome, Plan, Register, connect, connectable, isolate};
 use acsscan::route::port::TlpClass;
-use acsscan::route::{Assumptions, Disposition};
+use acsscan::route::{Assumptions, Disposition, Reason};
 use acsscan::testkit::fabric::{Choices, Shape, machine};
-use acsscan::testkit::{Config, Machine};
+use acsscan::testkit::{Config, Machine, port_type};
 use acsscan::topology::Topology;
 use proptest::prelude::*;
+use serde::Deserialize;
 
 fn registers(topology: &Topology) -> Vec<Option<AcsRegisters>> {
     (0..topology.functions().len()).map(|index| topology.inventory().acs_registers(index)).collect()
@@ -49,9 +52,11 @@ fn is_connected(topology: &Topology, a: usize, b: usize) -> bool {
     let database = Database::default();
     let fabric = Fabric::new(topology, &database);
     let direct = |tlp| {
-        [(a, b), (b, a)]
-            .iter()
-            .all(|(s, t)| fabric.disposition(*s, *t, tlp, &Assumptions::default()).0 == Disposition::Direct)
+        [(a, b), (b, a)].iter().all(|(s, t)| {
+            let answer = fabric.disposition(*s, *t, tlp, &Assumptions::default());
+            let has_none = tlp == TlpClass::Completion && answer.1 == Reason::ClassNotEmitted;
+            answer.0 == Disposition::Direct || has_none
+        })
     };
     let ats = [a, b].iter().all(|index| topology.functions()[*index].ats.present().is_some());
     direct(TlpClass::Completion)
@@ -314,6 +319,50 @@ fn parameters_are_quoted_so_that_a_boot_loader_does_not_end_the_line() {
     assert_eq!(options.config_acs.expect("read").entries.len(), 2);
 }
 
+/// What a kernel was started with, or lines that were typed there, and the ACS Control of each function then.
+#[derive(Deserialize)]
+struct CarriedOut {
+    kernel: String,
+    isolate: String,
+    model: String,
+    parameters: Option<String>,
+    #[serde(default)]
+    setpci: Vec<String>,
+    acs: BTreeMap<String, String>,
+}
+
+#[test]
+fn kernels_that_were_started_with_plans_ended_in_the_registers_that_they_promise() {
+    let case = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus/kernel-iommu-off");
+    let mut inventory = Inventory::new();
+    dump::read(&Input::Path(case.join("configs")), &Options::default(), &mut inventory).expect("readable");
+    let before = Topology::new(inventory.finish());
+    let text = std::fs::read_to_string(case.join("plans.json")).expect("readable");
+    let plans: Vec<CarriedOut> = serde_json::from_str(&text).expect("JSON");
+    assert_eq!(plans.len(), 5);
+    for done in plans {
+        let what = format!("{} on Linux {}", done.isolate, done.kernel);
+        let index = before.index_of(done.isolate.parse().expect("an address")).expect("there");
+        let measure = if done.model == "linux" { Measure::LinuxGroups } else { Measure::Domains };
+        let database = db::builtin().expect("good");
+        let outcome = isolate(&before, &database, &Assumptions::default(), measure, &[index]);
+        let Outcome::Reached(plan) = outcome else { panic!("{what}: {outcome:?}") };
+        let after = carried_out(&before, &plan);
+        match (&done.parameters, emit::parameters(&before, &after, &plan)) {
+            (Some(given), Parameters::Pci { config_acs, .. }) => {
+                assert_eq!(*given, emit::quoted(&config_acs).plain, "{what}");
+            }
+            (None, _) => assert_eq!(done.setpci, emit::setpci(&before, &plan), "{what}"),
+            (Some(_), none) => panic!("{what}: {none:?}"),
+        }
+        for function in plan.functions() {
+            let function = &after.functions()[function];
+            let control = function.acs.present().expect("a port with ACS").control.bits();
+            assert_eq!(done.acs[&function.address.to_string()], format!("{control:#06x}"), "{what}");
+        }
+    }
+}
+
 /// `setpci` takes the lines as they are, in its demonstration mode.
 #[test]
 fn setpci_accepts_the_lines() {
@@ -363,7 +412,7 @@ fn what_no_register_changes_is_impossible_and_says_where_and_why() {
     else {
         panic!("functions of a device without ACS are not kept apart by a register");
     };
-    assert_eq!(obstacles[0].why, Obstruction::Route(acsscan::route::Reason::MultiFunctionWithoutAcs));
+    assert_eq!(obstacles[0].why, Obstruction::Route(Reason::MultiFunctionWithoutAcs));
     assert!(matches!(
         isolate(&topology, &database, &Assumptions::default(), Measure::Domains, &[1, 2]),
         Outcome::Reached(_)
@@ -377,6 +426,27 @@ fn what_no_register_changes_is_impossible_and_says_where_and_why() {
     let outcome = connect(&topology, &database, &Assumptions::default(), &[(2, 3)]);
     let Outcome::Impossible(obstacles) = outcome else { panic!("no register lets a root complex route") };
     assert_eq!(obstacles[0].at, Some(0));
+}
+
+#[test]
+fn conventional_functions_have_no_completions_that_a_connection_could_ask_for() {
+    let machine = Machine::new()
+        .with("00:01.0", Config::root_port(1, 2).acs(0x001f, 0x001d, 0))
+        .with("01:00.0", Config::pcie(port_type::TO_PCI).buses(2, 2))
+        .with("02:01.0", Config::conventional())
+        .with("02:02.0", Config::conventional())
+        .with("00:1f.0", Config::conventional().multi_function())
+        .with("00:1f.1", Config::conventional().multi_function());
+    let (_, found) = plan(&machine, "02:01.0", "02:02.0");
+    assert!(found.writes.is_empty(), "they share wires: {found:?}");
+    let topology = machine.topology();
+    let at = |address: &str| topology.index_of(address.parse().expect("one")).expect("there");
+    let pair = [(at("00:1f.0"), at("00:1f.1"))];
+    let outcome = connect(&topology, &Database::default(), &Assumptions::default(), &pair);
+    let Outcome::Impossible(obstacles) = outcome else { panic!("nobody knows: {outcome:?}") };
+    let why = obstacles.iter().map(|obstacle| (obstacle.tlp, obstacle.why)).collect::<Vec<_>>();
+    let expected = (Some(TlpClass::MemoryUntranslated), Obstruction::Route(Reason::MultiFunctionWithoutAcs));
+    assert!(!why.is_empty() && why.iter().all(|one| *one == expected), "{why:?}");
 }
 
 /// A bit that a brute-force search flips.

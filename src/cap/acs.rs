@@ -215,7 +215,7 @@ impl Acs {
         let offset = Offset::new(offset)?;
         Some(Self {
             offset,
-            capability: AcsCapability::from_bits_retain(registers as u16),
+            capability: AcsCapability::from_bits_retain((registers & 0xffff) as u16),
             control: AcsControl::from_bits_retain((registers >> 16) as u16),
         })
     }

@@ -25,7 +25,7 @@ impl Ari {
     pub fn read<S: Source>(config: &ConfigSpace<S>, offset: u16) -> Option<Self> {
         let registers = config.u32(offset.checked_add(reg::CAPABILITY)?)?;
         let offset = Offset::new(offset)?;
-        Some(Self { offset, capability: registers as u16, control: (registers >> 16) as u16 })
+        Some(Self { offset, capability: (registers & 0xffff) as u16, control: (registers >> 16) as u16 })
     }
 
     /// ARI Capability register as it reads.

@@ -24,7 +24,7 @@ impl Ats {
     pub fn read<S: Source>(config: &ConfigSpace<S>, offset: u16) -> Option<Self> {
         let registers = config.u32(offset.checked_add(reg::CAPABILITY)?)?;
         let offset = Offset::new(offset)?;
-        Some(Self { offset, capability: registers as u16, control: (registers >> 16) as u16 })
+        Some(Self { offset, capability: (registers & 0xffff) as u16, control: (registers >> 16) as u16 })
     }
 
     /// ATS Capability register as it reads.
@@ -44,7 +44,7 @@ impl Ats {
     pub const fn invalidate_queue_depth(&self) -> u8 {
         match self.capability & 0x1f {
             0 => 32,
-            depth => depth as u8,
+            depth => (depth & 0x1f) as u8,
         }
     }
 

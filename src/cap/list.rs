@@ -145,7 +145,7 @@ impl<S: Source> Iterator for Capabilities<'_, S> {
             return Some(Err(WalkError::Anomaly(Anomaly::CapAllOnes { at: target })));
         }
         self.follow(target, next);
-        Some(Ok(RawCapability { id: CapabilityId(id), offset: target as u8 }))
+        Some(Ok(RawCapability { id: CapabilityId(id), offset: (target & 0xff) as u8 }))
     }
 }
 
@@ -233,7 +233,7 @@ impl<S: Source> Iterator for ExtendedCapabilities<'_, S> {
             let anomaly = Anomaly::ExtCapPointerOutOfRange { at: target, target: next };
             self.failure = Some(WalkError::Anomaly(anomaly));
         }
-        let (id, version) = (ExtendedCapabilityId(header as u16), (header >> 16) as u8 & 0xf);
+        let (id, version) = (ExtendedCapabilityId((header & 0xffff) as u16), (header >> 16 & 0xf) as u8);
         Some(Ok(RawExtendedCapability { id, version, offset: target }))
     }
 }

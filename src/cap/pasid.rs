@@ -18,7 +18,7 @@ impl Pasid {
     #[must_use]
     pub fn read<S: Source>(config: &ConfigSpace<S>, offset: u16) -> Option<Self> {
         let registers = config.u32(offset.checked_add(reg::CAPABILITY)?)?;
-        Some(Self { offset, capability: registers as u16, control: (registers >> 16) as u16 })
+        Some(Self { offset, capability: (registers & 0xffff) as u16, control: (registers >> 16) as u16 })
     }
 
     /// PASID Capability register as it reads.

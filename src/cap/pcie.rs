@@ -148,7 +148,7 @@ impl<'c, S: Source> Pcie<'c, S> {
 
     /// Bits 7:0 of the Capabilities register.
     pub(crate) const fn type_and_version(&self) -> u8 {
-        self.flags as u8
+        (self.flags & 0xff) as u8
     }
 
     /// Capability Version, bits 3:0: 1 or 2. Version 1 lacks the "2" registers.

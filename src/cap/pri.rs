@@ -18,7 +18,7 @@ impl Pri {
     #[must_use]
     pub fn read<S: Source>(config: &ConfigSpace<S>, offset: u16) -> Option<Self> {
         let registers = config.u32(offset.checked_add(reg::CONTROL)?)?;
-        Some(Self { offset, control: registers as u16, status: (registers >> 16) as u16 })
+        Some(Self { offset, control: (registers & 0xffff) as u16, status: (registers >> 16) as u16 })
     }
 
     /// Page Request Control register as it reads.

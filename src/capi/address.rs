@@ -74,7 +74,7 @@ pub unsafe extern "C" fn acsscan_address_format(
         if text.len() >= size || buffer.is_null() {
             return Err(Failure::argument("the buffer is too small for an address: 17 bytes are enough"));
         }
-        let bytes = text.bytes().chain([0]).map(|byte| byte as c_char);
+        let bytes = text.bytes().chain([0]).map(|byte| c_char::from_ne_bytes([byte]));
         // SAFETY: as the module says.
         unsafe { fill(buffer, size, bytes) };
         Ok(())

@@ -72,6 +72,7 @@ struct Given {
     database: Database,
     today: Date,
     own_host: bool,
+    live: bool,
 }
 
 /// The models.
@@ -95,6 +96,7 @@ pub(super) struct Setup {
     places: Places,
     today: Date,
     own_host: bool,
+    live: bool,
 }
 
 impl CScan {
@@ -113,6 +115,7 @@ impl CScan {
             database,
             today: setup.today,
             own_host: setup.own_host,
+            live: setup.live,
         };
         let world = World::new(given, |given| {
             let linux = Linux::new(&given.topology, &given.database);
@@ -127,7 +130,8 @@ impl CScan {
         let losses = lines.iter().filter(|(_, loses)| *loses).map(|(text, _)| text.as_str());
         findings.extend(finding::lost_findings(losses));
         let host = info.and_then(|info| info.host.as_ref());
-        let iommu = host.map_or(Iommu::Unknown, |host| host.iommu(topology));
+        findings.extend(refused.iter().map(|refused| finding::refused_finding(&refused.to_string())));
+        let iommu = Iommu::of(host, topology);
         let mut problems: Vec<String> = lines.into_iter().map(|(text, _)| text).collect();
         problems.extend(refused.iter().map(ToString::to_string));
         Ok(Self { world, domains, groups, findings, iommu, problems })
@@ -159,6 +163,7 @@ impl CScan {
             grouping: &self.groups,
             accepted,
             iommu: self.iommu,
+            live: self.world.borrow_owner().live,
             findings: &self.findings,
         }
     }
@@ -192,6 +197,7 @@ pub(super) unsafe fn setup(options: *const COptions) -> Result<Setup, Failure> {
         places: Places::default(),
         today: Date::today(),
         own_host: false,
+        live: false,
     };
     if options.is_null() {
         return Ok(setup);
@@ -260,7 +266,8 @@ unsafe fn open(
 unsafe fn open_input(scan: *mut *mut CScan, options: *const COptions, input: &Input) -> Result<(), Failure> {
     // SAFETY: passed on.
     let mut setup = unsafe { setup(options) }?;
-    setup.own_host |= matches!(input, Input::Live { .. });
+    setup.live = matches!(input, Input::Live { .. });
+    setup.own_host |= setup.live;
     // SAFETY: passed on.
     unsafe { open(scan, setup, |sink| dump::read(input, &Options::default(), sink)) }
 }

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::capture::Capture;
@@ -318,7 +319,7 @@ error, which libvirt shows and logs.
 
 Installation, as root, in /etc/libvirt/hooks/qemu.d/10-acsscan (mode 755), then restart libvirtd:
   #!/bin/sh
-  exec /usr/bin/acsscan hook libvirt \"$@\"
+  exec /usr/bin/acsscan hook libvirt -- \"$@\"
 
 A hook is not asked when a device is plugged into a running guest (virsh attach-device).")]
     Libvirt(LibvirtHook),
@@ -333,8 +334,8 @@ pub(super) struct LibvirtHook {
     /// What to do about what is not known
     #[arg(long, value_name = "WHAT", default_value = "fail")]
     pub(super) unknown: UnknownArg,
-    /// What libvirt adds: guest, operation, suboperation, extra
-    #[arg(value_name = "ARGUMENT", trailing_var_arg = true, allow_hyphen_values = true)]
+    /// What libvirt adds, in this order: guest, operation, suboperation, extra
+    #[arg(value_name = "ARGUMENT")]
     pub(super) arguments: Vec<std::ffi::OsString>,
 }
 
@@ -413,11 +414,11 @@ pub(super) struct Accept {
     #[arg(long, value_name = "ADDR")]
     pub(super) with: Option<String>,
     /// Who decides
-    #[arg(long, value_name = "NAME")]
-    pub(super) who: Option<String>,
+    #[arg(long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
+    pub(super) who: String,
     /// Why
-    #[arg(long, value_name = "TEXT")]
-    pub(super) reason: Option<String>,
+    #[arg(long, value_name = "TEXT", value_parser = NonEmptyStringValueParser::new())]
+    pub(super) reason: String,
     /// The last day on which it holds; a year from today if left out
     #[arg(long, value_name = "DATE", value_parser = day)]
     pub(super) until: Option<Date>,

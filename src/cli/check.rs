@@ -68,8 +68,7 @@ pub(super) fn run(common: &Common, check: &Check) -> Result<Exit, Stop> {
             PolicyDocument::new(&reach, assignment, judgement, question.verdict(judgement).word())
         });
         let unknown = Unknown::from(check.unknown).word();
-        let missing = question.missing().to_vec();
-        let document = CheckDocument::new(&reach, assignment, &chosen, unknown, missing, policies.collect());
+        let document = CheckDocument::new(&reach, &chosen, unknown, &question, policies.collect());
         (question.verdict(&chosen), document)
     };
     answers.findings = LazyCell::new(Box::new(move || findings));

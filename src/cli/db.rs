@@ -8,6 +8,7 @@ use crate::addr::Sbdf;
 use crate::cap::acs::AcsControl;
 use crate::db::{self, Claim, Date, Entry, Layer, Loaded, Match, Places, Slot};
 use crate::function::Function;
+use crate::report::clean;
 use crate::report::json::{
     AcceptanceDocument, Body, DbAcceptDocument, DbCheckDocument, DbExplainDocument, DbListDocument,
     DbLookupDocument, EntryDocument, FileDocument, RoleDocument, SourceDocument,
@@ -53,10 +54,15 @@ fn check(common: &Common, files: &[std::path::PathBuf]) -> Result<Exit, Stop> {
     let document = DbCheckDocument { files: documents };
     write(common, &loaded, Body::DbCheck(document.clone()), |mut out, width| {
         if document.files.is_empty() {
-            writeln!(
-                out,
-                "there are no database files: name one, or see acsscan db --help for the directories"
-            )?;
+            let named: Vec<_> =
+                files.iter().map(|file| clean(&file.to_string_lossy()).into_owned()).collect();
+            if named.is_empty() {
+                let text =
+                    "there are no database files: name one, or see acsscan db --help for the directories";
+                writeln!(out, "{text}")?;
+            } else {
+                writeln!(out, "there are no files *.toml in {}", named.join(", "))?;
+            }
         }
         text::db_files(&mut out, width, &document.files)
     })?;
@@ -199,6 +205,11 @@ fn beside_acs(entry: &Entry) -> (&'static str, &'static str) {
             "to isolation domains: functions share a requester ID; the kernel knows the built-in layer only",
         ),
         Claim::BridgeKeepsRequesterId => ("applies", "to the requester IDs of what is below it"),
+        Claim::BridgeSubstitutesSecondary => (
+            "applies",
+            "to the requester ID of what is below it, if the bridge above is a PCI Express port; the kernel's groups \
+             do not depend on it",
+        ),
         Claim::HostBridgeP2p { .. } => ("applies", "to the answer of the kernel's p2pdma"),
         _ if entry.layer == Layer::BuiltIn => ("applies", "to the kernel's groups"),
         _ => (
@@ -240,7 +251,11 @@ fn accept(common: &Common, options: &Accept) -> Result<Exit, Stop> {
     } else if open(true) > 0 && !options.direct {
         eprintln!("acsscan: some of what is open is proved, and is accepted only with --direct");
     }
-    let text = entry(topology, options, (function, with), input::today(common))?;
+    let today = input::today(common);
+    if let Some(until) = options.until.filter(|until| *until < today) {
+        eprintln!("acsscan: {until} is over (today is {today}): the entry accepts nothing");
+    }
+    let text = entry(topology, options, (function, with), today)?;
     // What is printed has to be right.
     db::parse(&text, Layer::CommandLine, "the entry").map_err(|error| Stop::Usage(error.to_string()))?;
     let address = topology.address(function).unwrap_or_default().to_string();
@@ -268,8 +283,6 @@ fn entry(
         Ok(format!("slot = \"{}\"", topology.place_of(index).unwrap_or_else(here)))
     };
     let quoted = |text: &str| text.replace('\\', "\\\\").replace('"', "\\\"");
-    let who = options.who.as_deref().unwrap_or("(who decides: write a name here)");
-    let reason = options.reason.as_deref().unwrap_or("(why: write it here)");
     let next_year = Date { year: today.year.saturating_add(1), day: today.day.min(28), ..today };
     let name: String =
         address.to_string().chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
@@ -286,8 +299,8 @@ fn entry(
     }
     text.push_str(&format!(
         "who = \"{}\"\nreason = \"{}\"\nuntil = {}\n",
-        quoted(who),
-        quoted(reason),
+        quoted(&options.who),
+        quoted(&options.reason),
         options.until.unwrap_or(next_year)
     ));
     Ok(text)
@@ -323,5 +336,8 @@ fn write_from(
     if common.format == OutputFormat::Json {
         return write_json(source, body, &[]);
     }
-    write_text(common, |out| text(out, output::width()))
+    write_text(common, |mut out| {
+        text::as_if(&mut out, source.overlays.as_deref().unwrap_or_default())?;
+        text(out, output::width())
+    })
 }

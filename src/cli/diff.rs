@@ -13,6 +13,7 @@ use crate::report::json::{Body, DiffDocument};
 use crate::report::text;
 use crate::route::fabric::Fabric;
 use crate::route::linux::Linux;
+use crate::topology::Topology;
 
 /// Options of `diff`.
 #[derive(Debug, Args)]
@@ -62,8 +63,13 @@ pub(super) fn run(common: &Common, options: &Diff) -> Result<Exit, Stop> {
         common,
         |_| Body::Diff(document.clone()),
         |mut out, view| {
-            view.as_if(&mut out)?;
-            text::diff(&mut out, &document)
+            let name = |topology: &Topology, address: &str| -> String {
+                let index = address.parse().ok().and_then(|address| topology.index_of(address));
+                index.map(|index| view.names.function(topology, index)).unwrap_or_default()
+            };
+            let named: [&dyn Fn(&str) -> String; 2] =
+                [&|address| name(&old.topology, address), &|address| name(&new.topology, address)];
+            text::diff(&mut out, &document, named)
         },
     )?;
     if !found.is_alike() {

@@ -21,7 +21,7 @@ pub(super) struct To {
     /// Where to write; - for standard output
     #[arg(short = 'o', long = "output", value_name = "FILE", overrides_with = "output")]
     output: PathBuf,
-    /// Replace FILE if it exists
+    /// Replace FILE if it exists and is a regular file; a link to one is replaced, not followed
     #[arg(long)]
     force: bool,
 }
@@ -36,6 +36,11 @@ impl To {
     pub(super) fn write(&self, path: &Path) -> Result<Exit, Stop> {
         if !self.force && path.symlink_metadata().is_ok() {
             return Err(Stop::Usage(format!("{}: is there already; --force replaces it", path.display())));
+        }
+        // What a link leads to, too: nobody means /dev/null to become a file.
+        if path.metadata().is_ok_and(|found| !found.is_file()) {
+            let text = "is no regular file, and is not replaced; -o - is standard output";
+            return Err(Stop::Usage(format!("{}: {text}", path.display())));
         }
         let failed = |error: io::Error| Stop::Input(format!("{}: cannot write: {error}", path.display()));
         let directory = directory(path);

@@ -3,7 +3,7 @@
 //! libvirt runs `/etc/libvirt/hooks/qemu GUEST OPERATION SUBOPERATION EXTRA` with the guest's XML on
 //! standard input, and takes an exit code other than 0 of `prepare begin` for a refusal to start. Of
 //! other operations it is taken for an order to stop a guest that runs (`reconnect`): they all end with
-//! 0, whatever happens.
+//! 0, whatever happens. Arguments that are not in their places refuse, where a start is asked for.
 
 use std::ffi::OsString;
 use std::io::Read;
@@ -22,22 +22,58 @@ use crate::route::check::{Unknown, Verdict};
 use crate::route::fabric::Fabric;
 use crate::route::linux::Linux;
 
-/// Whether the arguments that libvirt adds at the end ask whether a guest may start.
-fn asks(arguments: &[OsString]) -> bool {
-    matches!(arguments, [.., operation, suboperation, _extra]
-        if operation == "prepare" && suboperation == "begin")
+/// Whether what was typed, right or wrong, asks whether a guest may start: `prepare`, and behind it
+/// `begin`, nothing, or what libvirt gives where there is nothing. No operation follows a guest of the name
+/// `prepare` that way.
+fn asks(typed: &[OsString]) -> bool {
+    typed.iter().enumerate().any(|(at, word)| {
+        let behind = typed.get(at.saturating_add(1));
+        let ends = at > 0 && behind.is_none_or(|next| next == "-");
+        word == "prepare" && (ends || behind.is_some_and(|next| next == "begin"))
+    })
 }
 
-/// Whether the program was run as a hook for something that it must not fail, however wrong its options
-/// are.
-pub(super) fn must_not_fail(arguments: &[OsString]) -> bool {
-    let is_hook = arguments.windows(2).any(|pair| pair == ["hook", "libvirt"]);
-    is_hook && !asks(arguments)
+/// What follows `hook libvirt` of the program's arguments, if it was run as that hook.
+fn typed(arguments: &[OsString]) -> Option<&[OsString]> {
+    let at = arguments.windows(2).position(|pair| pair == ["hook", "libvirt"])?;
+    arguments.get(at.saturating_add(2)..)
+}
+
+/// What becomes of a command line that means nothing, or asks for help. A hook of something else than the
+/// start of a guest must not fail, and the hook of a start must not pass, whatever a guest is called.
+pub(super) fn exit_without_answer(arguments: &[OsString], is_error: bool) -> Exit {
+    match typed(arguments).map(asks) {
+        Some(true) => Exit::Usage,
+        Some(false) => Exit::Done,
+        None if is_error => Exit::Usage,
+        None => Exit::Done,
+    }
+}
+
+/// What is wrong with the arguments of a hook that is asked whether a guest may start.
+fn misplaced(arguments: &[OsString]) -> Option<String> {
+    let wrong = match arguments {
+        [_, operation, suboperation, _] if operation == "prepare" && suboperation == "begin" => return None,
+        [_, _, _, _] => "they are not in this order",
+        [_, _, _, _, ..] => "there are more",
+        _ => "there are fewer",
+    };
+    let found: Vec<_> = arguments.iter().map(|argument| argument.to_string_lossy()).collect();
+    Some(format!(
+        "the arguments are wrong: expected GUEST prepare begin EXTRA, as libvirt gives them (hook libvirt \
+         [OPTIONS] -- \"$@\"); {wrong}: {}",
+        found.join(" ")
+    ))
 }
 
 pub(super) fn run(common: &Common, hook: &LibvirtHook) -> Result<Exit, Stop> {
-    if !asks(&hook.arguments) {
+    let arguments: Vec<OsString> = std::env::args_os().collect();
+    // All that was typed: a guest's name may have been taken for an option, and what is behind it for its value.
+    if !typed(&arguments).is_some_and(asks) {
         return Ok(Exit::Done);
+    }
+    if let Some(wrong) = misplaced(&hook.arguments) {
+        return Err(Stop::Usage(format!("the guest may not start: {wrong}")));
     }
     let guest = hook.arguments.first().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     let refuse = |why: String| Stop::Input(format!("guest {guest} may not start: {why}"));
@@ -89,9 +125,9 @@ struct Answer {
 
 fn judge(common: &Common, hook: &LibvirtHook, scanned: &Scanned, functions: &[Sbdf]) -> Answer {
     let refusal = |line| Answer { exit: Exit::Negative, line: Some(line) };
-    let iommu = scanned.source.host.as_ref().map(|host| host.iommu(&scanned.topology));
+    let iommu = Iommu::of(scanned.source.host.as_ref(), &scanned.topology);
     // Whatever the policy: libvirt's own check does not ask.
-    if let Some(Iommu::Off | Iommu::Absent) = iommu {
+    if let Iommu::Off | Iommu::Absent = iommu {
         return refusal(String::from(
             "the kernel uses no IOMMU, without which nothing can be assigned safely",
         ));
@@ -121,4 +157,35 @@ fn judge(common: &Common, hook: &LibvirtHook, scanned: &Scanned, functions: &[Sb
 
 fn names(functions: &[Sbdf]) -> String {
     functions.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_start_is_answered_whatever_guests_are_called() {
+        let asks = |line: &str| asks(&line.split_whitespace().map(OsString::from).collect::<Vec<_>>());
+        for start in [
+            "g prepare begin -",
+            "g prepare begin",
+            "prepare begin -",
+            "g prepare",
+            "g prepare -",
+            "--x g prepare begin - y",
+        ] {
+            assert!(asks(start), "{start}");
+        }
+        for other in [
+            "",
+            "g",
+            "prepare",
+            "prepare reconnect begin -",
+            "g reconnect begin -",
+            "g start begin",
+            "begin release end -",
+        ] {
+            assert!(!asks(other), "{other}");
+        }
+    }
 }

@@ -20,6 +20,7 @@ mod output;
 mod overlay;
 mod plan;
 mod reach;
+mod repeat;
 mod report;
 mod scan;
 mod selector;
@@ -31,6 +32,8 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser};
 
 use args::{Cli, Db, Hook, OutputFormat, Verb};
+
+use crate::db::Places;
 
 /// Exit codes, as the output contract has them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,8 +97,7 @@ pub fn main() -> ExitCode {
         Err(error) => {
             let arguments: Vec<_> = std::env::args_os().collect();
             // Help and version go to standard output and are no error.
-            let is_error = error.use_stderr() && !hook::must_not_fail(&arguments);
-            let exit = if is_error { Exit::Usage } else { Exit::Done };
+            let exit = hook::exit_without_answer(&arguments, error.use_stderr());
             let _ = error.print();
             return exit.into();
         }
@@ -134,7 +136,8 @@ fn run(cli: &Cli) -> Result<Exit, Stop> {
         Some(Verb::Hook { .. } | Verb::Schema | Verb::Diff(_) | Verb::Fleet(_)) => {}
         // Reads the files that it names, and no machine.
         Some(Verb::Db { verb: Db::Check { files } }) if !files.is_empty() => {
-            let files: Vec<_> = files.iter().cloned().map(Some).collect();
+            let places = Places { root: None, named: files.clone(), ..Places::default() };
+            let files: Vec<_> = places.paths().into_iter().map(Some).collect();
             input::give_up_the_rest(&cli.common, &files);
         }
         _ => input::give_up_the_rest(&cli.common, &[cli.common.dump.clone().flatten()]),

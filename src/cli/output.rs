@@ -11,11 +11,11 @@ use super::args::{Color, Common, OutputFormat};
 use super::input::Scanned;
 use super::{Exit, Stop};
 use crate::dump::Format;
-use crate::finding::{self, Code, Facts, Finding};
+use crate::finding::{self, Facts, Finding, refused_finding};
 use crate::kernel::Iommu;
 use crate::report::json::{self, Body, Document, FindingDocument, HeadLine, Line, SourceDocument};
 use crate::report::names::Names;
-use crate::report::text::View;
+use crate::report::text::{self, View};
 use crate::report::{Reach, words};
 use crate::route::Assumptions;
 use crate::route::accept::Acceptances;
@@ -61,7 +61,7 @@ impl<'a> Answers<'a> {
             findings.extend(finding::host_findings(linux, &groups, scanned.source.host.as_ref(), sysfs));
             findings.extend(finding::lost_findings(scanned.source.losses()));
             findings.extend(finding::acceptance_findings(&scanned.topology, &judged));
-            findings.extend(refused(scanned));
+            findings.extend(scanned.refused.iter().map(|refused| refused_finding(&refused.to_string())));
             finding::sort(&mut findings);
             if let Some(selected) = selected {
                 keep_about(&mut findings, &scanned.topology, &selected);
@@ -100,7 +100,8 @@ impl<'a> Answers<'a> {
             domains: &self.domains,
             grouping: &self.grouping,
             accepted: &self.accepted,
-            iommu: host.map_or(Iommu::Unknown, |host| host.iommu(&self.scanned.topology)),
+            iommu: Iommu::of(host, &self.scanned.topology),
+            live: self.scanned.live,
             findings: &self.findings,
         }
     }
@@ -188,7 +189,12 @@ impl<'a> Answers<'a> {
         }
         let names = names(common)?;
         let view = self.view(&names, width());
-        write_text(common, |out| text(out, &view))
+        write_text(common, |mut out| {
+            if common.format == OutputFormat::Text {
+                text::as_if(&mut out, &self.scanned.source.overlays)?;
+            }
+            text(out, &view)
+        })
     }
 }
 
@@ -238,20 +244,6 @@ pub(super) fn write_text(
 /// Only the findings about these functions (sorted), and those about the input as a whole.
 pub(super) fn keep_about(findings: &mut Vec<Finding>, topology: &Topology, selected: &[FunctionIndex]) {
     findings.retain(|finding| finding.is_about(topology, selected));
-}
-
-/// A finding for each database file that could not be used.
-fn refused(scanned: &Scanned) -> impl Iterator<Item = Finding> + '_ {
-    scanned.refused.iter().map(|refused| {
-        let text = refused.to_string();
-        let mut lines = text.lines();
-        let first = lines.next().unwrap_or_default().to_owned();
-        let message = match lines.count() {
-            0 => first,
-            more => format!("{first} (and {} more)", finding::count(more, "line")),
-        };
-        Finding::new(Code::DatabaseFileRefused, Vec::new(), message)
-    })
 }
 
 pub(super) fn names(common: &Common) -> Result<Names, Stop> {

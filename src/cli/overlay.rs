@@ -12,7 +12,8 @@ use crate::function::Inventory;
 use crate::kernel::Version;
 use crate::kernel::acs_param::AcsOptions;
 use crate::kernel::cmdline::{parameters, pci_options};
-use crate::report::Source;
+use crate::kernel::lint::lint;
+use crate::report::{Source, clean};
 use crate::route::compare;
 use crate::route::overlay::{self, Boot, Firmware};
 use crate::topology::{FunctionIndex, Topology};
@@ -154,21 +155,18 @@ fn boot(
         (None, None) => overlay::LATEST,
     };
     let acs = AcsOptions::of_command_line(line);
-    let mut notes = Vec::new();
-    for option in [&acs.disable_acs_redir, &acs.config_acs].into_iter().flatten() {
-        let name = option.name.word();
-        for problem in &option.problems {
-            let voids = if problem.kind.voids() { "; the kernel reads no further" } else { "" };
-            notes.push(format!("--kernel-params: {name}, at byte {}: {}{voids}", problem.at, problem.kind));
-        }
-        for entry in &option.entries {
-            let known = (0..topology.functions().len())
-                .any(|index| option.entry_for(topology, index).is_some_and(|found| found == entry));
-            if !known {
-                notes.push(format!("--kernel-params: {name}: {} names no function of the dump", entry.text));
-            }
-        }
-    }
+    let found = lint(line, Some(version), Some(topology));
+    let mut notes: Vec<String> = found
+        .iter()
+        .map(|lint| {
+            format!(
+                "--kernel-params: {}, at byte {}: {}",
+                clean(&lint.parameter),
+                lint.at,
+                clean(&lint.message)
+            )
+        })
+        .collect();
     let asks = |line: &str| {
         parameters(line).iter().any(|parameter| {
             let on = ["intel_iommu", "amd_iommu"].iter().any(|name| parameter.is_called(name));
@@ -193,6 +191,10 @@ fn boot(
             None => Firmware::Enabled,
         },
     };
+    let says_nothing = found.is_empty() && acs == AcsOptions::default() && !kernel.no_ats && !asks(line);
+    if options.kernel_params.is_some() && says_nothing {
+        notes.push(String::from("--kernel-params: nothing in it is about ACS"));
+    }
     notes.extend(overlay::boot(topology, database, &kernel));
     if !kernel.requested {
         notes.push(String::from(

@@ -18,7 +18,7 @@ use crate::report::{text, words};
 use crate::route::fabric::Fabric;
 use crate::route::linux::{Linux, REQUIRED};
 use crate::route::matrix::Label;
-use crate::route::plan::{self, Measure, Outcome, Plan, Register};
+use crate::route::plan::{self, Goal, Measure, Outcome, Plan, Register};
 use crate::route::port::TlpClass;
 use crate::route::{Assumptions, Disposition, overlay, p2pdma};
 use crate::topology::{FunctionIndex, Topology};
@@ -95,7 +95,8 @@ pub(super) fn run(common: &Common, verb: &PlanVerb) -> Result<Exit, Stop> {
                 By::Spec => Measure::Domains,
                 By::Linux => Measure::LinuxGroups,
             };
-            ("isolate", Vec::new(), plan::isolate(topology, database, &assumed, measure, &named), Vec::new())
+            let outcome = plan::isolate(topology, database, &assumed, measure, &named);
+            (Goal::Isolate, Vec::new(), outcome, Vec::new())
         }
         PlanVerb::Connect(_) => {
             let (pairs, left_out) = possible(topology, &scanned, &assumed, &named)?;
@@ -103,7 +104,7 @@ pub(super) fn run(common: &Common, verb: &PlanVerb) -> Result<Exit, Stop> {
                 true => Outcome::Impossible(Vec::new()),
                 false => plan::connect(topology, database, &assumed, &pairs),
             };
-            ("connect", pairs, outcome, left_out)
+            (Goal::Connect, pairs, outcome, left_out)
         }
     };
     let mut changed = topology.clone();
@@ -127,16 +128,14 @@ pub(super) fn run(common: &Common, verb: &PlanVerb) -> Result<Exit, Stop> {
         let both = pairs.iter().flat_map(|(a, b)| [(*a, *b), (*b, *a)]);
         document.connections = both.map(|pair| connection(&fabric, &after, pair)).collect();
     }
-    if goal == "isolate" && matches!(outcome, Outcome::Reached(_)) {
+    if goal == Goal::Isolate && matches!(outcome, Outcome::Reached(_)) {
         document.warnings.extend(still_grouped(&after, &named));
+        document.warnings.extend(still_shared(&after, &assumed, &named));
     }
     answers.write(
         common,
         |_| Body::Plan(Box::new(document.clone())),
-        |mut out, view| {
-            view.as_if(&mut out)?;
-            text::plan(&mut out, &document)
-        },
+        |mut out, _| text::plan(&mut out, &document),
     )?;
     Ok(match (&outcome, document.obstacles.is_empty()) {
         (Outcome::Reached(_), true) => answers.exit(common, Some(&named)),
@@ -173,7 +172,8 @@ fn possible(
         pairs.extend(named.iter().skip(n.saturating_add(1)).map(|b| (*a, *b)));
     }
     let (pairs, obstacles) = plan::connectable(topology, &scanned.database, assumed, &pairs);
-    Ok((pairs, obstacles.iter().map(|found| ObstacleDocument::new(topology, found)).collect()))
+    let document = |found| ObstacleDocument::new(topology, Goal::Connect, found);
+    Ok((pairs, obstacles.iter().map(document).collect()))
 }
 
 /// The machine against itself after the plan.
@@ -200,10 +200,22 @@ fn still_grouped(after: &Fabric<'_>, named: &[FunctionIndex]) -> Option<String> 
     ))
 }
 
+/// That the isolation domain would still hold others, if it would: Linux does not look at everything.
+fn still_shared(after: &Fabric<'_>, assumed: &Assumptions, named: &[FunctionIndex]) -> Option<String> {
+    let domains = after.domains(assumed);
+    let others = named.iter().filter_map(|index| domains.get(domains.domain_of(*index)?));
+    let mut others = others.flat_map(|domain| domain.functions());
+    let other = others.find(|other| after.initiates(*other) && !named.contains(other))?;
+    Some(format!(
+        "the isolation domain would still hold {}, too, whatever Linux's groups say: --model spec plans for domains",
+        words::address(after.topology(), other)
+    ))
+}
+
 /// One direction of a pair that is connected.
 fn connection(before: &Fabric<'_>, after: &Fabric<'_>, (from, to): Pair) -> ConnectionDocument {
     let topology = after.topology();
-    let assumed = Assumptions { hostile: false, ..Assumptions::default() };
+    let assumed = Assumptions::as_configured();
     let untranslated = after.disposition(from, to, TlpClass::MemoryUntranslated, &Assumptions::default()).0;
     let class = match untranslated {
         Disposition::Direct => TlpClass::MemoryUntranslated,
@@ -229,66 +241,17 @@ fn warnings(
     scanned: &Scanned,
     fabric: &Fabric<'_>,
     plan: &Plan,
-    goal: &str,
+    goal: Goal,
     document: &PlanDocument,
 ) -> Vec<String> {
-    let mut found = Vec::new();
     if plan.writes.is_empty() {
-        return found;
+        return Vec::new();
     }
-    let source = &scanned.source;
-    let controls = || plan.writes.iter().filter(|write| !matches!(write.register, Register::Vector(_)));
-    let cleared = controls().fold(0, |bits, write| bits | (write.old & !write.new));
-    let version = source.kernel.as_deref().and_then(|kernel| kernel.parse::<Version>().ok());
-    // Linux 7.2.13: pci_enable_acs() is called from pci_dma_configure() and pci_restore_state().
-    if cleared & u32::from(REQUIRED.bits()) != 0 && version.is_none_or(|v| v >= Version::new(6, 15, 0)) {
-        found.push(String::from(
-            "with an IOMMU, Linux 6.15 and later turns SrcValid, ReqRedir, CmpltRedir and UpstreamFwd on again \
-             whenever a driver is bound below, and after a reset or resume: what setpci turned off comes back",
-        ));
-    }
-    if !document.groups.is_empty() {
-        found.push(String::from(
-            "the kernel forms IOMMU groups once, at boot: after setpci they stay as they were, and tell what was",
-        ));
-        if goal == "isolate" {
-            found.push(String::from(
-                "so VFIO goes on to ask for the old groups: only the parameter, or firmware, changes them",
-            ));
-        }
-    }
-    let egress = u32::from(AcsControl::EGRESS_CONTROL.bits());
-    if controls().any(|write| write.new & egress != 0) {
-        found.push(String::from(
-            "Linux's groups do not look at EgressCtrl: they stay apart although these pairs reach each other; and its \
-             peer-to-peer DMA takes EgressCtrl for a redirect",
-        ));
-    }
-    let opens = document.pairs.iter().flatten().filter(|effect| effect.change != "closes");
-    let opened: u64 = opens.map(|effect| effect.pairs).sum();
-    if opened > 0 {
-        let pairs = if opened == 1 { "1 pair opens" } else { "pairs open" };
-        let count = if opened == 1 { String::new() } else { format!("{opened} ") };
-        found.push(format!(
-            "{count}{pairs} in all: what is open is open to whatever runs on these functions, past the IOMMU"
-        ));
-    }
-    let earlier = source.cmdline.as_deref().map(AcsOptions::of_command_line).unwrap_or_default();
-    if earlier.config_acs.is_some() && document.parameters.is_some() {
-        found.push(String::from(
-            "the command line has a pci=config_acs= already, and the last one counts: put its entries behind these, \
-             separated by ;",
-        ));
-    }
-    if document.parameters.as_ref().is_some_and(|parameters| parameters.plain.len() > 2000) {
-        found.push(String::from("the parameter is longer than most kernels' command line (2048 on x86)"));
-    }
-    let old = version.is_some_and(|version| version < overlay::CONFIG_ACS);
-    if old && document.parameters.is_some() {
-        found.push(String::from(
-            "the kernel of the dump is older than Linux 6.11 and does not know config_acs",
-        ));
-    }
+    let version = scanned.source.kernel.as_deref().and_then(|kernel| kernel.parse::<Version>().ok());
+    let mut found: Vec<String> = about_registers(plan, goal, version).into_iter().collect();
+    found.extend(about_groups(goal, document));
+    found.extend(about_pairs(plan, document));
+    found.extend(about_parameters(scanned, version, document));
     let claimed = plan.functions().into_iter().find(|index| fabric.claim(*index).is_some());
     if let Some(index) = claimed {
         found.push(format!(
@@ -299,5 +262,86 @@ fn warnings(
     found.push(String::from(
         "some devices ignore writes of bits that they offer: read the registers back, or scan again",
     ));
+    found
+}
+
+/// The writes to ACS Control.
+fn controls(plan: &Plan) -> impl Iterator<Item = &plan::Write> {
+    plan.writes.iter().filter(|write| !matches!(write.register, Register::Vector(_)))
+}
+
+/// What the kernel does to these registers by itself.
+fn about_registers(plan: &Plan, goal: Goal, version: Option<Version>) -> Option<String> {
+    let cleared = controls(plan).fold(0, |bits, write| bits | (write.old & !write.new));
+    // Linux 7.2.13: pci_enable_acs() is called from pci_dma_configure() and pci_restore_state().
+    if cleared & u32::from(REQUIRED.bits()) != 0 && version.is_none_or(|v| v >= Version::new(6, 15, 0)) {
+        return Some(String::from(
+            "with an IOMMU, Linux 6.15 and later turns SrcValid, ReqRedir, CmpltRedir and UpstreamFwd on again \
+             whenever a driver is bound below, and after a reset or resume: what setpci turned off comes back",
+        ));
+    }
+    let changed = plan.writes.iter().fold(0, |bits, write| bits | write.mask);
+    let by_itself = cleared == 0 && changed & !u32::from(REQUIRED.bits()) == 0;
+    (goal == Goal::Isolate && by_itself).then(|| {
+        String::from(
+            "Linux turns these bits on by itself once an IOMMU is in use, and without one nothing is kept apart: \
+             --enable-acs shows the machine as it is then",
+        )
+    })
+}
+
+fn about_groups(goal: Goal, document: &PlanDocument) -> Vec<String> {
+    let mut found = Vec::new();
+    if !document.groups.is_empty() {
+        found.push(String::from(
+            "the kernel forms IOMMU groups once, at boot: after setpci they stay as they were, and tell what was",
+        ));
+        if goal == Goal::Isolate {
+            found.push(String::from(
+                "so VFIO goes on to ask for the old groups: only the parameter, or firmware, changes them",
+            ));
+        }
+    }
+    found
+}
+
+fn about_pairs(plan: &Plan, document: &PlanDocument) -> Vec<String> {
+    let mut found = Vec::new();
+    let egress = u32::from(AcsControl::EGRESS_CONTROL.bits());
+    if controls(plan).any(|write| write.new & egress != 0) {
+        found.push(String::from(
+            "Linux's groups do not look at EgressCtrl: they stay apart although these pairs reach each other; and its \
+             peer-to-peer DMA takes EgressCtrl for a redirect",
+        ));
+    }
+    let opens = document.pairs.iter().flatten().filter(|effect| effect.change != "closes");
+    let opened: u64 = opens.map(|effect| effect.pairs).sum();
+    if opened > 0 {
+        let pairs = if opened == 1 { String::from("1 pair opens") } else { format!("{opened} pairs open") };
+        found.push(format!(
+            "{pairs} in all: what is open is open to whatever runs on these functions, past the IOMMU"
+        ));
+    }
+    found
+}
+
+fn about_parameters(scanned: &Scanned, version: Option<Version>, document: &PlanDocument) -> Vec<String> {
+    let Some(parameters) = &document.parameters else { return Vec::new() };
+    let mut found = Vec::new();
+    let earlier = scanned.source.cmdline.as_deref().map(AcsOptions::of_command_line).unwrap_or_default();
+    if earlier.config_acs.is_some() {
+        found.push(String::from(
+            "the command line has a pci=config_acs= already, and the last one counts: put its entries behind these, \
+             separated by ;",
+        ));
+    }
+    if parameters.plain.len() > 2000 {
+        found.push(String::from("the parameter is longer than most kernels' command line (2048 on x86)"));
+    }
+    if version.is_some_and(|version| version < overlay::CONFIG_ACS) {
+        found.push(String::from(
+            "the kernel of the dump is older than Linux 6.11 and does not know config_acs",
+        ));
+    }
     found
 }

@@ -8,7 +8,7 @@ use super::args::{Common, OutputFormat};
 use super::file::To;
 use super::output::{self, Answers};
 use super::reach::assumptions;
-use super::{Exit, Stop, input};
+use super::{Exit, Stop, input, repeat};
 use crate::report::html;
 use crate::route::fabric::Fabric;
 use crate::route::linux::Linux;
@@ -32,7 +32,7 @@ pub(super) fn run(common: &Common) -> Result<Exit, Stop> {
     let answers = Answers::new(&scanned, &linux, &fabric, &assumptions(common), None);
     let names = output::names(common)?;
     let mut page = Vec::new();
-    html::write(&mut page, &answers.view(&names, None))?;
+    html::write(&mut page, &answers.view(&names, None), &repeat::options(common))?;
     io::stdout().lock().write_all(&page)?;
     Ok(answers.exit(common, None))
 }

@@ -27,6 +27,10 @@ pub(super) fn run(common: &Common, names: &[String], in_numbers: bool) -> Result
     if in_numbers && matches!(common.format, OutputFormat::Text | OutputFormat::Json | OutputFormat::Jsonl) {
         return summary(common);
     }
+    if common.format == OutputFormat::Prom && common.overlays.any() {
+        let text = "metrics are of machines as they are: leave out the what-if options";
+        return Err(Stop::Usage(String::from(text)));
+    }
     let scanned = input::read(common, !names.is_empty())?;
     let selected = address::resolve_or_verb(&scanned.topology, names)?;
     let selected = (!names.is_empty()).then_some(selected);
@@ -88,7 +92,7 @@ fn numbers(common: &Common, answers: &Answers<'_>) -> Result<(), Stop> {
     let numbers = Numbers {
         source: &source,
         inconclusive: answers.is_inconclusive(None),
-        iommu: host.map_or(Iommu::Unknown, |host| host.iommu(topology)),
+        iommu: Iommu::of(host, topology),
         domains,
         groups: [certain, answers.grouping.groups.len().saturating_sub(certain)],
         fingerprint: &fleet::fingerprint(canonical.iter().map(|(_, entry)| entry)),

@@ -63,7 +63,7 @@ impl Offset {
             0xf => Page::Xf,
             _ => return None,
         };
-        Some(Self { page, low: offset as u8 })
+        Some(Self { page, low: (offset & 0xff) as u8 })
     }
 
     /// The number.

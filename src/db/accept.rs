@@ -12,6 +12,7 @@ use crate::addr::{Bdf, Sbdf};
 
 /// A risk that somebody accepts.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Acceptance {
     /// Kebab-case name, unique within its file.
     pub name: String,
@@ -55,6 +56,7 @@ impl fmt::Display for Acceptance {
 
 /// Functions that an acceptance names.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Subjects {
     /// All that match.
     Matching(Match),
@@ -74,6 +76,7 @@ pub enum Subjects {
 /// # Ok::<(), acsscan::db::ParseSlotError>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Slot {
     /// Where it starts.
     pub start: Sbdf,

@@ -29,6 +29,7 @@ const ENTRIES: usize = 1 << 17;
 
 /// Where database files are.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Places {
     /// Root of the file system that has the directories of the distribution and of the administrator;
     /// `None` leaves both out.
@@ -40,13 +41,36 @@ pub struct Places {
 }
 
 impl Places {
-    /// The files and directories that [`load`] looks at; some may not exist.
+    /// The files and directories that [`load`] looks at, and the files that links in these directories lead
+    /// to; some may not exist.
     #[must_use]
     pub fn paths(&self) -> Vec<PathBuf> {
         let below = |root: &PathBuf| DIRECTORIES.map(|(directory, _)| root.join(directory));
         let directories = self.root.as_ref().map(below).into_iter().flatten();
-        directories.chain(self.named.iter().cloned()).collect()
+        let mut paths: Vec<PathBuf> = directories.chain(self.named.iter().cloned()).collect();
+        let listed = paths.iter().filter_map(|path| list(path).ok());
+        let linked: Vec<PathBuf> = listed
+            .filter(|files| files.len() <= FILES)
+            .flatten()
+            .filter(|file| file.is_symlink() && file.is_file())
+            .filter_map(|file| file.canonicalize().ok())
+            .collect();
+        paths.extend(linked);
+        paths
     }
+}
+
+/// The database files of a directory, in the order of their names.
+fn list(directory: &Path) -> io::Result<Vec<PathBuf>> {
+    let is_toml = |path: &PathBuf| {
+        let hidden = path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
+        path.extension() == Some(OsStr::new("toml")) && !hidden
+    };
+    let paths = fs::read_dir(directory)?.map(|entry| entry.map(|entry| entry.path()));
+    let mut files: Vec<PathBuf> =
+        paths.filter(|path| path.as_ref().map_or(true, is_toml)).collect::<io::Result<_>>()?;
+    files.sort_unstable();
+    Ok(files)
 }
 
 impl Default for Places {
@@ -57,6 +81,7 @@ impl Default for Places {
 
 /// What was loaded.
 #[derive(Debug, Default)]
+#[non_exhaustive]
 pub struct Loaded {
     /// The entries and acceptances of all files that are right.
     pub database: Database,
@@ -78,6 +103,7 @@ impl Loaded {
 
 /// A file, or a directory of files, that could not be used.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Refused {
     /// The layer that it would be of.
     pub layer: Layer,
@@ -89,6 +115,7 @@ pub struct Refused {
 
 /// Why a file could not be used.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum RefusedBy {
     /// It could not be read.
     Unreadable(String),
@@ -148,20 +175,11 @@ struct Loader {
 
 impl Loader {
     fn directory(&mut self, layer: Layer, path: &Path, named: bool) {
-        let listed = fs::read_dir(path).and_then(|entries| {
-            let paths = entries.map(|entry| entry.map(|entry| entry.path()));
-            let is_toml = |path: &PathBuf| {
-                let hidden = path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
-                path.extension() == Some(OsStr::new("toml")) && !hidden
-            };
-            paths.filter(|path| path.as_ref().map_or(true, is_toml)).collect::<io::Result<Vec<_>>>()
-        });
-        let mut files = match listed {
+        let files = match list(path) {
             Ok(files) => files,
             Err(error) if error.kind() == io::ErrorKind::NotFound && !named => return,
             Err(error) => return self.unreadable(layer, path, &error),
         };
-        files.sort_unstable();
         if files.len() > FILES {
             let text =
                 format!("has {} files *.toml: {FILES} are the most, none of them is read", files.len());

@@ -26,6 +26,7 @@ pub use load::{Loaded, Places, Refused, RefusedBy, load};
 #[cfg(feature = "std")]
 pub use parse::{BUILTIN, FILE_BYTES, ParseError, Problem, builtin, date, parse, parse_up_to};
 
+use alloc::borrow::ToOwned;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
@@ -35,6 +36,7 @@ use crate::cap::pcie::DevicePortType;
 
 /// Where an entry comes from; later layers win over earlier ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
 pub enum Layer {
     /// Compiled in.
     BuiltIn,
@@ -61,6 +63,7 @@ impl Layer {
 
 /// One statement about devices.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Entry {
     /// Kebab-case name, unique within its file.
     pub name: String,
@@ -80,8 +83,26 @@ pub struct Entry {
     pub reason: String,
 }
 
+impl Entry {
+    /// An entry without conditions that is from no file.
+    #[must_use]
+    pub fn new(layer: Layer, name: &str, matches: Match, claim: Claim, source: &str, reason: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            layer,
+            file: String::new(),
+            matches,
+            claim,
+            conditions: Vec::new(),
+            source: source.to_owned(),
+            reason: reason.to_owned(),
+        }
+    }
+}
+
 /// Inclusive range of 16-bit IDs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct IdRange {
     /// First ID.
     pub first: u16,
@@ -91,6 +112,7 @@ pub struct IdRange {
 
 /// Which functions an entry is about: all parts that are given must match.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Match {
     /// Vendor ID; `None` is any.
     pub vendor: Option<u16>,
@@ -240,6 +262,7 @@ impl Claim {
 
 /// Which other requester IDs, all on the function's own bus.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Alias {
     /// This function number of the function's own device.
     FunctionOfSlot(u8),
@@ -269,12 +292,21 @@ impl Alias {
 
 /// What must hold beside the match, and what is known of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Condition {
     /// What is asked.
     pub kind: ConditionKind,
     /// What follows where it does not hold: `true` that the claim's opposite holds (an `isolates`
     /// entry then says *not isolated*), `false` that the entry does not apply.
     pub denies: bool,
+}
+
+impl Condition {
+    /// Something that must hold; `denies`: what follows where it does not.
+    #[must_use]
+    pub const fn new(kind: ConditionKind, denies: bool) -> Self {
+        Self { kind, denies }
+    }
 }
 
 /// Conditions that a dump cannot check, or only in part.
@@ -308,6 +340,7 @@ pub struct Database {
 
 /// What one database file holds.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Contents {
     /// Facts about devices, in the order of the file.
     pub entries: Vec<Entry>,

@@ -191,7 +191,13 @@ impl Reader<'_> {
             Some(schema) if integer(schema) == Some(SCHEMA) => {}
             Some(schema) => {
                 let at = schema.span().start;
-                self.problems.push(at, format!("unknown `schema`: this program reads {SCHEMA}"));
+                let message = match schema.get_ref().as_str() {
+                    Some(_) => {
+                        format!("`schema` must be a number, without quotation marks: `schema = {SCHEMA}`")
+                    }
+                    None => format!("unknown `schema`: this program reads {SCHEMA}"),
+                };
+                self.problems.push(at, message);
             }
         }
         let Some(entries) = top.get("entry") else {
@@ -236,7 +242,7 @@ impl Reader<'_> {
         let claim = kind.and_then(|(word, keys)| self.claim(table, word, keys));
         let [source, reason] = ["source", "reason"].map(|key| {
             self.required(table, "this entry", key)?;
-            self.string(table, key, "a string", |text| value::prose(text).map_err(|e| format!("{key} {e}")))
+            self.string(table, key, "a string", |text| value::prose(text).map_err(|e| format!("`{key}` {e}")))
         });
         Some(Entry {
             name: name?,
@@ -345,8 +351,8 @@ impl Reader<'_> {
             },
             "does-not-isolate" => Claim::DoesNotIsolate,
             "acs-layout" => Claim::AcsLayout {
-                capability_offset: self.offset(table, "capability_offset")?,
-                control_offset: self.offset(table, "control_offset")?,
+                capability_offset: self.offset(table, "capability_offset", 4)?,
+                control_offset: self.offset(table, "control_offset", 8)?,
             },
             "ignore-acs-capability" => {
                 Claim::IgnoreAcsCapability { cleared: self.controls(table, "cleared") }
@@ -528,11 +534,15 @@ impl Reader<'_> {
     }
 
     /// Offset of a register of 32 bits within a structure, behind the structure's header.
-    fn offset(&mut self, table: Table<'_>, key: &str) -> Option<u16> {
+    /// An offset of which one value is known to occur: a function's record keeps no other registers.
+    fn offset(&mut self, table: Table<'_>, key: &str, only: u16) -> Option<u16> {
         let value = table.get(key)?;
-        let offset = integer(value).filter(|n| (4..=0xefc).contains(n) && n % 4 == 0);
+        let offset = integer(value).filter(|n| *n == only);
         if offset.is_none() {
-            let problem = format!("`{key}` must be a multiple of 4 from 4 to 3836 (0xefc)");
+            let problem = format!(
+                "`{key}` must be {only}: of registers with 32 bits only the capability at 4 and the control at 8 are \
+                 read; what other registers control can be said with kind `isolates`"
+            );
             self.problems.push(value.span().start, problem);
         }
         offset

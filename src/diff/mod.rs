@@ -46,6 +46,7 @@ impl State<'_> {
 
 /// A part of a partition that is not what it was. Indices are those after the change.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Regrouped {
     /// The functions.
     pub functions: Vec<FunctionIndex>,
@@ -59,6 +60,7 @@ pub struct Regrouped {
 
 /// What caused a change of a partition.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Cause {
     /// Indices into [`Diff::registers`].
     pub registers: Vec<usize>,
@@ -80,6 +82,7 @@ impl Cause {
 
 /// Functions that a finding is new about, or no longer about.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct FindingChange {
     /// The finding.
     pub code: Code,
@@ -93,6 +96,7 @@ pub struct FindingChange {
 
 /// Everything that changed.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Diff {
     /// Which function is which.
     pub matching: Matching,
@@ -111,7 +115,7 @@ pub struct Diff {
 }
 
 impl Diff {
-    /// Whether nothing changed but bus numbers.
+    /// Whether nothing changed but bus numbers. Pairs count where they can be compared.
     #[must_use]
     pub fn is_alike(&self) -> bool {
         let Matching { added, removed, moved, replaced, .. } = &self.matching;
@@ -123,7 +127,7 @@ impl Diff {
             && self.domains.is_empty()
             && self.groups.is_empty()
             && self.kernel_groups.is_empty()
-            && self.pairs.as_ref().is_ok_and(Vec::is_empty)
+            && self.pairs.as_ref().map_or(true, Vec::is_empty)
             && self.findings.is_empty()
     }
 }

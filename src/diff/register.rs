@@ -13,6 +13,7 @@ use crate::topology::{FunctionIndex, Topology};
 
 /// One register of one function.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct RegisterChange {
     /// The function, by index before the change.
     pub before: FunctionIndex,

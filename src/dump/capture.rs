@@ -43,6 +43,7 @@ use crate::topology::{FunctionIndex, Parent, Topology};
 
 /// What is left out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Redact {
     /// Device serial numbers.
     pub serials: bool,
@@ -68,6 +69,7 @@ impl Redact {
 
 /// A capture, in memory.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Capture {
     members: BTreeMap<PathBuf, Member>,
     problems: Vec<String>,
@@ -100,12 +102,19 @@ pub fn capture(input: &Input, options: &Options, redact: Redact) -> Result<Captu
     };
     let mut tree = Tree { topology: &topology, redact, members: BTreeMap::new() };
     let mut cut = Vec::new();
+    let mut gaps = Gaps::default();
     let directories = tree.directories();
     for (index, directory) in directories.iter().enumerate() {
         let Some(address) = topology.address(index) else { continue };
         let mut bytes = collector.bytes.remove(&address).unwrap_or_default();
+        let known = topology.function(index).map_or(0, |function| function.captured);
+        if bytes.len() < usize::from(known) {
+            gaps.lost.insert(address);
+            gaps.kept.insert(address, bytes.len());
+        }
         if redact_config(&mut bytes, redact) {
             cut.push(address);
+            gaps.kept.insert(address, bytes.len());
         }
         // A file of 256 bytes would say that the kernel reads no more of the function.
         let kernels = topology.inventory().attributes(index).is_some_and(|known| known.conventional_size);
@@ -119,16 +128,40 @@ pub fn capture(input: &Input, options: &Options, redact: Redact) -> Result<Captu
     let hostname = live.as_ref().and_then(|(_, root)| hostname(root));
     tree.texts(&info, hostname.as_deref());
     let incomplete = topology.functions().iter().filter(|function| !function.is_complete()).count();
-    let complete = incomplete == 0 && info.problems.is_empty();
+    let complete = incomplete == 0 && info.problems.is_empty() && gaps.lost.is_empty();
     let mut members = tree.members;
-    let manifest = manifest(&info, &topology, &members, redact, hostname.as_deref(), &cut, complete);
+    gaps.complete = complete;
+    gaps.problems = info.problems.iter().map(ToString::to_string).chain(left_out(&gaps.lost)).collect();
+    let manifest = manifest(&info, &topology, &members, redact, hostname.as_deref(), &gaps);
     let text = serde_json::to_string_pretty(&manifest).unwrap_or_default();
     members.insert(PathBuf::from("manifest.json"), Member::File(format!("{text}\n").into_bytes()));
-    let mut problems: Vec<String> = info.problems.iter().map(ToString::to_string).collect();
+    let mut problems = gaps.problems;
     problems.extend(
         cut.iter().map(|address| format!("{address}: a list is broken: cut short, to leave out for certain")),
     );
     Ok(Capture { members, problems, complete })
+}
+
+/// What a capture has not got.
+#[derive(Default)]
+struct Gaps {
+    /// Functions of which something that was known is left behind.
+    lost: BTreeSet<Sbdf>,
+    /// How many bytes are kept of functions that are not kept whole.
+    kept: BTreeMap<Sbdf, usize>,
+    problems: Vec<String>,
+    complete: bool,
+}
+
+/// Says which functions' registers do not come along: a file of bytes has no holes and no words.
+fn left_out(lost: &BTreeSet<Sbdf>) -> Option<String> {
+    let first = lost.first()?;
+    let others = lost.len().saturating_sub(1);
+    let more = if others > 0 { format!(" and {others} more") } else { String::new() };
+    Some(format!(
+        "{first}{more}: what decoded text told of registers whose bytes are not there, or what stands behind a gap, \
+         cannot be kept: keep the dump that this was made of"
+    ))
 }
 
 impl Capture {
@@ -239,8 +272,10 @@ impl Tree<'_> {
 
     /// A link from one path of the tree to another, relative as sysfs has it.
     fn link(&mut self, path: PathBuf, target: &Path) {
-        let up = path.components().count().saturating_sub(1);
-        let relative: PathBuf = (0..up).map(|_| "..").collect::<PathBuf>().join(target);
+        let from = path.parent().unwrap_or(&path);
+        let same = from.components().zip(target.components()).take_while(|(a, b)| a == b).count();
+        let up = from.components().skip(same).map(|_| "..");
+        let relative: PathBuf = up.chain(target.iter().skip(same).filter_map(|name| name.to_str())).collect();
         self.members.insert(path, Member::Link(relative));
     }
 
@@ -400,8 +435,7 @@ fn manifest(
     members: &BTreeMap<PathBuf, Member>,
     redact: Redact,
     hostname: Option<&str>,
-    cut: &[Sbdf],
-    complete: bool,
+    gaps: &Gaps,
 ) -> Value {
     let text = |path: &Path| match members.get(path) {
         Some(Member::File(bytes)) => Some(String::from_utf8_lossy(bytes).trim_end().to_string()),
@@ -411,13 +445,14 @@ fn manifest(
         .into_iter()
         .filter_map(|name| Some((name, text(&Path::new("sys/class/dmi/id").join(name))?)))
         .collect();
-    let cut: BTreeSet<Sbdf> = cut.iter().copied().collect();
     let functions: Vec<Value> = topology
         .functions()
         .iter()
         .map(|function| {
-            let whole = function.is_complete() && !cut.contains(&function.address);
-            json!({"address": function.address.to_string(), "bytes": function.captured, "complete": whole})
+            let kept = gaps.kept.get(&function.address);
+            let bytes = kept.copied().unwrap_or(usize::from(function.captured));
+            let whole = function.is_complete() && kept.is_none();
+            json!({"address": function.address.to_string(), "bytes": bytes, "complete": whole})
         })
         .collect();
     let taken = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs());
@@ -431,8 +466,8 @@ fn manifest(
         "hostname": hostname.filter(|_| !redact.hostname),
         "board": board,
         "redacted": redact.words(),
-        "complete": complete,
-        "problems": info.problems.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "complete": gaps.complete,
+        "problems": gaps.problems,
         "functions": functions,
     })
 }

@@ -14,11 +14,11 @@ use super::error::Error;
 use super::on_demand::read_full_at;
 use super::{Delivery, Options, ProblemKind};
 use crate::addr::{Bdf, Sbdf, Segment};
-use crate::config::{HeaderLayout, HeaderType};
+use crate::config::{HeaderLayout, HeaderType, SIZE};
 use crate::function::{AHEAD, Attributes, Sink, touch};
 
 /// Bytes of a function.
-const PAGE: u64 = 4096;
+const PAGE: u64 = SIZE as u64;
 /// Bytes of a bus.
 const BUS: u64 = 256 * PAGE;
 /// Bytes read at once.
@@ -143,8 +143,9 @@ impl<K: Sink> Pages<'_, '_, K> {
     /// Delivers the functions in bytes that begin at a page.
     fn chunk(&mut self, at: u64, bytes: &[u8]) {
         let mut number = at / PAGE;
-        let mut ahead = bytes.chunks(PAGE as usize).skip(AHEAD);
-        for page in bytes.chunks(PAGE as usize) {
+        let pages = bytes.chunks(usize::from(SIZE));
+        let mut ahead = pages.clone().skip(AHEAD);
+        for page in pages {
             if let Some(later) = ahead.next() {
                 touch(later);
             }

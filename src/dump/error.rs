@@ -309,12 +309,14 @@ pub enum Unsupported {
     EcamStream,
 }
 
-/// A path for a message: control characters and what is no UTF-8 are escaped, so that a name cannot
-/// steer a terminal or add lines.
+/// A path for a message: as [`clean_path`] writes it, but `-` in words.
 pub(super) fn shown(path: &Path) -> String {
-    if path == Path::new("-") {
-        return String::from("standard input");
-    }
+    if path == Path::new("-") { String::from("standard input") } else { clean_path(path) }
+}
+
+/// A path as text: control characters and what is no UTF-8 are escaped, so that a name cannot steer a
+/// terminal or add lines.
+pub(super) fn clean_path(path: &Path) -> String {
     let mut out = String::new();
     for part in path.as_os_str().as_encoded_bytes().utf8_chunks() {
         out.push_str(&escaped(part.valid()));

@@ -60,6 +60,19 @@ pub(super) fn read<K: Sink>(files: &Files, machine: &Path, delivery: &mut Delive
     }
 }
 
+/// Takes what the sysfs of a running kernel does not have for something that there is not: a kernel
+/// without support for IOMMUs has no such directories. Of a copy nobody knows what was copied.
+pub(super) fn settle<K: Sink>(files: &Files, root: &Path, delivery: &mut Delivery<'_, K>) {
+    let Some(host) = &mut delivery.host else { return };
+    let has_all = |name: &str| names(files, &root.join(name)).is_some();
+    if host.iommus.is_none() && has_all("class") && !has_all(IOMMUS) {
+        host.iommus = Some(Vec::new());
+    }
+    if host.group_types.is_none() && has_all("kernel") && !has_all(GROUPS) {
+        host.group_types = Some(BTreeMap::new());
+    }
+}
+
 /// What dmidecode printed: sections that begin at the start of a line, indented fields in them. Of
 /// several sections of a name the first counts.
 fn board(text: &str) -> Board {

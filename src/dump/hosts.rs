@@ -17,6 +17,7 @@ use super::name::{from_name, host_bridge};
 
 /// One host among many.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct HostInput {
     /// What tells it from the others: its path below the directory that was named, or the path as it was
     /// named. Control characters are escaped, and bytes that are no UTF-8.

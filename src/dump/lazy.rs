@@ -102,7 +102,7 @@ fn decode<const N: usize>(letters: &[u8]) -> Option<[u8; N]> {
         let value = byte_of(*letters.get(n * 3..)?.first_chunk()?);
         wrong |= value;
         between |= letters.get(n * 3 + 2).map_or(0, |space| space ^ b' ');
-        *byte = value as u8;
+        *byte = (value & 0xff) as u8;
     }
     (wrong & WRONG == 0 && between == 0).then_some(out)
 }
@@ -116,16 +116,14 @@ pub(super) const fn byte_of(pair: [u8; 2]) -> u16 {
 /// What each pair of letters is worth. Only the few lines of it that digits lead to are ever in use.
 static BYTES: [u16; 1 << 16] = {
     const DIGITS: &[u8; 22] = b"0123456789abcdefABCDEF";
-    const fn value(digit: usize) -> u16 {
-        (if digit < 16 { digit } else { digit - 6 }) as u16
-    }
+    const VALUES: [u16; 22] = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 10, 11, 12, 13, 14, 15];
     let mut bytes = [WRONG; 1 << 16];
     let mut high = 0;
     while high < DIGITS.len() {
         let mut low = 0;
         while low < DIGITS.len() {
             let at = u16::from_le_bytes([DIGITS[high], DIGITS[low]]);
-            bytes[at as usize] = value(high) << 4 | value(low);
+            bytes[at as usize] = VALUES[high] << 4 | VALUES[low];
             low += 1;
         }
         high += 1;

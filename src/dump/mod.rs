@@ -63,6 +63,7 @@ use crate::kernel::Host;
 
 /// Where to read from.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Input {
     /// A file or a directory.
     Path(PathBuf),
@@ -178,7 +179,7 @@ pub struct ParseFormatError;
 pub struct SourceInfo {
     /// What the input turned out to be.
     pub kind: Format,
-    /// Where it was read from; control characters are escaped.
+    /// Where it was read from, `-` for standard input; control characters are escaped.
     pub path: String,
     /// What of a tree or an archive was read, if not all: the path within.
     pub part: Option<String>,
@@ -309,7 +310,7 @@ pub fn read<K: Sink>(input: &Input, options: &Options, sink: &mut K) -> Result<S
         Input::Stdin => return read_stream(std::io::stdin().lock(), "-", options, sink),
         Input::Path(path) => {
             let kind = detect::read_path(path, options, &mut delivery)?;
-            (kind, error::shown(path))
+            (kind, error::clean_path(path))
         }
     };
     Ok(delivery.info(kind, path))
@@ -338,7 +339,7 @@ pub fn read_stream<R: std::io::Read, K: Sink>(
 ) -> Result<SourceInfo, Error> {
     let mut delivery = Delivery::new(sink).reading(options);
     let kind = detect::read_stream(input, Path::new(name), options, &mut delivery)?;
-    Ok(delivery.info(kind, error::shown(Path::new(name))))
+    Ok(delivery.info(kind, error::clean_path(Path::new(name))))
 }
 
 /// Problems that are kept; a hostile input could have one a line.

@@ -39,6 +39,7 @@ pub(super) fn read_live<K: Sink>(root: &Path, delivery: &mut Delivery<'_, K>) ->
         Some(machine) => host::read(machine, here, delivery),
         None => host::read_sysfs(&files, here, delivery),
     }
+    host::settle(&files, here, delivery);
     Ok(())
 }
 

@@ -411,7 +411,7 @@ fn usual_address(line: &[u8]) -> Option<Sbdf> {
     if parts.iter().fold(0, |all, part| all | part) & lazy::WRONG != 0 {
         return None;
     }
-    let [high, low, bus, device, function] = parts.map(|part| part as u8);
+    let [high, low, bus, device, function] = parts.map(|part| (part & 0xff) as u8);
     Sbdf::new(u32::from(u16::from_be_bytes([high, low])), bus, device, function)
 }
 

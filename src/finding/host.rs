@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 
 use super::{Code, Finding, count};
 use crate::kernel::lint::{Kind, Lint, lint};
-use crate::kernel::{Host, Iommu, explain};
+use crate::kernel::{Host, IOMMU_TABLES, Iommu, explain};
 use crate::route::compare;
 use crate::route::linux::{Grouping, Linux};
 use crate::topology::Topology;
@@ -22,7 +22,7 @@ pub fn host_findings(
 ) -> Vec<Finding> {
     let topology = linux.topology();
     let mut found = Vec::new();
-    let iommu = host.map_or(Iommu::Unknown, |host| host.iommu(topology));
+    let iommu = Iommu::of(host, topology);
     match iommu {
         Iommu::InUse => {}
         Iommu::Off | Iommu::Absent => found.extend(host.map(|host| no_iommu(host, topology, iommu))),
@@ -65,7 +65,10 @@ fn no_iommu(host: &Host, topology: &Topology, iommu: Iommu) -> Finding {
         .collect();
     let mut message = String::from("the kernel uses no IOMMU and has formed no groups");
     match (iommu, &host.tables) {
-        (Iommu::Absent, Some(_)) => message.push_str(", and firmware describes none (no DMAR, IVRS, IORT)"),
+        (Iommu::Absent, Some(_)) => {
+            let tables = IOMMU_TABLES.join(", ");
+            message.push_str(&format!(", and firmware describes none (no {tables})"));
+        }
         (Iommu::Absent, None) => message.push_str("; whether firmware describes one could not be read"),
         _ if !tables.is_empty() => message.push_str(&format!(", although firmware describes one ({tables})")),
         _ if !iommus.is_empty() => message.push_str(", although there is one"),
@@ -90,6 +93,7 @@ fn lifted(lint: Lint) -> Finding {
         Kind::Conflict => Code::CmdlineConflict,
         Kind::TakesBack => Code::CmdlineTakesBack,
         Kind::PassThrough => Code::IommuPassThrough,
+        Kind::Unsafe => Code::CmdlineUnsafe,
     };
     let message = format!(
         "{} (kernel command line, column {}): {}",

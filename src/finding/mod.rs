@@ -10,7 +10,7 @@ mod reach;
 
 pub use accept::acceptance_findings;
 pub use host::host_findings;
-pub use question::{Facts, Question, in_use_findings, lost_findings};
+pub use question::{Facts, Question, in_use_findings, lost_findings, refused_finding};
 pub use reach::reach_findings;
 
 use alloc::format;
@@ -27,6 +27,7 @@ use crate::topology::{BusDefect, FunctionIndex, HiddenBridge, Kind, Topology};
 
 /// How much a finding matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
 pub enum Severity {
     /// Worth knowing.
     Note,
@@ -93,6 +94,13 @@ macro_rules! codes {
                         | Self::OrphanBus
                         | Self::InputIncomplete
                 )
+            }
+
+            /// Whether it says that something is missing which may keep its functions from being assigned.
+            #[must_use]
+            pub const fn leaves_assignment_open(self) -> bool {
+                self.is_missing_part()
+                    || matches!(self, Self::VirtualFunctionsMissing | Self::DatabaseFileRefused)
             }
 
             /// What it says, in one sentence.
@@ -279,6 +287,9 @@ codes! {
         "nothing can be assigned safely until it is on: intel_iommu=on on Intel's, no iommu=off, a kernel with its driver";
     /// The host's own traffic passes the IOMMU untranslated.
     IommuPassThrough = "iommu-pass-through", Note, "";
+    /// The command line lifts what protects the host from whoever is given a function.
+    CmdlineUnsafe = "cmdline-unsafe", Warning,
+        "remove it, unless whoever is given a function may do all that the host may";
     /// The command line has an option that no kernel knows.
     CmdlineUnknownOption = "cmdline-unknown-option", Warning,
         "remove it; ACS is set with pci=config_acs= and pci=disable_acs_redir=";
@@ -297,8 +308,7 @@ codes! {
     /// The command line repeats an option.
     CmdlineOverwritten = "cmdline-overwritten", Warning, "put all entries into the last one";
     /// The command line has an entry that changes nothing.
-    CmdlineWithoutEffect = "cmdline-without-effect", Note,
-        "bus numbers may have changed: an address with a way down, or IDs, are more stable";
+    CmdlineWithoutEffect = "cmdline-without-effect", Note, "";
     /// The command line has two options for one function.
     CmdlineConflict = "cmdline-conflict", Warning,
         "say all in config_acs, which has the last word";
@@ -522,7 +532,7 @@ fn bus_defect(topology: &Topology, defect: BusDefect) -> Option<Finding> {
 
 /// A number and a noun: `1 function`, `2 functions`.
 #[must_use]
-pub fn count(number: usize, noun: &str) -> String {
+pub(crate) fn count(number: usize, noun: &str) -> String {
     if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
 }
 

@@ -12,7 +12,7 @@ use super::{Code, Finding, count};
 use crate::kernel::Iommu;
 use crate::route::accept::Acceptances;
 use crate::route::check::{Assignment, Cause, Judgement, Objection, Policy, Unknown, Verdict, Way};
-use crate::route::domains::Domains;
+use crate::route::domains::{Domains, Impersonation};
 use crate::route::fabric::Fabric;
 use crate::route::linux::{Grouping, Linux};
 use crate::topology::{FunctionIndex, Topology};
@@ -22,6 +22,7 @@ const SHOWN: usize = 8;
 
 /// What the answers rest on: everything that was worked out about one machine.
 #[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
 pub struct Facts<'q, 'a> {
     /// The kernel's view.
     pub linux: &'q Linux<'a>,
@@ -35,8 +36,25 @@ pub struct Facts<'q, 'a> {
     pub accepted: &'q Acceptances<'a>,
     /// Whether the host has an IOMMU in use.
     pub iommu: Iommu,
+    /// Whether the machine is the one that would assign them, so that what it does not tell is missing.
+    pub live: bool,
     /// The findings; those that say that something is missing count.
     pub findings: &'q [Finding],
+}
+
+impl<'q, 'a> Facts<'q, 'a> {
+    /// What the models say. Set [`iommu`](Self::iommu) and [`findings`](Self::findings), too, where the host
+    /// is known and where the input may have holes.
+    #[must_use]
+    pub const fn new(
+        linux: &'q Linux<'a>,
+        fabric: &'q Fabric<'a>,
+        domains: &'q Domains,
+        grouping: &'q Grouping,
+        accepted: &'q Acceptances<'a>,
+    ) -> Self {
+        Self { linux, fabric, domains, grouping, accepted, iommu: Iommu::Unknown, live: false, findings: &[] }
+    }
 }
 
 /// May these functions be assigned to one guest together?
@@ -68,6 +86,12 @@ impl<'q, 'a> Question<'q, 'a> {
     #[must_use]
     pub fn missing(&self) -> &[String] {
         &self.missing
+    }
+
+    /// Whether the host has an IOMMU in use, as far as is known.
+    #[must_use]
+    pub const fn iommu(&self) -> Iommu {
+        self.facts.iommu
     }
 
     /// What a policy objects to.
@@ -138,9 +162,11 @@ impl<'q, 'a> Question<'q, 'a> {
                 route.sentence(self.topology())
             }
             None => {
+                let why = self.facts.fabric.impersonation(from, to, self.facts.domains.assumptions());
+                let why = why.map_or("", Impersonation::words);
                 let (from, to) = (address(self.topology(), from), address(self.topology(), to));
                 let proved = if way.proved { "" } else { "as far as the dump tells, " };
-                format!("{proved}{from} may use the requester ID of {to}: no port above validates it")
+                format!("{proved}{from} may use the requester ID of {to}: {why}")
             }
         }
     }
@@ -176,6 +202,18 @@ pub fn in_use_findings<'t>(
     })
 }
 
+/// A finding for a database file that could not be used, of what was said about it.
+#[must_use]
+pub fn refused_finding(text: &str) -> Finding {
+    let mut lines = text.lines();
+    let first = lines.next().unwrap_or_default().to_owned();
+    let message = match lines.count() {
+        0 => first,
+        more => format!("{first} (and {} more)", count(more, "line")),
+    };
+    Finding::new(Code::DatabaseFileRefused, Vec::new(), message)
+}
+
 /// A finding for each thing that the reader lost; those after the first few in one.
 #[must_use]
 pub fn lost_findings<'l>(losses: impl IntoIterator<Item = &'l str>) -> Vec<Finding> {
@@ -199,7 +237,10 @@ fn missing(facts: &Facts<'_, '_>, functions: &[FunctionIndex]) -> Vec<String> {
         .filter(|function| !function.is_complete())
         .map(|function| format!("{}: not all of its configuration space was captured", function.address))
         .collect();
-    let parts = facts.findings.iter().filter(|finding| finding.code.is_missing_part());
+    if facts.live && facts.iommu == Iommu::Unknown {
+        missing.push(String::from("whether the host has an IOMMU in use could not be read"));
+    }
+    let parts = facts.findings.iter().filter(|finding| finding.code.leaves_assignment_open());
     let parts = parts.filter(|finding| finding.is_about(topology, &concerned));
     missing.extend(parts.map(|finding| format!("{}: {}", finding.code.as_str(), finding.message)));
     missing

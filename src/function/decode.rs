@@ -472,7 +472,7 @@ fn ended_by(error: WalkError, extras: &mut Option<Box<Extras>>) -> ListState {
 
 /// Low and high word.
 const fn halves(dword: u32) -> (u16, u16) {
-    (dword as u16, (dword >> 16) as u16)
+    ((dword & 0xffff) as u16, (dword >> 16) as u16)
 }
 
 /// IDs and offsets that this file needs beside those of the capabilities.

@@ -13,6 +13,7 @@ use crate::config::{ConfigSpace, Source};
 
 /// ID of a listed capability.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum ListedId {
     /// From the list below 100h.
     Standard(CapabilityId),
@@ -22,6 +23,7 @@ pub enum ListedId {
 
 /// One entry of either list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Listed {
     /// What it is.
     pub id: ListedId,

@@ -55,6 +55,7 @@ impl fmt::Display for HostUse {
 
 /// Addresses that the kernel keeps free of mappings in the IOMMU group of a function.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ReservedRegion {
     /// First address.
     pub first: u64,
@@ -66,6 +67,7 @@ pub struct ReservedRegion {
 
 /// Why a region is reserved. Source: Linux, Documentation/ABI/testing/sysfs-kernel-iommu_groups.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum RegionKind {
     /// Must be mapped to itself at all times; the kernel does not let a guest have the device then.
     Direct,
@@ -136,6 +138,7 @@ pub struct Record<'a, S> {
 
 /// A host bridge that the dump names, as sysfs does (`pciDDDD:BB`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
 pub struct HostBridge {
     /// Its segment.
     pub segment: Segment,
@@ -144,6 +147,14 @@ pub struct HostBridge {
     /// The function whose requester ID everything below uses, where the host bridge is one that
     /// Linux's VMD driver made.
     pub requester: Option<Sbdf>,
+}
+
+impl HostBridge {
+    /// An ordinary one.
+    #[must_use]
+    pub const fn new(segment: Segment, bus: u8) -> Self {
+        Self { segment, bus, requester: None }
+    }
 }
 
 /// What readers deliver functions to, one at a time.
@@ -179,6 +190,7 @@ pub struct Repeat {
 
 /// The ACS registers that an overlay can change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct AcsRegisters {
     /// ACS Control.
     pub control: AcsControl,
@@ -427,6 +439,12 @@ impl Inventory {
     pub fn host_bridge_at(&self, segment: Segment, bus: u8) -> Option<HostBridge> {
         let at = self.host_bridges.partition_point(|known| (known.segment, known.bus) < (segment, bus));
         self.host_bridges.get(at).copied().filter(|known| (known.segment, known.bus) == (segment, bus))
+    }
+
+    /// The host bridges that the dump names, sorted.
+    #[must_use]
+    pub fn host_bridges(&self) -> &[HostBridge] {
+        &self.host_bridges
     }
 
     /// The reserved regions of an IOMMU group of the kernel, as far as the dump has them.

@@ -34,6 +34,7 @@ use crate::config::{ClassCode, HeaderLayout, HeaderType};
 
 /// How a walk of a capability list ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
 pub enum ListState {
     /// At its end: what was not found is absent.
     Complete,

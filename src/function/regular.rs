@@ -66,12 +66,12 @@ pub(super) fn standard<S: Source>(
         if at < u32::from(reg::FIRST) {
             return at == 0;
         }
-        let Some(header) = config.u16(at as u16).map(u32::from) else { return false };
-        let id = header as u8;
+        let Some(header) = config.u16((at & 0xffff) as u16).map(u32::from) else { return false };
+        let id = (header & 0xff) as u8;
         if id == 0xff {
             return false;
         }
-        found.note(CapabilityId(id), at as u8);
+        found.note(CapabilityId(id), (at & 0xff) as u8);
         at = (header >> 8) & !3;
     }
     false
@@ -138,7 +138,7 @@ pub(super) fn extended<S: Source>(config: &ConfigSpace<S>, ids: u32, found: &mut
         if header == u32::MAX {
             return false;
         }
-        found.note(ExtendedCapabilityId(header as u16), at);
+        found.note(ExtendedCapabilityId((header & 0xffff) as u16), at);
         at = (header >> 20) as u16 & !3;
         if at < reg::EXTENDED_FIRST {
             return at == 0;

@@ -39,8 +39,13 @@ pub fn standard(capability: AcsCapability, firmware: AcsControl, block_translate
     firmware | (capability.controls() & (REQUIRED | extra))
 }
 
+/// Entries of one option that are read at most: more than fit into the longest command line that kernels
+/// are usually built with (4096 bytes on s390, 2048 on x86 and Arm; the shortest entry has seven).
+pub const MAX_ENTRIES: usize = 1024;
+
 /// Both options of one command line.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct AcsOptions {
     /// `disable_acs_redir=`, applied first.
     pub disable_acs_redir: Option<AcsOption>,
@@ -52,6 +57,7 @@ pub struct AcsOptions {
 
 /// Which of the two options.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum AcsOptionName {
     /// `config_acs=`
     ConfigAcs,
@@ -128,6 +134,7 @@ pub fn acs_option(option: Piece<'_>) -> Option<(AcsOptionName, Piece<'_>)> {
 
 /// One of the two options.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct AcsOption {
     /// Which one.
     pub name: AcsOptionName,
@@ -141,6 +148,7 @@ pub struct AcsOption {
 
 /// What is set for which functions.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Entry {
     /// Byte offset in the command line.
     pub at: usize,
@@ -164,6 +172,7 @@ impl Entry {
 
 /// Something in an option that the kernel does not read as it is meant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Problem {
     /// Byte offset in the command line.
     pub at: usize,
@@ -189,6 +198,8 @@ pub enum ProblemKind {
     DeviceNumberCut,
     /// Text after IDs: the kernel reads no further.
     TextAfterIds,
+    /// More than [`MAX_ENTRIES`]: the kernel would read on, what is said here does not.
+    TooMany,
 }
 
 impl ProblemKind {
@@ -196,7 +207,7 @@ impl ProblemKind {
     /// down it reads the end first).
     #[must_use]
     pub const fn voids(self) -> bool {
-        !matches!(self, Self::Empty | Self::DeviceNumberCut)
+        !matches!(self, Self::Empty | Self::DeviceNumberCut | Self::TooMany)
     }
 }
 
@@ -214,12 +225,20 @@ impl fmt::Display for ProblemKind {
             }
             Self::DeviceNumberCut => "a device number above 1f or a function number above 7: its high bits are cut off",
             Self::TextAfterIds => "text after the IDs: entries are separated by ';'",
+            Self::TooMany => {
+                return write!(
+                    f,
+                    "more than {MAX_ENTRIES} entries, which no usual kernel's command line can hold: \
+                     this and what follows is not looked at here"
+                );
+            }
         })
     }
 }
 
 /// Which functions an entry is about.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum DeviceMatch {
     /// An address, and the way down from it.
     Path {
@@ -243,6 +262,7 @@ pub enum DeviceMatch {
 
 /// Whether a function is the one that an entry is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Match {
     /// It is.
     Yes,
@@ -262,6 +282,10 @@ impl AcsOption {
         }
         let mut rest = value;
         while !rest.text.is_empty() {
+            if option.entries.len() >= MAX_ENTRIES {
+                option.problem(rest.at, ProblemKind::TooMany);
+                break;
+            }
             match option.entry(rest) {
                 Some(next) => rest = next,
                 None => break,
@@ -273,9 +297,27 @@ impl AcsOption {
     /// The entry that the kernel applies to a function.
     #[must_use]
     pub fn entry_for(&self, topology: &Topology, index: FunctionIndex) -> Option<&Entry> {
-        for entry in &self.entries {
+        self.position_for(topology, index).and_then(|position| self.entries.get(position))
+    }
+
+    /// For each entry, in order: the functions that the kernel applies it to. Each function is asked
+    /// once, and is in one list at most.
+    #[must_use]
+    pub fn functions(&self, topology: &Topology) -> Vec<Vec<FunctionIndex>> {
+        let mut found: Vec<Vec<FunctionIndex>> = self.entries.iter().map(|_| Vec::new()).collect();
+        for index in 0..topology.functions().len() {
+            let position = self.position_for(topology, index);
+            if let Some(functions) = position.and_then(|position| found.get_mut(position)) {
+                functions.push(index);
+            }
+        }
+        found
+    }
+
+    fn position_for(&self, topology: &Topology, index: FunctionIndex) -> Option<usize> {
+        for (position, entry) in self.entries.iter().enumerate() {
             match entry.device.matches(topology, index) {
-                Match::Yes => return Some(entry),
+                Match::Yes => return Some(position),
                 Match::No => {}
                 Match::Malformed => return None,
             }

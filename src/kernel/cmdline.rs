@@ -7,6 +7,7 @@ use alloc::vec::Vec;
 
 /// One parameter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Parameter<'a> {
     /// Byte offset of the name in the command line.
     pub at: usize,
@@ -18,6 +19,7 @@ pub struct Parameter<'a> {
 
 /// A piece of the command line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Piece<'a> {
     /// Byte offset in the command line.
     pub at: usize,

@@ -18,6 +18,7 @@ use crate::topology::{FunctionIndex, Kind, Parent, Topology};
 
 /// One possible reason.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Explanation {
     /// Kebab-case word, as in JSON output.
     pub cause: &'static str,

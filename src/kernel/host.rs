@@ -10,6 +10,7 @@ use alloc::vec::Vec;
 use super::Version;
 use super::cmdline::parameters;
 use crate::config::ClassCode;
+use crate::route::compare;
 use crate::topology::Topology;
 
 /// The ACPI tables by which firmware describes an IOMMU: Intel's, AMD's, Arm's, RISC-V's, a virtual
@@ -18,6 +19,7 @@ pub const IOMMU_TABLES: [&str; 5] = ["DMAR", "IVRS", "IORT", "RIMT", "VIOT"];
 
 /// What the files of a host, or of a copy of them, say. `None`: they are not there to be read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Host {
     /// Kernel release, as `uname -r`.
     pub release: Option<String>,
@@ -38,6 +40,7 @@ pub struct Host {
 /// Source: Linux, Documentation/ABI/testing/sysfs-class-dmi (`/sys/class/dmi/id`); SMBIOS 3.7, §7.1 to
 /// §7.3.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Board {
     /// Manufacturer of the system.
     pub system_vendor: Option<String>,
@@ -65,6 +68,7 @@ impl Board {
 
 /// Whether there is an IOMMU, and whether the kernel uses it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Iommu {
     /// The kernel uses one.
     InUse,
@@ -92,6 +96,7 @@ impl Iommu {
 /// What the IOMMU does with the traffic of functions that the host itself uses. One that is assigned to
 /// a guest is translated in any case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Mode {
     /// All groups are translated (`DMA`, `DMA-FQ`).
     Translated,
@@ -113,6 +118,23 @@ impl Mode {
     }
 }
 
+/// Whether the running kernel has put a function into a group, which it does behind IOMMUs only.
+fn has_groups(topology: &Topology) -> bool {
+    compare::kernel_groups(topology).iter().any(Option::is_some)
+}
+
+impl Iommu {
+    /// What is known of a machine: what it says of itself, or the groups of its functions.
+    #[must_use]
+    pub fn of(host: Option<&Host>, topology: &Topology) -> Self {
+        match host {
+            Some(host) => host.iommu(topology),
+            None if has_groups(topology) => Self::InUse,
+            None => Self::Unknown,
+        }
+    }
+}
+
 impl Host {
     /// The kernel's version, if its release is known and can be read.
     #[must_use]
@@ -130,7 +152,7 @@ impl Host {
             return Iommu::InUse;
         }
         if iommus.is_none() && groups.is_none() {
-            return Iommu::Unknown;
+            return if has_groups(topology) { Iommu::InUse } else { Iommu::Unknown };
         }
         let described = self.tables.as_ref().map(|tables| !tables.is_empty());
         let is_iommu = |class: ClassCode| class.class() == ClassCode::IOMMU;

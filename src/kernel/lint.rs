@@ -6,6 +6,7 @@
 //! mended for 6.15, and in 6.14.2, 6.13.11 and 6.12.23 (the stable releases by their date, not by their
 //! source).
 
+use alloc::collections::BTreeSet;
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -40,6 +41,8 @@ pub enum Kind {
     TakesBack,
     /// The host's own traffic passes untranslated.
     PassThrough,
+    /// It lifts what protects the host from whoever is given a function.
+    Unsafe,
 }
 
 impl Kind {
@@ -57,12 +60,14 @@ impl Kind {
             Self::Conflict => "conflict",
             Self::TakesBack => "takes-back",
             Self::PassThrough => "pass-through",
+            Self::Unsafe => "unsafe",
         }
     }
 }
 
 /// One parameter, or a piece of it, and what is wrong with it.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Lint {
     /// What kind.
     pub kind: Kind,
@@ -91,25 +96,37 @@ pub fn lint(line: &str, version: Option<Version>, topology: Option<&Topology>) -
     for option in pci_options(line) {
         lints.pci_option(option, version);
     }
-    let options = AcsOptions::of_command_line(line);
+    let mut options = AcsOptions::of_command_line(line);
     for (at, name) in &options.overwritten {
         let message = "a later option of this name overwrites it: put all entries into one, with ';' between";
         lints.add(Kind::Overwritten, *at, name.word(), message);
     }
+    // What this kernel does not have does nothing, whatever it says.
+    let had = |option: &AcsOption| version.is_none_or(|version| version >= since(option.name));
+    options.disable_acs_redir = options.disable_acs_redir.filter(had);
+    options.config_acs = options.config_acs.filter(had);
     for option in [&options.disable_acs_redir, &options.config_acs].into_iter().flatten() {
         for problem in &option.problems {
             lints.malformed(line, option, *problem);
         }
-        if let Some(topology) = topology {
-            lints.entries(option, topology);
-        }
     }
     if let Some(topology) = topology {
-        lints.both(&options, topology);
+        let matched = |option: &AcsOption| option.functions(topology);
+        let redir = options.disable_acs_redir.as_ref().map(|option| (option, matched(option)));
+        let config = options.config_acs.as_ref().map(|option| (option, matched(option)));
+        for (option, functions) in [&redir, &config].into_iter().flatten() {
+            lints.entries(option, functions, version, topology);
+        }
+        if let (Some((redir, first)), Some((_, second))) = (&redir, &config) {
+            lints.both(redir, first, second, version, topology);
+        }
     }
     lints.found.sort_by_key(|lint| (lint.at, lint.kind));
-    lints.found
+    lints.shortened()
 }
+
+/// What is said about one command line at most.
+pub const MOST: usize = 200;
 
 struct Lints {
     found: Vec<Lint>,
@@ -140,9 +157,14 @@ impl Lints {
                                that are not, and their groups promise what the hardware does not keep";
                 self.add(Kind::NeedsPatch, parameter.at, &text, message);
             }
+            for (name, message) in UNSAFE {
+                if parameter.is_called(name) && is_on(parameter.value.map(|value| value.text)) {
+                    self.add(Kind::Unsafe, parameter.at, &text, message);
+                }
+            }
             let passes = (parameter.is_called("iommu") && parameter.value_text() == "pt")
                 || (parameter.is_called("iommu.passthrough")
-                    && matches!(parameter.value_text(), "1" | "y" | "Y"));
+                    && is_on(parameter.value.map(|value| value.text)));
             if passes {
                 let message = "traffic of functions that the host uses passes the IOMMU untranslated; functions \
                                that are assigned to guests are translated all the same";
@@ -166,12 +188,8 @@ impl Lints {
             return;
         };
         let Some(version) = version else { return };
-        let since = match name {
-            AcsOptionName::ConfigAcs => Version::new(6, 11, 0),
-            AcsOptionName::DisableAcsRedir => Version::new(4, 19, 0),
-        };
-        if version < since {
-            let message = format!("Linux {version} does not have it: it came with {since}");
+        if version < since(name) {
+            let message = format!("Linux {version} does not have it: it came with {}", since(name));
             self.add(Kind::NotInThisKernel, option.at, option.text, message);
         } else if name == AcsOptionName::ConfigAcs && misreads_config_acs(version) {
             let entries = AcsOption::parse(name, value).entries.len();
@@ -186,8 +204,9 @@ impl Lints {
 
     fn malformed(&mut self, line: &str, option: &AcsOption, problem: Problem) {
         let rest = line.get(problem.at..).unwrap_or_default();
-        let end = rest.find(|letter: char| letter == ',' || letter.is_whitespace()).unwrap_or(rest.len());
-        let text = rest.get(..end).unwrap_or_default();
+        let end = rest.find(|letter: char| matches!(letter, ',' | ';') || letter.is_whitespace());
+        let text = rest.get(..end.unwrap_or(rest.len())).unwrap_or_default();
+        let text = if text.is_empty() { option.name.word() } else { text };
         let effect = if problem.kind.voids() { "; from here on nothing counts" } else { "" };
         let message = format!(
             "{} at column {}: {}{effect}",
@@ -199,44 +218,82 @@ impl Lints {
     }
 
     /// What each entry matches, and what it takes away.
-    fn entries(&mut self, option: &AcsOption, topology: &Topology) {
+    fn entries(
+        &mut self,
+        option: &AcsOption,
+        matched: &[Vec<FunctionIndex>],
+        version: Option<Version>,
+        topology: &Topology,
+    ) {
         let has_acs = |index: &FunctionIndex| topology.function(*index).is_some_and(|f| !f.acs.is_absent());
-        for entry in &option.entries {
-            let matched =
-                |index: &FunctionIndex| option.entry_for(topology, *index).is_some_and(|e| e.at == entry.at);
-            let functions: Vec<FunctionIndex> = (0..topology.functions().len()).filter(matched).collect();
+        // Until `config_acs` came, this option only cleared what it names.
+        let falls_back = version.is_none_or(|version| version >= since(AcsOptionName::ConfigAcs));
+        for (entry, functions) in option.entries.iter().zip(matched) {
+            let about = addresses(topology, functions);
             if functions.is_empty() {
-                let message = "matches no function, or an earlier entry matches first";
+                let message = "matches no function, or an earlier entry matches first; bus numbers may have \
+                               changed: an address with a way down, or IDs, are more stable";
                 self.add(Kind::WithoutEffect, entry.at, &entry.text, message);
             } else if !functions.iter().any(has_acs) {
-                let message = "matches functions without ACS only";
-                self.about(
-                    Kind::WithoutEffect,
-                    entry.at,
-                    &entry.text,
-                    message,
-                    addresses(topology, &functions),
+                let message = "matches functions without ACS only, which have nothing to set";
+                self.about(Kind::WithoutEffect, entry.at, &entry.text, message, about);
+            } else if option.name == AcsOptionName::DisableAcsRedir && falls_back {
+                let kernels = if version.is_none() { " (on kernels since 6.11)" } else { "" };
+                let message = format!(
+                    "not only redirection goes: each other control falls back to what firmware had set, \
+                     Source Validation and Upstream Forwarding included{kernels}"
                 );
-            } else if option.name == AcsOptionName::DisableAcsRedir {
-                let message = "not only redirection goes: each other control falls back to what firmware had set, \
-                               Source Validation and Upstream Forwarding included (on kernels since 6.11)";
-                self.about(Kind::TakesBack, entry.at, &entry.text, message, addresses(topology, &functions));
+                self.about(Kind::TakesBack, entry.at, &entry.text, message, about);
             }
         }
     }
 
     /// Functions that both options match.
-    fn both(&mut self, options: &AcsOptions, topology: &Topology) {
-        let (Some(redir), Some(config)) = (&options.disable_acs_redir, &options.config_acs) else { return };
-        let both = |index: &FunctionIndex| {
-            redir.entry_for(topology, *index).is_some() && config.entry_for(topology, *index).is_some()
-        };
-        let functions: Vec<FunctionIndex> = (0..topology.functions().len()).filter(both).collect();
-        if !functions.is_empty() {
-            let message = "config_acs matches these functions, too, and has the last word: it starts from what \
-                           firmware had set, so that nothing of disable_acs_redir remains";
-            self.about(Kind::Conflict, redir.at, redir.name.word(), message, addresses(topology, &functions));
+    fn both(
+        &mut self,
+        redir: &AcsOption,
+        first: &[Vec<FunctionIndex>],
+        second: &[Vec<FunctionIndex>],
+        version: Option<Version>,
+        topology: &Topology,
+    ) {
+        let second: BTreeSet<FunctionIndex> = second.iter().flatten().copied().collect();
+        let both = first.iter().flatten().copied().filter(|index| second.contains(index));
+        let mut functions: Vec<FunctionIndex> = both.collect();
+        functions.sort_unstable();
+        if functions.is_empty() {
+            return;
         }
+        let message = if version.is_some_and(misreads_config_acs) {
+            "config_acs matches these functions, too, and is applied last"
+        } else {
+            "config_acs matches these functions, too, and has the last word: it starts from what firmware had \
+             set, so that nothing of disable_acs_redir remains"
+        };
+        let kernels = if version.is_none() { " (on kernels that have it, since 6.11)" } else { "" };
+        let message = format!("{message}{kernels}");
+        self.about(Kind::Conflict, redir.at, redir.name.word(), message, addresses(topology, &functions));
+    }
+
+    /// The findings, or the first of them and how many there are more.
+    fn shortened(mut self) -> Vec<Lint> {
+        let more = self.found.len().saturating_sub(MOST);
+        if let Some(next) = self.found.get(MOST) {
+            let message =
+                format!("{more} more findings about the command line, from here on, are not listed");
+            let last = Lint { message, functions: Vec::new(), ..next.clone() };
+            self.found.truncate(MOST);
+            self.found.push(last);
+        }
+        self.found
+    }
+}
+
+/// The first kernel that has an option.
+const fn since(name: AcsOptionName) -> Version {
+    match name {
+        AcsOptionName::ConfigAcs => Version::new(6, 11, 0),
+        AcsOptionName::DisableAcsRedir => Version::new(4, 19, 0),
     }
 }
 
@@ -255,6 +312,31 @@ fn misreads_config_acs(version: Version) -> bool {
         _ => return false,
     };
     version.patch < mended
+}
+
+/// Parameters of VFIO that let functions go to guests without what protects the host.
+///
+/// Source: Linux, Documentation/driver-api/vfio.rst; drivers/vfio (`enable_unsafe_noiommu_mode`),
+/// drivers/vfio/vfio_iommu_type1.c (`allow_unsafe_interrupts`), the parameters' descriptions.
+const UNSAFE: [(&str, &str); 2] = [
+    (
+        "vfio.enable_unsafe_noiommu_mode",
+        "VFIO also hands out functions that no IOMMU translates: whoever is given one reaches all memory",
+    ),
+    (
+        "vfio_iommu_type1.allow_unsafe_interrupts",
+        "functions may be assigned where the IOMMU does not remap interrupts: a guest can then send the host any \
+         interrupt",
+    ),
+];
+
+/// Whether a switch is on: as the kernel reads it, by its first letter; without a value it is.
+///
+/// Source: Linux, kernel/params.c (`param_set_bool`), lib/kstrtox.c (`kstrtobool`).
+fn is_on(value: Option<&str>) -> bool {
+    let Some(value) = value else { return true };
+    let on = |second: &str| second.starts_with(['n', 'N']);
+    value.starts_with(['1', 'y', 'Y', 't', 'T']) || value.strip_prefix(['o', 'O']).is_some_and(on)
 }
 
 /// Whether some kernel has this option of `pci=`.

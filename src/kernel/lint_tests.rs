@@ -1,6 +1,7 @@
 //! Each kind of lint, and what is none.
 
 use super::*;
+use crate::kernel::acs_param::ProblemKind;
 use crate::testkit::{Config, Machine};
 
 fn kinds(line: &str, version: &str) -> Vec<Kind> {
@@ -35,7 +36,7 @@ fn versions_decide_what_the_kernel_has() {
     for version in ["6.12.23", "6.13.11", "6.14.2", "6.15.0", "7.2.13"] {
         assert_eq!(kinds(line, version), [], "{version}");
     }
-    assert_eq!(kinds("pci=disable_acs_redir=00:01.0", "4.18"), [Kind::NotInThisKernel, Kind::TakesBack]);
+    assert_eq!(kinds("pci=disable_acs_redir=00:01.0", "4.18"), [Kind::NotInThisKernel]);
 }
 
 #[test]
@@ -63,6 +64,75 @@ fn conflicts_and_entries_without_effect_are_found_in_the_topology() {
     let found = lint(both, "7.2".parse().ok(), Some(&machine()));
     let conflict = found.iter().find(|lint| lint.kind == Kind::Conflict).expect("found");
     assert_eq!(conflict.functions, ["00:01.0".parse().expect("valid")]);
+}
+
+#[test]
+fn an_option_that_this_kernel_lacks_does_nothing_to_any_function() {
+    let both = "pci=disable_acs_redir=00:01.0,config_acs=1@00:01.0;0@05:00.0;zz";
+    assert_eq!(kinds(both, "6.8"), [Kind::NotInThisKernel], "what only the other says, and no last word");
+    let since = kinds(both, "7.2");
+    assert_eq!(since, [Kind::Conflict, Kind::TakesBack, Kind::WithoutEffect, Kind::Malformed]);
+}
+
+#[test]
+fn only_kernels_since_6_11_take_back_more_than_redirection() {
+    let redir = "pci=disable_acs_redir=00:01.0";
+    assert_eq!(kinds(redir, "6.10.14"), []);
+    assert_eq!(kinds(redir, "6.11"), [Kind::TakesBack]);
+    assert_eq!(kinds("quiet", "7.2"), []);
+    let unknown = lint(redir, None, Some(&machine()));
+    assert!(unknown[0].message.contains("on kernels since 6.11"), "{unknown:?}");
+    let known = lint(redir, "7.2".parse().ok(), Some(&machine()));
+    assert!(!known[0].message.contains("6.11"), "{known:?}");
+}
+
+#[test]
+fn advice_about_bus_numbers_is_for_entries_that_match_nothing() {
+    let message = |line: &str| lint(line, None, Some(&machine()))[0].message.clone();
+    assert!(message("pci=config_acs=1@05:00.0").contains("bus numbers"));
+    assert!(!message("pci=config_acs=1@00:03.0").contains("bus numbers"), "it has no ACS");
+}
+
+#[test]
+fn what_lifts_vfio_s_protection_is_told_where_it_is_on() {
+    for on in [
+        "vfio.enable_unsafe_noiommu_mode=1",
+        "vfio-iommu-type1.allow_unsafe_interrupts=Y",
+        "vfio.enable_unsafe_noiommu_mode",
+    ] {
+        assert_eq!(kinds(on, "7.2"), [Kind::Unsafe], "{on}");
+    }
+    for off in [
+        "vfio.enable_unsafe_noiommu_mode=0",
+        "vfio_iommu_type1.allow_unsafe_interrupts=off",
+        "iommu.passthrough=0",
+    ] {
+        assert_eq!(kinds(off, "7.2"), [], "{off}");
+    }
+    assert_eq!(kinds("iommu.passthrough=on", "7.2"), [Kind::PassThrough]);
+}
+
+#[test]
+fn an_empty_option_is_named() {
+    let found = lint("ro pci=config_acs=", None, None);
+    assert_eq!((found[0].kind, found[0].parameter.as_str()), (Kind::Malformed, "config_acs"));
+}
+
+#[test]
+fn what_no_kernel_could_hold_is_said_to_be_left_out() {
+    let line = format!("pci=disable_acs_redir={}00:01.0", "pci:1:1;".repeat(8_100));
+    let options = AcsOptions::of_command_line(&line);
+    let option = options.disable_acs_redir.as_ref().expect("there");
+    assert_eq!(option.entries.len(), crate::kernel::acs_param::MAX_ENTRIES);
+    assert!(option.problems[0].kind == ProblemKind::TooMany && !option.problems[0].kind.voids());
+    let found = lint(&line, None, Some(&machine()));
+    assert_eq!(found.len(), MOST + 1);
+    // 1024 entries and one problem.
+    assert!(found[MOST].message.starts_with("825 more findings"), "{:?}", found[MOST]);
+    // Nothing is written twice: damaged entries say themselves, not what follows.
+    let line = format!("pci=disable_acs_redir={}", "z;".repeat(50_000));
+    let found = lint(&line, None, None);
+    assert!(found.iter().all(|lint| lint.parameter == "z"), "{:?}", found[0]);
 }
 
 #[test]

@@ -30,6 +30,7 @@ use crate::kernel::Host;
 
 /// Where the functions came from, as reports say it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Source {
     /// Kind of input: a word of `--input-format`.
     pub kind: String,
@@ -51,6 +52,7 @@ pub struct Source {
 
 /// Something that the reader could not do.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Problem {
     /// One line.
     pub text: String,
@@ -108,7 +110,7 @@ impl Reach<'_> {
     ) -> Vec<(&Entry, Vec<FunctionIndex>)> {
         let mut used: BTreeMap<usize, Vec<FunctionIndex>> = BTreeMap::new();
         for function in functions {
-            if let Some(entry) = self.fabric.claim(function) {
+            for entry in self.fabric.entries_about(function) {
                 used.entry(entry).or_default().push(function);
             }
         }

@@ -148,11 +148,25 @@ pub fn limits(assumptions: &Assumptions) -> Vec<String> {
 pub fn scope(fabric: &Fabric<'_>, index: FunctionIndex, of_other: Option<Impersonation>) -> String {
     let topology = fabric.topology();
     let function = address(topology, index);
-    if let Some(Impersonation::Device { unproven, .. }) = of_other {
-        let unproven = if unproven { ", as far as is known of it" } else { "" };
-        return format!(
-            "{function} sends with the other's requester ID, or both with a third one, by their making{unproven}"
-        );
+    match of_other {
+        Some(Impersonation::Device { unproven, .. }) => {
+            let unproven = if unproven { ", as far as is known of it" } else { "" };
+            return format!(
+                "{function} sends with the other's requester ID, or both with a third one, by their making{unproven}"
+            );
+        }
+        Some(Impersonation::Segment { owner: Some(owner), unproven }) => {
+            let unproven = if unproven { ", as far as the dump tells" } else { "" };
+            let owner = address(topology, owner);
+            return format!("{function} and the other both send with the requester ID of {owner}{unproven}");
+        }
+        Some(Impersonation::Segment { owner: None, .. }) => {
+            return format!(
+                "{function} and the other send with the requester ID of the function whose driver made the segment, \
+                 which the dump does not name"
+            );
+        }
+        Some(_) | None => {}
     }
     let of_other = of_other.is_some();
     if !fabric.initiates(index) {
@@ -200,6 +214,9 @@ pub fn scope(fabric: &Fabric<'_>, index: FunctionIndex, of_other: Option<Imperso
 /// better dump, or nothing.
 #[must_use]
 pub const fn remedy(reason: Reason) -> &'static str {
+    if let Some(knowing) = knowing(reason) {
+        return knowing;
+    }
     match reason {
         Reason::RequestRedirectOff => {
             "a register: ReqRedir of the port's ACS Control; the kernel turns it on where an IOMMU is on, and \
@@ -233,22 +250,49 @@ pub const fn remedy(reason: Reason) -> &'static str {
             "a database entry, if the vendor says that the device's functions do not reach each other; \
              otherwise they go together"
         }
-        Reason::AcsNotCaptured
-        | Reason::AtsNotCaptured
-        | Reason::TypeNotCaptured
-        | Reason::TargetNotCaptured
-        | Reason::VectorNotKnown
-        | Reason::BridgeNotInDump
-        | Reason::PortNotInDump => "a better dump: as root, with all 4096 bytes of every function",
-        Reason::FirmwareNotKnown => "a dump taken before the kernel changed the register, with --firmware",
-        Reason::ControlAllOnes => "a better dump: taken while the function is awake",
-        Reason::DatabaseCondition => "knowing whether the entry's condition holds on the machine",
         Reason::PortTargetUnspecified => "the vendor's word: the specification leaves it open",
         Reason::RootComplex | Reason::OtherHostBridge | Reason::OneRootDevice => {
             "the vendor's word, as a database entry: no register says what the root complex does"
         }
         Reason::RelaxedOrdering | Reason::IoNotGoverned => "nothing: no ACS control acts on it",
         _ => "nothing has to change",
+    }
+}
+
+/// What would tell, where the answer is not known for want of it.
+const fn knowing(reason: Reason) -> Option<&'static str> {
+    match reason {
+        Reason::AcsNotCaptured
+        | Reason::AtsNotCaptured
+        | Reason::TypeNotCaptured
+        | Reason::TargetNotCaptured
+        | Reason::VectorNotKnown
+        | Reason::BridgeNotInDump
+        | Reason::PortNotInDump => Some("a better dump: as root, with all 4096 bytes of every function"),
+        Reason::FirmwareNotKnown => {
+            Some("a dump taken before the kernel changed the register, with --firmware")
+        }
+        Reason::ControlAllOnes => Some("a better dump: taken while the function is awake"),
+        Reason::RequesterNotInDump => {
+            Some("a dump with sysfs's tree, which names the function below which the driver made the segment")
+        }
+        Reason::DatabaseCondition => Some("knowing whether the entry's condition holds on the machine"),
+        _ => None,
+    }
+}
+
+/// What else could let a pair reach each other, where no register does.
+#[must_use]
+pub const fn opening(reason: Reason) -> &'static str {
+    if let Some(knowing) = knowing(reason) {
+        return knowing;
+    }
+    match reason {
+        Reason::MultiFunctionWithoutAcs => {
+            "the vendor's word: no register says whether the device passes traffic between its functions"
+        }
+        Reason::NoInternalPath => "another device: this one has no way between its functions",
+        _ => "the slot: below one switch, where traffic can turn before it meets the root complex",
     }
 }
 

@@ -38,6 +38,7 @@ struct Named {
 
 /// Why an acceptance has no effect, or not for long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Doubt {
     /// Its last day is over.
     Expired,
@@ -164,7 +165,7 @@ impl<'a> Acceptances<'a> {
             return None;
         }
         let proved = !why.is_unproven();
-        if let Impersonation::Device { .. } = why {
+        if why.is_by_making() {
             return self.of_pair((from, to), None, proved);
         }
         let last = match fabric.scope(from).impersonated {

@@ -33,6 +33,7 @@ pub const NUMBERS: usize = 16;
 
 /// How a guest's traffic gets from one function to another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
 pub enum Way {
     /// Translated requests turn below the root complex.
     Translated,
@@ -56,6 +57,7 @@ impl Way {
 
 /// What keeps a pair from being told that they reach each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Hindrance {
     /// A transaction ends on the way, or the dump does not tell.
     Route {
@@ -88,6 +90,7 @@ impl Hindrance {
 
 /// What stands between two functions, in one direction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Hindered {
     /// The initiator.
     pub from: FunctionIndex,
@@ -99,6 +102,7 @@ pub struct Hindered {
 
 /// Two functions, and whether a guest may be told that they reach each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Pair {
     /// The two, by address.
     pub functions: (FunctionIndex, FunctionIndex),
@@ -108,6 +112,7 @@ pub struct Pair {
 
 /// Functions sorted into cliques.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Cliques {
     /// Sets of two or more, in which every pair works; no function is in two. Largest first.
     pub sets: Vec<Vec<FunctionIndex>>,
@@ -130,6 +135,7 @@ pub fn takes_number(topology: &Topology, index: FunctionIndex) -> bool {
 
 /// There are too many functions to ask each about each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct TooMany {
     /// How many there are.
     pub functions: usize,

@@ -7,6 +7,7 @@ use crate::topology::{FunctionIndex, Topology};
 
 /// Groups of two partitions that hold the same functions between them, and are not the same groups.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Difference<A, B> {
     /// Groups of the first partition.
     pub first: BTreeSet<A>,

@@ -11,6 +11,7 @@ use crate::topology::{FunctionIndex, Topology};
 
 /// How a model's groups are wrong. The order is that of danger.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
 pub enum Danger {
     /// They keep apart what reaches each other directly.
     SeparatedAlthoughDirect,
@@ -50,6 +51,7 @@ impl Danger {
 
 /// Domains and groups that hold the same functions between them, and are not the same.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Disagreement {
     /// The worst that is wrong.
     pub kind: Danger,

@@ -16,6 +16,7 @@ use crate::topology::FunctionIndex;
 
 /// One class of transaction before and after.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Turn {
     /// The class of transaction.
     pub tlp: TlpClass,
@@ -35,6 +36,7 @@ impl Turn {
 
 /// Pairs whose answers change alike.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Effect {
     /// The initiators, by index after the change.
     pub from: Arc<Class>,

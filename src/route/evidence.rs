@@ -1,7 +1,8 @@
 //! What a judgement rests on: a register's bits, a structure that is or is not there, or an entry of
 //! the device database.
 
-use alloc::string::String;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
 use core::fmt;
 
 use crate::addr::Sbdf;
@@ -54,6 +55,8 @@ pub enum Evidence {
         file: String,
         /// Where the entry's statement is known from.
         source: String,
+        /// What must be so on the machine for the entry to hold, in its own words.
+        conditions: Vec<String>,
     },
 }
 
@@ -67,6 +70,7 @@ impl Evidence {
             layer: entry.layer,
             file: entry.file.clone(),
             source: entry.source.clone(),
+            conditions: entry.conditions.iter().map(|condition| condition.kind.to_string()).collect(),
         }
     }
 }
@@ -96,12 +100,13 @@ impl fmt::Display for Evidence {
                 _ => write!(f, "{structure}: {presence}"),
             },
             Self::PortType { port_type, .. } => write!(f, "type {port_type}"),
-            Self::Database { entry, layer, file, source, .. } => {
+            Self::Database { entry, layer, file, source, conditions, .. } => {
                 write!(f, "by database entry {entry} ({}", layer.word())?;
                 if !file.is_empty() {
                     write!(f, ", {file}")?;
                 }
-                write!(f, "), source: {source}")
+                write!(f, "), source: {source}")?;
+                if conditions.is_empty() { Ok(()) } else { write!(f, "; if {}", conditions.join(" and ")) }
             }
         }
     }

@@ -40,6 +40,8 @@ pub mod plan;
 pub mod port;
 mod reason;
 #[cfg(feature = "alloc")]
+mod requester;
+#[cfg(feature = "alloc")]
 pub mod trace;
 #[cfg(feature = "alloc")]
 mod view;
@@ -48,6 +50,7 @@ pub use reason::{Disposition, Reason};
 
 /// What is assumed where configuration space does not tell, and what counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub struct Assumptions {
     /// The initiator is under an attacker's control: its own registers are no evidence, and it may
     /// forge requester IDs. Otherwise everything is as configured.
@@ -73,8 +76,23 @@ impl Default for Assumptions {
     }
 }
 
+impl Assumptions {
+    /// The default, but that functions do as their own registers say.
+    #[must_use]
+    pub fn as_configured() -> Self {
+        Self { hostile: false, ..Self::default() }
+    }
+
+    /// The default, but for what the root complex does, which no register tells.
+    #[must_use]
+    pub fn without_root_complex() -> Self {
+        Self { root_complex: RootComplex::Unknown, ..Self::default() }
+    }
+}
+
 /// What is assumed of traffic between different devices on root buses.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum RootComplex {
     /// It passes the IOMMU, as Linux assumes. What hangs on bridges that are not in the dump is taken to be
     /// apart from the rest, too, or one such bridge would make one domain of the machine. Neither is proved:

@@ -39,6 +39,7 @@ impl MapType {
 
 /// Why the kernel maps as it does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
 pub enum Why {
     /// A common bridge, and no redirect on the way.
     NoRedirect,
@@ -71,6 +72,7 @@ impl Why {
 
 /// The kernel's answer for a pair.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Mapping {
     /// How the memory is mapped.
     pub map_type: MapType,

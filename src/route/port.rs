@@ -171,6 +171,7 @@ pub enum PortMemory {
 
 /// Where the target lies, as seen from the port or function that decides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Way {
     /// Above: the transaction only passes.
     Up,

@@ -47,6 +47,7 @@ macro_rules! reasons {
     ($($(#[$doc:meta])* $name:ident = $code:literal, $message:literal;)*) => {
         /// Why a transaction has its disposition.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[non_exhaustive]
         pub enum Reason {
             $($(#[$doc])* $name,)*
         }
@@ -171,6 +172,9 @@ reasons! {
     /// A database entry holds under a condition that the dump cannot show.
     DatabaseCondition = "database-condition",
         "a database entry applies under a condition that the dump does not show";
+    /// A driver made the segment, and the dump does not name the function whose requester ID is used.
+    RequesterNotInDump = "requester-not-in-dump",
+        "a driver made the segment, and the dump does not say whose requester ID its functions use";
     /// The vector bit cannot be told.
     VectorNotKnown = "vector-not-known", "the egress control vector's bit for the target is not known";
     /// Whether Request Redirect covers a port's own BARs is implementation specific.
@@ -218,6 +222,7 @@ impl Reason {
                 | Self::VectorNotKnown
                 | Self::TargetNotCaptured
                 | Self::DatabaseCondition
+                | Self::RequesterNotInDump
         )
     }
 }

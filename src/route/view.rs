@@ -11,6 +11,7 @@ use crate::topology::{FunctionIndex, Parent, Topology};
 
 /// A function as the kernel sees it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct View {
     /// Device/Port Type after the kernel's correction of impossible ones (`set_pcie_port_type`).
     /// `None`: no PCI Express capability (`pci_is_pcie` is false).

@@ -297,7 +297,14 @@ impl Machine {
 
     /// Names a root bus, as sysfs does.
     pub fn root(&mut self, segment: u32, bus: u8) {
-        self.roots.push(HostBridge { segment: Segment(segment), bus, requester: None });
+        self.roots.push(HostBridge::new(Segment(segment), bus));
+    }
+
+    /// With a host bridge that a driver made below a function, as sysfs names it.
+    #[must_use]
+    pub fn host_bridge(mut self, host_bridge: HostBridge) -> Self {
+        self.roots.push(host_bridge);
+        self
     }
 
     /// The functions.

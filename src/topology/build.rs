@@ -16,7 +16,7 @@ pub(super) fn build(inventory: Inventory) -> Topology {
     let mut buses = split_by_bus(inventory.functions());
     let mut bus_of = Vec::with_capacity(inventory.functions().len());
     for (index, bus) in buses.iter().enumerate() {
-        bus_of.resize(bus.end, index as u32);
+        bus_of.resize(bus.end, u32::try_from(index).unwrap_or(u32::MAX));
     }
     let bridges = Bridges::new(inventory.functions());
     for index in 0..buses.len() {

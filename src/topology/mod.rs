@@ -12,6 +12,7 @@ mod check;
 mod sign;
 pub mod stable;
 mod vf;
+pub(crate) mod way;
 
 pub use check::BusDefect;
 pub use sign::HiddenBridge;
@@ -62,6 +63,7 @@ pub struct Bus {
 
 /// What kind of function one is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Kind {
     /// Neither of the following.
     Ordinary,
@@ -112,7 +114,7 @@ impl Kinds {
             Kind::Ordinary => Self::ORDINARY,
             Kind::Physical => Self::PHYSICAL,
             Kind::VirtualOfUnknown => Self::VIRTUAL_OF_UNKNOWN,
-            Kind::Virtual(physical) => physical as u32,
+            Kind::Virtual(physical) => u32::try_from(physical).unwrap_or(Self::VIRTUAL_OF_UNKNOWN),
         };
         true
     }

@@ -7,7 +7,7 @@
 //!
 //! | field | values |
 //! |---|---|
-//! | path | `DDDD:#N:dd.f/dd.f…`: segment, number of the root bus among those of the segment in order, then device and function at each step down; `?N` in place of `#N` below bus N of those that no bridge leads to |
+//! | path | `DDDD:#N:dd.f/dd.f…`: segment, number of the root bus among those of the segment in order, then device and function at each step down; `?N` in place of `#N` below bus N of those that no bridge leads to; `+N` at the end for what is N routing IDs further than a physical function, as its virtual functions are |
 //! | `ids`, `subsystem` | `vvvv:dddd`, `none`, or `unknown` |
 //! | `class`, `revision` | hexadecimal digits, or `unknown` |
 //! | `type` | Device/Port Type, `conventional`, or `unknown` |
@@ -25,8 +25,8 @@ use alloc::vec;
 use alloc::vec::Vec;
 use core::fmt;
 
-use super::{FunctionIndex, Kind, Parent, Topology};
-use crate::addr::Segment;
+use super::way::{self, ORPHAN, VIRTUAL, Way};
+use super::{FunctionIndex, Kind, Topology};
 use crate::anomaly::Presence;
 
 /// First line of the canonical text.
@@ -34,6 +34,7 @@ pub const VERSION: &str = "acsscan-topology/1";
 
 /// One function in canonical form.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Entry {
     /// Its way down from the root.
     pub path: String,
@@ -56,12 +57,6 @@ impl fmt::Display for Entry {
     }
 }
 
-/// What stands for a bus that no other leads to, in a [`Way`].
-const ORPHAN: u32 = 1 << 16;
-
-/// Segment, root, then device and function number at each step.
-type Way = Vec<u32>;
-
 /// The canonical form: entries with the functions that they are of, sorted by their ways.
 #[must_use]
 pub fn canonical(topology: &Topology) -> Vec<(FunctionIndex, Entry)> {
@@ -78,48 +73,29 @@ pub fn canonical(topology: &Topology) -> Vec<(FunctionIndex, Entry)> {
 /// The canonical path of each function; of a virtual one that of its physical function.
 #[must_use]
 pub fn paths(topology: &Topology) -> Vec<String> {
-    ways(topology).iter().map(|way| path(way)).collect()
+    let ways = ways(topology);
+    let way = |index: FunctionIndex| match topology.kind(index) {
+        Kind::Virtual(physical) => ways.get(physical),
+        _ => ways.get(index),
+    };
+    (0..ways.len()).map(|index| way(index).map(|way| path(way)).unwrap_or_default()).collect()
 }
 
+/// Ways on which buses that no bridge leads to are called by their turn.
 fn ways(topology: &Topology) -> Vec<Way> {
-    let mut numbers: BTreeMap<(Segment, bool), u32> = BTreeMap::new();
-    let starts: Vec<Option<Way>> = topology
-        .buses()
-        .iter()
-        .map(|bus| {
-            let is_orphan = match bus.parent {
-                Parent::Root => false,
-                Parent::Orphan(_) => true,
-                Parent::Bridge(_) | Parent::VirtualFunctions(_) => return None,
-            };
-            let next = numbers.entry((bus.segment, is_orphan)).or_default();
-            let number = *next;
-            *next = number.saturating_add(1);
-            Some(vec![bus.segment.0, if is_orphan { number | ORPHAN } else { number }])
-        })
-        .collect();
-    let mut ways: Vec<Way> = Vec::with_capacity(topology.functions().len());
-    for (index, function) in topology.functions().iter().enumerate() {
-        if let Kind::Virtual(physical) = topology.kind(index) {
-            // Physical functions come before what they have.
-            ways.push(ways.get(physical).cloned().unwrap_or_default());
-            continue;
-        }
-        let start = topology.bus_of(index).and_then(|bus| starts.get(bus)).cloned().flatten();
-        let mut way = match topology.parent_of(index) {
-            Parent::Bridge(bridge) => ways.get(bridge).cloned().unwrap_or_default(),
-            _ => start.unwrap_or_else(|| vec![function.address.segment.0, ORPHAN]),
-        };
-        way.push(u32::from(function.address.bdf.devfn()));
-        ways.push(way);
-    }
-    ways
+    let starts = way::starts(topology);
+    let names = starts.values().flat_map(|buses| buses.iter().copied().zip(0_u32..)).collect();
+    way::ways(topology, &names)
 }
 
 fn path(way: &[u32]) -> String {
     let [segment, root, steps @ ..] = way else { return String::new() };
     let (mark, number) = if root & ORPHAN == 0 { ('#', *root) } else { ('?', root & !ORPHAN) };
-    let steps: Vec<String> = steps.iter().map(|at| format!("{:02x}.{:x}", at >> 3, at & 7)).collect();
+    let step = |at: &u32| match at & VIRTUAL {
+        0 => format!("{:02x}.{:x}", at >> 3, at & 7),
+        _ => format!("+{:x}", at & !VIRTUAL),
+    };
+    let steps: Vec<String> = steps.iter().map(step).collect();
     format!("{segment:04x}:{mark}{number}:{}", steps.join("/"))
 }
 
@@ -177,6 +153,7 @@ fn fields(topology: &Topology, index: FunctionIndex) -> Vec<(&'static str, Strin
 
 /// How one function of a machine differs from the function in the same place of another.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Difference {
     /// The place is empty in the other machine.
     Added(Entry),

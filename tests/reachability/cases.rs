@@ -9,7 +9,7 @@ use acsscan::route::port::TlpClass::{
     self, Completion, CompletionRelaxed, Io, MemoryTranslated, MemoryUntranslated,
 };
 use acsscan::route::trace::Rule;
-use acsscan::route::{Assumptions, Disposition, Reason, RootComplex};
+use acsscan::route::{Assumptions, Disposition, Reason};
 use acsscan::testkit::{Config, Machine, port_type};
 use acsscan::topology::Topology;
 
@@ -270,7 +270,7 @@ pub(super) fn together(topology: &Topology, a: &str, b: &str, assumptions: &Assu
 
 #[test]
 fn root_ports_without_acs_in_one_device_and_in_different_slots() {
-    let unknown = Assumptions { root_complex: RootComplex::Unknown, ..Assumptions::default() };
+    let unknown = Assumptions::without_root_complex();
     let apart = root_ports("00:02.0", None);
     assert_eq!(ask(&apart, "01:00.0", "02:00.0", MemoryUntranslated), (Undetermined, Reason::RootComplex));
     assert!(!together(&apart, "01:00.0", "02:00.0", &Assumptions::default()));

@@ -77,18 +77,14 @@ proptest! {
         aliases in prop::collection::vec((alias(), 0..4_u8, any::<bool>()), 1..3),
     ) {
         let machine = machine(&mut Choices::new(&numbers), Shape::default());
-        let entries = aliases.into_iter().map(|(alias, not_function, conditional)| Entry {
-            name: "shares".into(),
-            layer: Layer::Administrator,
-            file: "shares.toml".into(),
-            matches: Match { not_function: Some(not_function), ..Match::default() },
-            claim: Claim::RequesterIdAlias(alias),
-            conditions: conditional
-                .then(|| Condition { kind: ConditionKind::Other("firmware".into()), denies: false })
-                .into_iter()
-                .collect(),
-            source: "a letter".into(),
-            reason: "measured".into(),
+        let entries = aliases.into_iter().map(|(alias, not_function, conditional)| {
+            let mut matches = Match::default();
+            matches.not_function = Some(not_function);
+            let claim = Claim::RequesterIdAlias(alias);
+            let mut entry = Entry::new(Layer::Administrator, "shares", matches, claim, "a letter", "measured");
+            let condition = || Condition::new(ConditionKind::Other("firmware".into()), false);
+            entry.conditions.extend(conditional.then(condition));
+            entry
         });
         let found = disagreement(&machine.topology(), &Database::new(entries.collect()));
         prop_assert!(found.is_none(), "{}", found.unwrap_or_default());

@@ -66,6 +66,30 @@ fn a_bridges_requester_id_arrives_only_where_the_bridge_is_passed() {
     assert_eq!(arrives("03:00.0", Completion), None, "nothing is sent");
 }
 
+#[cfg(feature = "std")]
+#[test]
+fn a_bridge_that_hides_its_capability_substitutes_below_pcie_ports_only() {
+    let database = acsscan::db::builtin().expect("right");
+    let asmedia = |secondary| Config::conventional().ids(0x1b21, 0x1080).buses(secondary, secondary);
+    let topology = Machine::new()
+        .with("00:01.0", Config::root_port(1, 2).acs(0x5f, ALL, 0))
+        .with("00:02.0", asmedia(3))
+        .with("00:03.0", Config::root_port(4, 5).acs(0x5f, ALL, 0))
+        .with("01:00.0", asmedia(2))
+        .with("02:00.0", Config::conventional())
+        .with("03:00.0", Config::conventional())
+        .with("04:00.0", Config::conventional().ids(0x1b21, 0x1081).buses(5, 5))
+        .with("05:00.0", Config::conventional())
+        .topology();
+    let fabric = Fabric::new(&topology, &database);
+    let requester = |at| fabric.substituted_requester(index(&topology, at)).map(|id| id.0);
+    assert_eq!(requester("02:00.0"), Some(0x0200), "secondary bus, device 0, function 0");
+    assert_eq!(requester("03:00.0"), None, "on a root bus it is what it looks like");
+    assert_eq!(requester("05:00.0"), None, "another bridge");
+    let none = Database::default();
+    assert_eq!(Fabric::new(&topology, &none).substituted_requester(index(&topology, "02:00.0")), None);
+}
+
 #[test]
 fn evidence_for_port_bars_says_that_there_are_no_enhanced_controls() {
     let topology = switch(|port| port.acs(0x5f, ALL, 0), ALL);
@@ -142,7 +166,7 @@ fn virtual_functions(bar: u32, limit: u16) -> Topology {
 
 #[test]
 fn bars_of_virtual_functions_are_gates() {
-    let as_configured = Assumptions { hostile: false, ..Assumptions::default() };
+    let as_configured = Assumptions::as_configured();
     let gates = |topology: &Topology, to| {
         let database = Database::default();
         let fabric = Fabric::new(topology, &database);

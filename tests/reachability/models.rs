@@ -2,8 +2,10 @@
 //! checks of libvirt and the kernel.
 
 use Disposition::{Blocked, Direct, Redirected, Undetermined};
+use acsscan::addr::Segment;
 use acsscan::cap::acs::AcsControl;
 use acsscan::db::{Alias, Claim, Condition, ConditionKind, Database, Entry, Layer, Match};
+use acsscan::function::HostBridge;
 use acsscan::route::disagree::{Danger, disagreements};
 use acsscan::route::domains::{HeldBy, Impersonated};
 use acsscan::route::evidence::Evidence;
@@ -103,7 +105,7 @@ fn as_configured_the_initiators_own_registers_count() {
             .with("04:00.0", Config::endpoint().command(6).bar(0, 0xf010_0000))
             .topology()
     };
-    let configured = Assumptions { hostile: false, ..Assumptions::default() };
+    let configured = Assumptions::as_configured();
     let ask = |command, class| ask_as(&machine(command), "03:00.0", "04:00.0", class, &configured);
     assert_eq!(ask(6, MemoryUntranslated), (Direct, Reason::PortWithoutAcs));
     assert_eq!(ask(2, MemoryUntranslated), (Blocked, Reason::BusMasterOff));
@@ -127,7 +129,7 @@ fn windows_must_cover_a_memory_bar_as_configured() {
             .with("04:00.0", target)
             .topology()
     };
-    let configured = Assumptions { hostile: false, ..Assumptions::default() };
+    let configured = Assumptions::as_configured();
     let wide = |target: Config| target.bar(0, 0x4000_000c).bar(1, 0x3f);
     let prefetchable = |port: Config| port.prefetchable_window(0x3f_4000_0000 >> 20, 0x3f_4fff_ffff >> 20);
     let closed = |port: Config| port.memory_window(0xf00, 0xf0f).prefetchable_window(0x1000, 0x1001);
@@ -159,23 +161,18 @@ fn source_validation_blocks_other_buses_unless_forged() {
         .with("02:00.0", Config::virtual_function().command(4))
         .with("03:00.0", Config::endpoint())
         .topology();
-    let configured = Assumptions { hostile: false, ..Assumptions::default() };
+    let configured = Assumptions::as_configured();
     let ask = |assumptions| ask_as(&topology, "02:00.0", "03:00.0", MemoryUntranslated, assumptions);
     assert_eq!(ask(&configured), (Blocked, Reason::SourceValidation));
     assert_eq!(ask(&Assumptions::default()), (Redirected, Reason::RequestRedirect));
 }
 
 fn database(claim: Claim, conditions: Vec<Condition>) -> Database {
-    Database::new(vec![Entry {
-        name: "nic".into(),
-        layer: Layer::Administrator,
-        file: "nics.toml".into(),
-        matches: Match { vendor: Some(0x1af4), ..Match::default() },
-        claim,
-        conditions,
-        source: "a letter".into(),
-        reason: "measured".into(),
-    }])
+    let mut matches = Match::default();
+    matches.vendor = Some(0x1af4);
+    let mut entry = Entry::new(Layer::Administrator, "nic", matches, claim, "a letter", "measured");
+    entry.conditions = conditions;
+    Database::new(vec![entry])
 }
 
 #[test]
@@ -201,7 +198,7 @@ fn the_database_acts_as_control_bits_and_is_the_evidence() {
     assert!(
         matches!(evidence, Evidence::Database { entry, layer: Layer::Administrator, .. } if entry == "nic")
     );
-    let condition = Condition { kind: ConditionKind::Other("firmware 12".into()), denies: false };
+    let condition = Condition::new(ConditionKind::Other("firmware 12".into()), false);
     assert_eq!(ask(&database(isolates(), vec![condition])), (Undetermined, Reason::DatabaseCondition));
     assert_eq!(ask(&database(Claim::DoesNotIsolate, Vec::new())), (Direct, Reason::RequestRedirectOff));
 }
@@ -236,11 +233,53 @@ fn functions_that_send_with_one_requester_id_are_one_domain_although_acs_keeps_t
     let (together, held_by, _) = ask(alias(Alias::Fixed(vec![0x58])), Vec::new());
     assert_eq!((together, held_by), ([true, true], Some(HeldBy::Impersonation)));
     assert_eq!(ask(alias(Alias::Fixed(Vec::new())), Vec::new()), ([false, false], None, None));
-    let condition = Condition { kind: ConditionKind::Other("firmware 12".into()), denies: false };
+    let condition = Condition::new(ConditionKind::Other("firmware 12".into()), false);
     for (claim, conditions) in [(Alias::Unknown, Vec::new()), (Alias::All, vec![condition])] {
         let (together, held_by, _) = ask(alias(claim), conditions);
         assert_eq!((together, held_by), ([true, true], Some(HeldBy::Unproven)));
     }
+}
+
+#[test]
+fn what_a_driver_made_a_segment_of_is_one_domain_with_the_function_that_it_drives() {
+    let vmd = || Config::pcie(port_type::INTEGRATED).ids(0x8086, 0x28c0);
+    let machine = |count: usize| {
+        let vmds = ["0000:00:0e.0", "0000:00:0f.0"].into_iter().take(count);
+        let machine = vmds.fold(Machine::new(), |machine, at| machine.with(at, vmd()));
+        ["10000:e0:01.0", "10000:e0:02.0"].into_iter().zip([0xe1, 0xe2]).fold(
+            machine,
+            |machine, (at, bus)| {
+                machine
+                    .with(at, Config::root_port(bus, bus).acs(0x5f, ALL, 0))
+                    .with(&format!("10000:{bus:02x}:00.0"), Config::endpoint())
+            },
+        )
+    };
+    let owns = || {
+        let mut owner = database(Claim::OwnsSegment, Vec::new()).entries()[0].clone();
+        owner.matches.vendor = Some(0x8086);
+        Database::new(vec![owner])
+    };
+    let ask = |topology: &Topology, database: &Database| {
+        let fabric = Fabric::new(topology, database);
+        let [owner, one, other] =
+            ["0000:00:0e.0", "10000:e1:00.0", "10000:e2:00.0"].map(|at| index(topology, at));
+        let domains = fabric.domains(&Assumptions::default());
+        let domain = domains.domain_of(one).expect("there");
+        let held_by = domains.get(domain).expect("there").held_by();
+        let together = [owner, other].map(|index| domains.domain_of(index) == Some(domain));
+        let why = fabric.impersonation(one, other, &Assumptions::default());
+        (together, held_by, why.map(|why| fabric.impersonation_evidence(one, why).len()))
+    };
+    // By position: one owner, one such segment.
+    assert_eq!(ask(&machine(1).topology(), &owns()), ([true, true], Some(HeldBy::Unproven), Some(1)));
+    // Whose ID it is, nobody knows: two owners.
+    assert_eq!(ask(&machine(2).topology(), &owns()), ([false, true], Some(HeldBy::Unproven), Some(0)));
+    // The dump names it, as sysfs does.
+    let mut made = HostBridge::new(Segment(0x10000), 0xe0);
+    made.requester = "0000:00:0e.0".parse().ok();
+    let named = machine(2).host_bridge(made);
+    assert_eq!(ask(&named.topology(), &owns()), ([true, true], Some(HeldBy::Impersonation), Some(1)));
 }
 
 #[test]

@@ -51,7 +51,7 @@ fn read(set: &std::path::Path) -> Topology {
         let (domain, bus) = (&root[..4], &root[5..7]);
         let segment = Segment(u32::from_str_radix(domain, 16).expect("hexadecimal"));
         let bus = u8::from_str_radix(bus, 16).expect("hexadecimal");
-        inventory.host_bridge(HostBridge { segment, bus, requester: None });
+        inventory.host_bridge(HostBridge::new(segment, bus));
     }
     Topology::new(inventory.finish())
 }

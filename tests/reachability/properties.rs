@@ -11,7 +11,7 @@ use acsscan::topology::{Parent, Topology};
 use proptest::prelude::*;
 
 fn both() -> [Assumptions; 2] {
-    [Assumptions::default(), Assumptions { hostile: false, ..Assumptions::default() }]
+    [Assumptions::default(), Assumptions::as_configured()]
 }
 
 pub(super) fn make(numbers: &[u32], damaged: bool) -> Machine {

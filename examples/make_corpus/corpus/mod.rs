@@ -160,7 +160,7 @@ the guest, the groups are what that kernel formed. Virtual functions read FFFFh 
 | `qemu-small` | 6.1 | two kinds of root ports, SR-IOV network cards below them |
 | `qemu-sriov` | 6.12 | SR-IOV of several kinds with ARI, and a switch without ACS |
 | `qemu-config-acs` | 7.3 | `pci=config_acs=`: ACS controls that an administrator asked for |
-| `kernel-iommu-off` | 7.3 | ACS as firmware left it; `boots.json` has the registers and groups of other boots of the machine |
+| `kernel-iommu-off` | 7.3 | ACS as firmware left it; `boots.json` has the registers and groups of other boots of the machine, `plans.json` its registers after plans |
 | `kernel-iommu-on` | 6.1 | the same machine with an IOMMU, and its `boots.json` |
 
 ## Seeds of the fuzz targets

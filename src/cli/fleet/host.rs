@@ -79,7 +79,7 @@ impl Host<'_, '_> {
             run: wanted.run.clone(),
             fingerprint: fingerprint(self.canonical.iter().map(|(_, entry)| entry)),
             answer: if answers.is_inconclusive(None) { "inconclusive" } else { "conclusive" },
-            iommu: host.map_or(Iommu::Unknown, |host| host.iommu(topology)).word(),
+            iommu: Iommu::of(host, topology).word(),
             mode: host.and_then(crate::kernel::Host::mode).map(Mode::word),
             board: host.and_then(|host| BoardDocument::new(&host.board)),
             counts: FleetCounts {

@@ -35,7 +35,7 @@ impl Reader<'_> {
         });
         let [who, reason] = ["who", "reason"].map(|key| {
             self.required(table, "an acceptance", key)?;
-            self.string(table, key, "a string", |text| value::prose(text).map_err(|e| format!("{key} {e}")))
+            self.string(table, key, "a string", |text| value::prose(text).map_err(|e| format!("`{key}` {e}")))
         });
         let until = self.until(table);
         let direct = self.boolean(table, "direct").unwrap_or(false);

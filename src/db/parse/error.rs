@@ -9,6 +9,7 @@ pub(super) const REPORTED: usize = 100;
 
 /// A database file that cannot be used. Shown as one line for each problem.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub struct ParseError {
     file: String,
     problems: Vec<Problem>,
@@ -17,6 +18,7 @@ pub struct ParseError {
 
 /// One thing that is wrong, and what would be right.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Problem {
     /// Line, from 1 on.
     pub line: usize,

@@ -259,7 +259,14 @@ fn a_wrong_claim_is_told_with_its_place_and_what_would_be_right() {
         (
             "acs-layout",
             "capability_offset = 4\ncontrol_offset = 6",
-            "9:18: `control_offset` must be a multiple of 4 from 4 to 3836 (0xefc)",
+            "9:18: `control_offset` must be 8: of registers with 32 bits only the capability at 4 and the control at \
+             8 are read; what other registers control can be said with kind `isolates`",
+        ),
+        (
+            "acs-layout",
+            "capability_offset = 0xc\ncontrol_offset = 8",
+            "8:21: `capability_offset` must be 4: of registers with 32 bits only the capability at 4 and the control \
+             at 8 are read; what other registers control can be said with kind `isolates`",
         ),
         (
             "requester-id-alias",
@@ -314,7 +321,7 @@ fn a_missing_source_or_reason_is_an_error_and_all_problems_are_told_in_order() {
             "f:3:1: this entry needs `reason`",
             "f:4:8: `A` is not a name: up to 80 small letters and digits, single hyphens between",
             "f:5:1: this entry needs `source`",
-            "f:8:10: reason is empty: say it in a sentence",
+            "f:8:10: `reason` is empty",
         ]
     );
 }
@@ -331,7 +338,7 @@ fn the_frame_of_a_file_is_checked() {
     for (text, problem) in [
         ("", "1:1: there is no `schema`: write `schema = 1`"),
         ("schema = 2", "1:10: unknown `schema`: this program reads 1"),
-        ("schema = \"1\"", "1:10: unknown `schema`: this program reads 1"),
+        ("schema = \"1\"", "1:10: `schema` must be a number, without quotation marks: `schema = 1`"),
         ("schema = 1\n[entry]", "2:1: `entry` must be an array of tables: write [[entry]] before each"),
         ("schema = 1\nentry = [1]", "2:10: an entry must be a table: write [[entry]] before each"),
         ("schema = 1\n[[entries]]", "2:3: `entries` is not a key here: one of schema, entry"),

@@ -88,7 +88,7 @@ pub(super) fn prose(text: &str) -> Result<String, String> {
     let words: std::vec::Vec<_> = text.split_whitespace().collect();
     let text = words.join(" ");
     if text.is_empty() {
-        return Err(String::from("is empty: say it in a sentence"));
+        return Err(String::from("is empty"));
     }
     match text.chars().find(|c| c.is_control()) {
         None => Ok(text),

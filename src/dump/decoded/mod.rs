@@ -472,7 +472,7 @@ impl Parser {
         self.image.put(0x1c, &[high(io_base), high(io_limit), 0, 0]);
         let words = |window: Option<(u64, u64)>| {
             let (base, limit) = window.unwrap_or((0xfff0_0000, 0));
-            [(base >> 16) as u16 & 0xfff0, (limit >> 16) as u16 & 0xfff0]
+            [(base >> 16 & 0xfff0) as u16, (limit >> 16 & 0xfff0) as u16]
         };
         let [base, limit] = words(memory);
         self.image.put(0x20, &base.to_le_bytes());
@@ -484,7 +484,7 @@ impl Parser {
         let (base, limit) = prefetchable.unwrap_or((0, 0));
         self.image.put(0x28, &((base >> 32) as u32).to_le_bytes());
         self.image.put(0x2c, &((limit >> 32) as u32).to_le_bytes());
-        let [io_base, io_limit] = [io_base, io_limit].map(|address| (address >> 16) as u16);
+        let [io_base, io_limit] = [io_base, io_limit].map(|address| (address >> 16 & 0xffff) as u16);
         self.image.put(0x30, &io_base.to_le_bytes());
         self.image.put(0x32, &io_limit.to_le_bytes());
     }

@@ -10,7 +10,7 @@ use super::routes::Reach;
 use crate::report::words::address;
 use crate::report::{json, words};
 use crate::route::Reason;
-use crate::route::domains::Merge;
+use crate::route::domains::{Impersonation, Merge};
 use crate::route::linux::Group;
 use crate::route::port::TlpClass;
 
@@ -46,8 +46,17 @@ struct DomainRow {
     parts: usize,
 }
 
-type BondRow =
-    (&'static str, String, String, Option<&'static str>, Option<usize>, Vec<usize>, usize, Option<String>);
+type BondRow = (
+    &'static str,
+    String,
+    String,
+    Option<&'static str>,
+    Option<usize>,
+    Vec<usize>,
+    usize,
+    Option<String>,
+    &'static str,
+);
 
 #[derive(Debug, Serialize)]
 struct GroupRow {
@@ -134,6 +143,10 @@ impl Bonds {
 
 fn bond(inputs: &Inputs<'_>, reach: &mut Reach, merge: &Merge, more: usize) -> BondRow {
     let topology = inputs.topology();
+    let forged = match merge.class {
+        Some(_) => None,
+        None => inputs.fabric().impersonation(merge.from, merge.to, inputs.assumptions()),
+    };
     let mut evidence = json::merge_evidence(inputs.fabric(), inputs.assumptions(), merge);
     evidence.truncate(EVIDENCE);
     (
@@ -145,6 +158,7 @@ fn bond(inputs: &Inputs<'_>, reach: &mut Reach, merge: &Merge, more: usize) -> B
         reach.evidence(&evidence),
         more,
         accepted(inputs, merge),
+        forged.map_or("", Impersonation::words),
     )
 }
 

@@ -25,19 +25,28 @@ use routes::Reach;
 use rows::Hierarchy;
 use sections::Sections;
 
+use crate::route::Assumptions;
 use crate::route::domains::Domains;
 use crate::route::fabric::Fabric;
 use crate::route::linux::Grouping;
-use crate::route::{Assumptions, RootComplex};
 use crate::topology::{FunctionIndex, Topology};
+
+/// What commands on the page need to answer as it does.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Commands {
+    /// Options as a shell takes them, each after a space; harmless text.
+    pub options: String,
+    /// What stands in `options` for the what-if options, if they are too long to be repeated.
+    pub instead_of_overlays: Option<&'static str>,
+}
 
 /// Writes the page.
 ///
 /// # Errors
 ///
 /// Those of the writer.
-pub fn write(out: &mut impl Write, view: &View<'_>) -> io::Result<()> {
-    let inputs = Inputs { view };
+pub fn write(out: &mut impl Write, view: &View<'_>, commands: &Commands) -> io::Result<()> {
+    let inputs = Inputs { view, commands };
     let matrix = inputs.fabric().matrix(&[], inputs.assumptions());
     let mut hierarchy = Hierarchy::new(&inputs, matrix.as_ref().ok());
     let mut reach = Reach::new(&inputs, matrix.as_ref().map_err(|error| error.classes));
@@ -46,8 +55,7 @@ pub fn write(out: &mut impl Write, view: &View<'_>) -> io::Result<()> {
     let told = [embed::json(&hierarchy), embed::json(&reach), embed::json(&bonds)];
     let told = told.iter().fold(sections.bytes(), |sum, part| sum.saturating_add(part.len()));
     hierarchy.add_registers(&inputs, SIZE.saturating_sub(told));
-    let options = inputs.options();
-    let data = Data { options, hierarchy, reach, bonds };
+    let data = Data { options: &commands.options, hierarchy, reach, bonds };
     let page = Page {
         sections,
         css: include_str!("page.css"),
@@ -72,9 +80,9 @@ struct Page<'a> {
 
 /// What the page's script works on.
 #[derive(Serialize)]
-struct Data {
+struct Data<'a> {
     /// Options that make `acsscan` answer as the page does.
-    options: String,
+    options: &'a str,
     hierarchy: Hierarchy,
     reach: Reach,
     bonds: Bonds,
@@ -83,6 +91,7 @@ struct Data {
 /// What the page is made of.
 struct Inputs<'a> {
     view: &'a View<'a>,
+    commands: &'a Commands,
 }
 
 impl fmt::Debug for Inputs<'_> {
@@ -110,27 +119,6 @@ impl Inputs<'_> {
 
     fn assumptions(&self) -> &Assumptions {
         self.domains().assumptions()
-    }
-
-    /// `--dump host.txt`, and what differs from the defaults. A name that a shell would not take as it is
-    /// is not repeated.
-    fn options(&self) -> String {
-        let is_plain = |c: char| c.is_ascii_alphanumeric() || "_./:@%+,-".contains(c);
-        let source = &self.view.source;
-        let path = match source.path.as_str() {
-            path if !path.is_empty() && path != "-" && path.chars().all(is_plain) => path,
-            _ => "SOURCE",
-        };
-        let live = source.kind == "sysfs";
-        let mut options = if live { String::new() } else { format!(" --dump {path}") };
-        let assumed = self.assumptions();
-        let told = [
-            (assumed.root_complex == RootComplex::Unknown, " --root-complex unknown"),
-            (assumed.count_relaxed_and_io, " --count-relaxed-and-io"),
-            (!assumed.trust_routing_ids, " --distrust-routing-ids"),
-        ];
-        told.iter().filter(|(is, _)| *is).for_each(|(_, option)| options.push_str(option));
-        options
     }
 }
 

@@ -147,6 +147,8 @@
     }
     line.append(said);
     element.append(line);
+    // Without it the name would be all that is below, too.
+    element.setAttribute("aria-label", [...said.children].map((part) => part.textContent).join(", "));
     items.set(key, element);
     return element;
   }
@@ -180,16 +182,15 @@
 
   let current = null; // the item that Tab reaches
   let chosen = null; // { row, member } that the panel shows
+  /** Makes an item the one that Tab reaches; `focus` is null where nothing is to move on the screen. */
   function point(element, focus) {
     if (current) current.tabIndex = -1;
     current = element;
     current.tabIndex = 0;
-    if (focus) {
-      current.focus({ preventScroll: true });
-      current.firstElementChild.scrollIntoView({ block: "nearest" });
-    }
+    if (focus) current.focus({ preventScroll: true });
+    if (focus !== null) current.firstElementChild.scrollIntoView({ block: "nearest" });
   }
-  if (tree.firstElementChild) point(tree.firstElementChild, false);
+  if (tree.firstElementChild) point(tree.firstElementChild, null);
   const keyOf = (element) => (/^b/.test(element.dataset.key) ? element.dataset.key : Number(element.dataset.key));
   const shownItems = () =>
     [...tree.querySelectorAll("[role=treeitem]")].filter((element) => !element.closest("[role=group][hidden]"));
@@ -262,9 +263,12 @@
   });
   byId("collapse").addEventListener("click", () => {
     [...items.keys()].forEach((key) => open(key, false));
-    if (tree.firstElementChild) point(tree.firstElementChild, false);
+    if (tree.firstElementChild) point(tree.firstElementChild, null);
   });
-  window.addEventListener("beforeprint", () => openAll(5000));
+  window.addEventListener("beforeprint", () => {
+    openAll(5000);
+    document.querySelectorAll("details").forEach((part) => { part.open = true; });
+  });
 
   // ---- Find -----------------------------------------------------------------------------------------
 
@@ -363,6 +367,19 @@
     );
   }
 
+  /** What the panel shows at first: the domains that functions share. */
+  function showOverview() {
+    const SHOWN = 40;
+    const domains = bonds.domains.slice(0, SHOWN).map((domain) => {
+      const first = membersOf(domain.id).find(([name]) => kindOf(locate(name).row).label);
+      return make("li", {}, swatch(domain.id), " ", `domain ${domain.id}: ${plural(domain.initiators, "function")}, held together by ${held[domain.held_by] || "?"}`,
+        ...(first ? [", with ", link(first[0])] : []));
+    });
+    if (!domains.length) return;
+    detail.append(make("h3", {}, "Domains that several functions share"), make("ul", { class: "domains" }, ...domains),
+      bonds.domains.length > SHOWN ? make("p", { class: "more" }, `and ${bonds.domains.length - SHOWN} more: Find takes `, make("code", {}, "domain 7")) : "");
+  }
+
   /** The functions of a domain: first, last and number of those that stand in a row on one bus. */
   function membersOf(domain) {
     const ranges = [];
@@ -382,6 +399,20 @@
     });
     return ranges;
   }
+  const held = { direct: "direct traffic", impersonation: "impersonation", unproven: "what is not known" };
+  /** Bonds that differ in their targets only, as one. */
+  function together(bonds_) {
+    const found = new Map();
+    for (const [by, from, to, tlp, reason, evidence, more, accepted, forged] of bonds_) {
+      const key = JSON.stringify([by, from, tlp, reason, evidence, accepted, forged]);
+      const one = found.get(key);
+      if (one) {
+        one[2] += `, ${to}`;
+        one[6] += more;
+      } else found.set(key, [by, from, to, tlp, reason, evidence, more, accepted, forged]);
+    }
+    return [...found.values()];
+  }
   function whyPart(row, member) {
     const domain = domainOf(row, member);
     const known = shared.get(domain);
@@ -393,11 +424,10 @@
           : "No function that can initiate shares it, or those below are in several domains."));
     }
     const members = membersOf(domain);
-    const held = { direct: "direct traffic", impersonation: "impersonation", unproven: "what is not known" };
     const remedies = new Set();
-    const why = known.why.map(([by, from, to, tlp, reason, evidence, more, accepted]) => {
+    const why = together(known.why).map(([by, from, to, tlp, reason, evidence, more, accepted, forged]) => {
       const said = reason === null
-        ? `${from} may use the requester ID of ${to}: a port above it does not validate them`
+        ? `${from} may use the requester ID of ${to}: ${forged}`
         : tlp ? `${tlp} from ${from} to ${to}: ${reach.reasons[reason][1]}`
           : `${from} may perhaps use the requester ID of ${to}: ${reach.reasons[reason][1]}`;
       if (reason !== null) remedies.add(reach.reasons[reason][2]);
@@ -477,6 +507,8 @@
         ...known.why.map((text) => make("li", {}, bits(bonds.texts[text])))),
       known.left_out ? make("p", { class: "more" }, `and ${known.left_out} more: `, command(`groups`)) : "");
   }
+
+  showOverview();
 
   // ---- Registers ------------------------------------------------------------------------------------
 
@@ -615,6 +647,7 @@
   // ---- Matrix ---------------------------------------------------------------------------------------
 
   const SIGN = ["D", "?", "R", "B"];
+  const ON_PAPER = 40; // classes that a sheet has room for
   function cellText(cell) {
     const [from, to, relation, disposition, tlp, reason, forged, cells, isolated, , accepted] = cell;
     const ends = reach.by_label
@@ -673,6 +706,12 @@
       make("thead", {}, make("tr", { role: "row" }, make("td", {}), ...reach.classes.map((_, n) => head(n, "col")))),
       make("tbody", {}, ...body));
     byId("matrix-table").append(table);
+    if (size > ON_PAPER) {
+      table.style.setProperty("--on-paper", String(ON_PAPER / size));
+      byId("matrix-table").append(make("p", { class: "more on-paper" },
+        `On paper the matrix of ${size} classes is made small enough to be whole, too small to be read. All its cells, in JSON: `,
+        command("p2p --matrix --format json")));
+    }
     const first = table.querySelector("[data-at]");
     if (first) first.tabIndex = 0;
     const cellOf = (event) => event.target.closest("[data-at]");
@@ -722,7 +761,7 @@
   const theme = byId("theme");
   const dark = window.matchMedia("(prefers-color-scheme: dark)");
   const isDark = () => (document.documentElement.dataset.theme || (dark.matches ? "dark" : "light")) === "dark";
-  const nameTheme = () => { theme.textContent = isDark() ? "Light" : "Dark"; };
+  const nameTheme = () => { theme.textContent = isDark() ? "Light colours" : "Dark colours"; };
   theme.addEventListener("click", () => {
     document.documentElement.dataset.theme = isDark() ? "light" : "dark";
     nameTheme();

@@ -11,7 +11,7 @@ use crate::route::disagree::disagreements;
 use crate::route::domains::HeldBy;
 use crate::topology::FunctionIndex;
 
-/// Most findings, disagreements and problems that are told one by one.
+/// Most overlays, findings, disagreements and problems that are told one by one.
 const SHOWN: usize = 200;
 /// Most pieces of evidence, and of guesses, of one.
 const EVIDENCE: usize = 8;
@@ -24,25 +24,35 @@ pub(super) struct Sections {
     pub(super) alarm: Option<&'static str>,
     /// What-if overlays: the page shows no machine that there is.
     pub(super) overlays: Vec<String>,
+    pub(super) overlays_left_out: usize,
+    /// What stands for them in commands, if they are too long to be repeated.
+    pub(super) instead_of_overlays: Option<&'static str>,
     /// Number and what it counts.
     pub(super) summary: Vec<(usize, &'static str)>,
     /// Name and value.
     pub(super) facts: Vec<(&'static str, String)>,
-    pub(super) findings: Vec<FindingSection>,
+    /// By code, in the order of the findings.
+    pub(super) findings: Vec<CodeSection>,
     pub(super) findings_left_out: usize,
     pub(super) disagreements: Vec<DisagreementSection>,
     pub(super) disagreements_left_out: usize,
     pub(super) unknowns: Vec<Unknown>,
 }
 
+/// Findings of one code.
 #[derive(Debug)]
-pub(super) struct FindingSection {
+pub(super) struct CodeSection {
     pub(super) severity: String,
     pub(super) code: &'static str,
+    pub(super) advice: &'static str,
+    pub(super) findings: Vec<FindingSection>,
+}
+
+#[derive(Debug)]
+pub(super) struct FindingSection {
     pub(super) functions: String,
     pub(super) message: String,
     pub(super) evidence: Vec<String>,
-    pub(super) advice: &'static str,
 }
 
 #[derive(Debug)]
@@ -75,6 +85,7 @@ impl Sections {
             functions: ranges(topology, &found.functions),
             numbers: format!("domain {}; Linux's group {}", numbers(&found.domains), numbers(&found.groups)),
         };
+        let overlays = &inputs.view.source.overlays;
         let host = inputs.view.source.host.as_ref().map(|host| HostDocument::new(host, topology));
         Self {
             title: clean(&inputs.view.source.path).into_owned(),
@@ -83,10 +94,12 @@ impl Sections {
                 Some("absent") => Some("There is no IOMMU: nothing can be assigned safely."),
                 _ => None,
             },
-            overlays: inputs.view.source.overlays.iter().map(|text| clean(text).into_owned()).collect(),
+            overlays: overlays.iter().take(SHOWN).map(|text| clean(text).into_owned()).collect(),
+            overlays_left_out: overlays.len().saturating_sub(SHOWN),
+            instead_of_overlays: inputs.commands.instead_of_overlays,
             summary: summary(inputs),
             facts: facts(inputs, host.as_ref()),
-            findings: findings.iter().take(SHOWN).map(|one| finding(inputs, one)).collect(),
+            findings: by_code(inputs, findings.get(..SHOWN).unwrap_or(findings)),
             findings_left_out: findings.len().saturating_sub(SHOWN),
             disagreements: found.iter().take(SHOWN).map(disagreement).collect(),
             disagreements_left_out: found.len().saturating_sub(SHOWN),
@@ -96,11 +109,15 @@ impl Sections {
 }
 
 impl Sections {
-    /// How many bytes its findings have, about.
+    /// How many bytes its overlays and findings have, about.
     pub(super) fn bytes(&self) -> usize {
         let of = |texts: &[String]| texts.iter().map(String::len).sum::<usize>();
-        let findings = self.findings.iter().map(|f| of(&f.evidence).saturating_add(f.functions.len()));
-        findings.fold(100_000, usize::saturating_add)
+        let findings = self
+            .findings
+            .iter()
+            .flat_map(|code| &code.findings)
+            .map(|f| of(&f.evidence).saturating_add(f.functions.len()));
+        findings.fold(of(&self.overlays).saturating_add(100_000), usize::saturating_add)
     }
 }
 
@@ -153,16 +170,29 @@ fn facts(inputs: &Inputs<'_>, host: Option<&HostDocument>) -> Vec<(&'static str,
     facts.into_iter().map(|(name, value)| (name, clean(&value).into_owned())).collect()
 }
 
-fn finding(inputs: &Inputs<'_>, finding: &Finding) -> FindingSection {
-    let evidence = finding.evidence.iter().take(EVIDENCE);
-    FindingSection {
-        severity: finding.code.severity().to_string(),
-        code: finding.code.as_str(),
-        functions: of_finding(inputs, finding),
-        message: clean(&finding.message).into_owned(),
-        evidence: evidence.map(|e| clean(&format!("{}: {e}", e.function())).into_owned()).collect(),
-        advice: finding.code.advice(),
+fn by_code(inputs: &Inputs<'_>, findings: &[Finding]) -> Vec<CodeSection> {
+    let one = |finding: &Finding| {
+        let evidence = finding.evidence.iter().take(EVIDENCE);
+        FindingSection {
+            functions: of_finding(inputs, finding),
+            message: clean(&finding.message).into_owned(),
+            evidence: evidence.map(|e| clean(&format!("{}: {e}", e.function())).into_owned()).collect(),
+        }
+    };
+    let mut codes: Vec<CodeSection> = Vec::new();
+    for finding in findings {
+        let code = finding.code.as_str();
+        match codes.iter_mut().find(|section| section.code == code) {
+            Some(section) => section.findings.push(one(finding)),
+            None => codes.push(CodeSection {
+                severity: finding.code.severity().to_string(),
+                code,
+                advice: finding.code.advice(),
+                findings: vec![one(finding)],
+            }),
+        }
     }
+    codes
 }
 
 fn of_finding(inputs: &Inputs<'_>, finding: &Finding) -> String {

@@ -9,6 +9,7 @@ use crate::db::Acceptance;
 
 /// Who accepted what is left open.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[non_exhaustive]
 pub struct AcceptedDocument {
     /// Name of the entry.
     pub entry: String,

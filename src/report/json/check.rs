@@ -6,7 +6,9 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{AcceptedDocument, EvidenceDocument};
+use crate::finding::Question;
 use crate::function::{Function, ReservedRegion};
+use crate::kernel::Iommu;
 use crate::report::Reach;
 use crate::report::words::{self, address};
 use crate::route::Reason;
@@ -16,6 +18,7 @@ use crate::topology::{FunctionIndex, Topology};
 
 /// May these functions be assigned to one guest together, isolated from everything else?
 #[derive(Clone, Debug, Serialize, JsonSchema)]
+#[non_exhaustive]
 pub struct CheckDocument {
     /// The functions.
     pub functions: Vec<String>,
@@ -47,6 +50,7 @@ pub struct CheckDocument {
 
 /// One function of the unit.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
+#[non_exhaustive]
 pub struct MemberDocument {
     /// The function.
     pub function: String,
@@ -64,6 +68,7 @@ pub struct MemberDocument {
 
 /// A reserved region.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
+#[non_exhaustive]
 pub struct RegionDocument {
     /// First address.
     pub first: String,
@@ -75,6 +80,7 @@ pub struct RegionDocument {
 
 /// Something that a policy objects to.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
+#[non_exhaustive]
 pub struct ObjectionDocument {
     /// The function.
     pub function: String,
@@ -90,6 +96,7 @@ pub struct ObjectionDocument {
 
 /// Pairs across the border that stand alike: each of `from` with each of `to`.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
+#[non_exhaustive]
 pub struct WayDocument {
     /// The initiators.
     pub from: Vec<String>,
@@ -111,6 +118,7 @@ pub struct WayDocument {
 
 /// What one policy answers.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
+#[non_exhaustive]
 pub struct PolicyDocument {
     /// `spec`, `linux`, `libvirt`, `relaxed`.
     pub policy: &'static str,
@@ -181,7 +189,13 @@ impl WayDocument {
         let route =
             way.class.map(|class| reach.fabric.trace(initiator, target, class, reach.domains.assumptions()));
         let hop = route.as_ref().and_then(|route| route.decisive());
-        let evidence = hop.map(|hop| hop.evidence.iter().map(EvidenceDocument::from).collect());
+        let forged = match way.class {
+            Some(_) => None,
+            None => reach.fabric.impersonation(initiator, target, reach.domains.assumptions()),
+        };
+        let forgery = forged.map(|why| reach.fabric.impersonation_evidence(initiator, why));
+        let evidence = hop.map(|hop| hop.evidence.clone()).or(forgery);
+        let evidence = evidence.map(|evidence| evidence.iter().map(EvidenceDocument::from).collect());
         Self {
             from,
             to,
@@ -193,10 +207,11 @@ impl WayDocument {
                 (false, false) => "impersonation-unproven",
             },
             reason: way.reason.map(Reason::code),
-            message: way.reason.map_or_else(
-                || String::from("may use the other's requester ID: a port above does not validate them"),
-                |reason| reason.to_string(),
-            ),
+            message: match (way.reason, forged) {
+                (Some(reason), _) => reason.to_string(),
+                (None, Some(why)) => format!("may use the other's requester ID: {}", why.words()),
+                (None, None) => String::new(),
+            },
             evidence: evidence.unwrap_or_default(),
             accepted: way.accepted.map(AcceptedDocument::from),
         }
@@ -229,16 +244,29 @@ impl CheckDocument {
     #[must_use]
     pub fn new(
         reach: &Reach<'_>,
-        assignment: &Assignment<'_>,
         chosen: &Judgement,
         unknown: &'static str,
-        missing: Vec<String>,
+        question: &Question<'_, '_>,
         policies: Vec<PolicyDocument>,
     ) -> Self {
+        let assignment = question.assignment();
         let topology = reach.topology();
+        let mut assumptions = words::assumptions(reach.domains.assumptions(), reach.unsettled);
+        if question.iommu() == Iommu::Unknown {
+            assumptions.push(String::from("the host has an IOMMU in use: the dump does not tell"));
+        }
         let own = policies.iter().find(|policy| policy.policy == chosen.policy.word());
         let mut used = chosen.unit.clone();
         used.extend(assignment.functions().iter().flat_map(|function| topology.bridges_above(*function)));
+        // What keeps these apart from others rests on the others, too: those of the same device, and the
+        // other ports of a switch.
+        let beside = |index: &FunctionIndex| {
+            let bus = topology.bus_of(*index).filter(|_| !topology.on_root_bus(*index));
+            let on_bus = bus.map(|bus| topology.on_bus(bus)).into_iter().flatten();
+            reach.fabric.devices().members(*index).chain(on_bus).collect::<Vec<_>>()
+        };
+        let beside: Vec<FunctionIndex> = used.iter().flat_map(beside).collect();
+        used.extend(beside);
         used.sort_unstable();
         used.dedup();
         let mut seen = BTreeSet::new();
@@ -248,9 +276,9 @@ impl CheckDocument {
             policy: chosen.policy.word(),
             unknown,
             verdict: own.map_or("inconclusive", |own| own.verdict),
-            assumptions: words::assumptions(reach.domains.assumptions(), reach.unsettled),
+            assumptions,
             objections: chosen.objections.iter().map(|one| ObjectionDocument::new(topology, one)).collect(),
-            missing,
+            missing: question.missing().to_vec(),
             unit: MemberDocument::all(topology, &chosen.unit, assignment.functions()),
             reached: assignment.ways().iter().map(|way| WayDocument::new(reach, way, None)).collect(),
             reached_complete: assignment.is_complete(),

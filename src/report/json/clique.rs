@@ -10,6 +10,7 @@ use crate::topology::{FunctionIndex, Topology};
 
 /// `acsscan p2p --cliques`: functions that a guest may be told reach each other.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
+#[non_exhaustive]
 pub struct CliquesDocument {
     /// What was assumed.
     pub assumptions: Vec<String>,
@@ -26,6 +27,7 @@ pub struct CliquesDocument {
 
 /// Functions that all reach each other.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
+#[non_exhaustive]
 pub struct CliqueDocument {
     /// The number for `x-nv-gpudirect-clique`, 0 to 15; absent where all are taken, or no member takes one.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -39,6 +41,7 @@ pub struct CliqueDocument {
 
 /// One function of a clique, and how a guest is given it.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
+#[non_exhaustive]
 pub struct CliqueMemberDocument {
     /// Its address.
     pub function: String,
@@ -52,6 +55,7 @@ pub struct CliqueMemberDocument {
 
 /// Two functions.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
+#[non_exhaustive]
 pub struct CliquePairDocument {
     /// The two, by address.
     pub functions: [String; 2],
@@ -64,6 +68,7 @@ pub struct CliquePairDocument {
 
 /// What stands between two functions, in one direction.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
+#[non_exhaustive]
 pub struct HindranceDocument {
     /// The initiator.
     pub from: String,

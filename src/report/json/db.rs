@@ -12,6 +12,7 @@ use crate::route::evidence::control_tokens;
 
 /// `acsscan db list`: everything in the database, the winning entries first.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
+#[non_exhaustive]
 pub struct DbListDocument {
     /// The files that were read, the winning one last.
     pub files: Vec<FileDocument>,
@@ -23,6 +24,7 @@ pub struct DbListDocument {
 
 /// `acsscan db lookup`: what the database has about a device.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
+#[non_exhaustive]
 pub struct DbLookupDocument {
     /// What was asked: an address or IDs.
     pub asked: String,
@@ -35,6 +37,7 @@ pub struct DbLookupDocument {
 
 /// `acsscan db explain`: what the database does to one function.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
+#[non_exhaustive]
 pub struct DbExplainDocument {
     /// The function.
     pub function: String,
@@ -52,6 +55,7 @@ pub struct DbExplainDocument {
 
 /// An entry and what becomes of it.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
+#[non_exhaustive]
 pub struct RoleDocument {
     /// The entry.
     pub entry: EntryDocument,
@@ -63,6 +67,7 @@ pub struct RoleDocument {
 
 /// `acsscan db check`: whether files are right.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
+#[non_exhaustive]
 pub struct DbCheckDocument {
     /// The files.
     pub files: Vec<FileDocument>,
@@ -70,6 +75,7 @@ pub struct DbCheckDocument {
 
 /// `acsscan db accept`: an entry that is ready to be put into a file.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
+#[non_exhaustive]
 pub struct DbAcceptDocument {
     /// The function.
     pub function: String,
@@ -79,6 +85,7 @@ pub struct DbAcceptDocument {
 
 /// One file of the database.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
+#[non_exhaustive]
 pub struct FileDocument {
     /// `built-in`, `distribution`, `administrator`, `command-line`.
     pub layer: &'static str,
@@ -92,6 +99,7 @@ pub struct FileDocument {
 
 /// Something wrong with a file.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
+#[non_exhaustive]
 pub struct ProblemDocument {
     /// Line, from 1 on; 0 if it is about the file as a whole.
     pub line: usize,
@@ -103,6 +111,7 @@ pub struct ProblemDocument {
 
 /// One entry.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
+#[non_exhaustive]
 pub struct EntryDocument {
     /// Its name.
     pub name: String,
@@ -126,6 +135,7 @@ pub struct EntryDocument {
 
 /// One acceptance.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
+#[non_exhaustive]
 pub struct AcceptanceDocument {
     /// Its name.
     pub name: String,

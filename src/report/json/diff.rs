@@ -6,21 +6,28 @@ use serde::Serialize;
 use super::effect::{EffectDocument, effects};
 use crate::diff::{Cause, Diff, Regrouped};
 use crate::report::words::address;
-use crate::topology::Topology;
+use crate::topology::{FunctionIndex, Topology};
 
 /// What changed between two states of a machine. Addresses are those after the change.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
+#[non_exhaustive]
 pub struct DiffDocument {
     /// What the first state was read from.
     pub old: String,
     /// What the second state was read from; it is what `source` describes.
     pub new: String,
-    /// Whether nothing changed but bus numbers.
+    /// Whether nothing changed but bus numbers; where `pairs` is `null`, as far as all else tells.
     pub alike: bool,
+    /// How many functions of the second are in the first, too, in whatever place.
+    pub matched: usize,
     /// Functions that are only in the second.
     pub added: Vec<String>,
     /// Functions that are only in the first, by their address there.
     pub removed: Vec<String>,
+    /// The same functions, with what they are.
+    pub added_functions: Vec<PlaceDocument>,
+    /// The same functions, with what they are.
+    pub removed_functions: Vec<PlaceDocument>,
     /// Places that another device has taken.
     pub replaced: Vec<FromToDocument>,
     /// Functions that stand elsewhere.
@@ -43,15 +50,43 @@ pub struct DiffDocument {
 
 /// Before and after.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
+#[non_exhaustive]
 pub struct FromToDocument {
     /// Address before.
     pub from: String,
     /// Address after.
     pub to: String,
+    /// What it was, and where.
+    pub was: PlaceDocument,
+    /// What it is, and where.
+    pub is: PlaceDocument,
+}
+
+/// One function of one of the two states.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct PlaceDocument {
+    /// Its address there.
+    pub address: String,
+    /// The way down to it from a root bus, which does not depend on the numbers of the buses between, such as
+    /// `0000:00:1c.0/00.0`; `null` where it is not in the dump.
+    pub path: Option<String>,
+    /// `vendor:device`; `null` where they were not captured.
+    pub ids: Option<String>,
+}
+
+impl PlaceDocument {
+    fn new(topology: &Topology, index: FunctionIndex) -> Self {
+        Self {
+            address: address(topology, index),
+            path: topology.place_of(index).map(|place| place.to_string()),
+            ids: topology.ids(index).map(|(vendor, device)| format!("{vendor:04x}:{device:04x}")),
+        }
+    }
 }
 
 /// One register of one function.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
+#[non_exhaustive]
 pub struct RegisterDocument {
     /// The function.
     pub function: String,
@@ -65,6 +100,7 @@ pub struct RegisterDocument {
 
 /// A part of a partition that is not what it was.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
+#[non_exhaustive]
 pub struct RegroupedDocument {
     /// How the functions were together.
     pub before: Vec<Vec<String>>,
@@ -76,6 +112,7 @@ pub struct RegroupedDocument {
 
 /// What caused a change.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
+#[non_exhaustive]
 pub struct CauseDocument {
     /// Changes of registers.
     pub registers: Vec<RegisterDocument>,
@@ -89,6 +126,7 @@ pub struct CauseDocument {
 
 /// Functions that a finding is new about, or no longer about.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
+#[non_exhaustive]
 pub struct FindingChangeDocument {
     /// Code of the finding.
     pub code: &'static str,
@@ -106,8 +144,13 @@ impl DiffDocument {
     #[must_use]
     pub fn new((old, new): (&Topology, &Topology), (from, to): (&str, &str), diff: &Diff) -> Self {
         let matching = &diff.matching;
-        let from_to =
-            |(was, is): &(usize, usize)| FromToDocument { from: address(old, *was), to: address(new, *is) };
+        let from_to = |(was, is): &(FunctionIndex, FunctionIndex)| {
+            let (was, is) = (PlaceDocument::new(old, *was), PlaceDocument::new(new, *is));
+            FromToDocument { from: was.address.clone(), to: is.address.clone(), was, is }
+        };
+        let places = |topology: &Topology, indices: &[FunctionIndex]| -> Vec<PlaceDocument> {
+            indices.iter().map(|index| PlaceDocument::new(topology, *index)).collect()
+        };
         let register = |n: &usize| {
             let change = diff.registers.get(*n)?;
             Some(RegisterDocument {
@@ -136,8 +179,11 @@ impl DiffDocument {
             old: from.to_owned(),
             new: to.to_owned(),
             alike: diff.is_alike(),
+            matched: matching.places.iter().flatten().count(),
             added: list(new, &matching.added),
             removed: list(old, &matching.removed),
+            added_functions: places(new, &matching.added),
+            removed_functions: places(old, &matching.removed),
             replaced: matching.replaced.iter().map(from_to).collect(),
             moved: matching.moved.iter().map(from_to).collect(),
             renumbered: matching.renumbered,

@@ -13,6 +13,7 @@ use crate::topology::Topology;
 
 /// Addresses, of which several effects may speak.
 #[derive(Clone, Debug, JsonSchema)]
+#[non_exhaustive]
 pub struct Addresses(#[schemars(with = "Vec<String>")] Arc<[String]>);
 
 impl Deref for Addresses {
@@ -31,6 +32,7 @@ impl Serialize for Addresses {
 
 /// Pairs whose answers change alike.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
+#[non_exhaustive]
 pub struct EffectDocument {
     /// The initiators: functions that answer alike.
     pub from: Addresses,
@@ -48,6 +50,7 @@ pub struct EffectDocument {
 
 /// One class of transaction before and after.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
+#[non_exhaustive]
 pub struct TurnDocument {
     /// Class of transaction.
     pub tlp: &'static str,

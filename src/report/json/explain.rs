@@ -17,6 +17,7 @@ use crate::topology::{FunctionIndex, Parent};
 
 /// Why a function's domain is as it is.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
+#[non_exhaustive]
 pub struct ExplainDocument {
     /// The function.
     pub function: String,
@@ -35,6 +36,7 @@ pub struct ExplainDocument {
 
 /// One port on the way up.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
+#[non_exhaustive]
 pub struct StepDocument {
     /// The port.
     pub function: String,
@@ -49,6 +51,7 @@ pub struct StepDocument {
 
 /// How two functions stand to each other.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
+#[non_exhaustive]
 pub struct OtherDocument {
     /// The second function.
     pub function: String,
@@ -63,6 +66,7 @@ pub struct OtherDocument {
 
 /// One class, one way.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
+#[non_exhaustive]
 pub struct DirectionDocument {
     /// Class of transaction.
     pub tlp: &'static str,
@@ -82,6 +86,7 @@ pub struct DirectionDocument {
 
 /// What could change an answer.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
+#[non_exhaustive]
 pub struct RemedyDocument {
     /// Code of the reason.
     pub reason: &'static str,
@@ -104,8 +109,7 @@ impl RemedyDocument {
     /// What nothing keeps functions from that send with one requester ID.
     const SHARED: Self = Self {
         reason: "impersonation",
-        change: "nothing on the host: the device sends with one requester ID for several functions; assign them \
-                 together",
+        change: "nothing on the host: several functions send with one requester ID; assign them together",
     };
 }
 
@@ -139,9 +143,8 @@ impl ExplainDocument {
             reasons.insert(Reason::BridgeNotInDump);
         }
         let remedy = |reason: Reason| RemedyDocument { reason: reason.code(), change: words::remedy(reason) };
-        let shared = forgers.iter().any(|(_, why)| matches!(why, Impersonation::Device { .. }));
-        let mut let_through =
-            forgers.iter().filter(|(_, why)| matches!(why, Impersonation::NotValidated { .. })).peekable();
+        let shared = forgers.iter().any(|(_, why)| why.is_by_making());
+        let mut let_through = forgers.iter().filter(|(_, why)| !why.is_by_making()).peekable();
         let forged = let_through.peek().is_some().then(|| {
             match let_through.all(|(index, _)| fabric.can_validate_source(*index)) {
                 true => RemedyDocument::FORGED,

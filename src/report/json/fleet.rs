@@ -9,6 +9,7 @@ use super::{BoardDocument, FindingDocument};
 
 /// `acsscan fleet`: one host, on one line. The findings are those of the document.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
+#[non_exhaustive]
 pub struct FleetHostDocument {
     /// What tells it from the others: its path, below the directory if one was named.
     pub host: String,
@@ -39,6 +40,7 @@ pub struct FleetHostDocument {
 
 /// How many there are of what.
 #[derive(Clone, Debug, Default, Serialize, JsonSchema)]
+#[non_exhaustive]
 pub struct FleetCounts {
     /// Functions.
     pub functions: usize,
@@ -60,6 +62,7 @@ pub struct FleetCounts {
 
 /// Functions by what they are for.
 #[derive(Clone, Debug, Default, Serialize, JsonSchema)]
+#[non_exhaustive]
 pub struct KindCounts {
     /// Display controllers.
     pub gpu: usize,
@@ -79,6 +82,7 @@ pub struct KindCounts {
 
 /// Root ports and switch downstream ports, by their ACS.
 #[derive(Clone, Debug, Default, Serialize, JsonSchema)]
+#[non_exhaustive]
 pub struct PortCounts {
     /// How many there are.
     pub total: usize,
@@ -94,6 +98,7 @@ pub struct PortCounts {
 
 /// An isolation domain that functions share.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
+#[non_exhaustive]
 pub struct SharedDomain {
     /// Number, by the lowest address; it means nothing beyond this host.
     pub domain: usize,
@@ -107,6 +112,7 @@ pub struct SharedDomain {
 
 /// What the policy says of a host.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
+#[non_exhaustive]
 pub struct FleetCheck {
     /// Whose rules decide: `spec`, `linux`, `libvirt`, `relaxed`.
     pub policy: &'static str,
@@ -119,6 +125,7 @@ pub struct FleetCheck {
 
 /// A device with a function that was asked about: all functions of it would be assigned together.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
+#[non_exhaustive]
 pub struct CheckedDevice {
     /// Its functions.
     pub functions: Vec<String>,
@@ -130,6 +137,7 @@ pub struct CheckedDevice {
 
 /// An input of `acsscan fleet` that could not be read.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
+#[non_exhaustive]
 pub struct FleetErrorDocument {
     /// What tells it from the others.
     pub host: String,
@@ -143,6 +151,7 @@ pub struct FleetErrorDocument {
 
 /// One row of `acsscan fleet --rows`.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
+#[non_exhaustive]
 pub struct RowDocument {
     /// Name and major number of the schema: `acsscan/1`.
     pub schema: &'static str,
@@ -158,6 +167,7 @@ pub struct RowDocument {
 /// What a row is about.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum Row {
     /// `--rows functions`.
     FleetFunction(FunctionRow),
@@ -173,6 +183,7 @@ pub enum Row {
 
 /// Why a host has no rows.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
+#[non_exhaustive]
 pub struct RowError {
     /// What kind of error, in kebab case, as in the host's document; `too-many-classes` of pairs.
     pub code: &'static str,
@@ -182,6 +193,7 @@ pub struct RowError {
 
 /// One function.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
+#[non_exhaustive]
 pub struct FunctionRow {
     /// Its address.
     pub address: String,
@@ -226,6 +238,7 @@ pub struct FunctionRow {
 
 /// Two classes of functions that answer alike, and how one reaches the other: see `p2p --matrix`.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
+#[non_exhaustive]
 pub struct PairRow {
     /// An initiator.
     pub from: String,
@@ -253,6 +266,7 @@ pub struct PairRow {
 
 /// `acsscan fleet`: all hosts together.
 #[derive(Clone, Debug, Default, Serialize, JsonSchema)]
+#[non_exhaustive]
 pub struct FleetDocument {
     /// How many hosts there are.
     pub hosts: usize,
@@ -282,6 +296,7 @@ pub struct FleetDocument {
 
 /// Hosts with one fingerprint.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
+#[non_exhaustive]
 pub struct FleetKind {
     /// The fingerprint.
     pub fingerprint: String,
@@ -303,6 +318,7 @@ pub struct FleetKind {
 
 /// A place in which an outlier differs.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
+#[non_exhaustive]
 pub struct FleetDifference {
     /// The place.
     pub path: String,
@@ -316,6 +332,7 @@ pub struct FleetDifference {
 
 /// A field of the canonical form that differs.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
+#[non_exhaustive]
 pub struct FleetField {
     /// Name of the field.
     pub field: &'static str,
@@ -329,6 +346,7 @@ pub struct FleetField {
 
 /// Inputs that could not be read for one reason.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
+#[non_exhaustive]
 pub struct FleetErrors {
     /// Code of the error.
     pub code: String,
@@ -340,6 +358,7 @@ pub struct FleetErrors {
 
 /// Hosts that have a finding.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
+#[non_exhaustive]
 pub struct FleetFindings {
     /// Code of the finding.
     pub code: String,

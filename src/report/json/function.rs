@@ -15,6 +15,7 @@ use crate::topology::{FunctionIndex, Kind};
 
 /// One decoded function.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
+#[non_exhaustive]
 pub struct FunctionDocument {
     /// Where it is: `0000:00:1f.2`.
     pub address: String,
@@ -76,6 +77,7 @@ pub struct FunctionDocument {
 
 /// Subsystem IDs.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
+#[non_exhaustive]
 pub struct SubsystemDocument {
     /// Subsystem Vendor ID.
     pub vendor: String,
@@ -85,6 +87,7 @@ pub struct SubsystemDocument {
 
 /// ARI forwarding of a port.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
+#[non_exhaustive]
 pub struct AriForwardingDocument {
     /// ARI Forwarding Supported; `null` if not captured.
     pub supported: Option<bool>,
@@ -94,6 +97,7 @@ pub struct AriForwardingDocument {
 
 /// Bus numbers of a bridge.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
+#[non_exhaustive]
 pub struct BusesDocument {
     /// Primary Bus Number.
     pub primary: String,
@@ -105,6 +109,7 @@ pub struct BusesDocument {
 
 /// How Linux judges a function.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
+#[non_exhaustive]
 pub struct JudgementDocument {
     /// Whether it isolates.
     pub isolates: bool,
@@ -116,6 +121,7 @@ pub struct JudgementDocument {
 
 /// One entry of a capability list.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
+#[non_exhaustive]
 pub struct CapabilityDocument {
     /// ID: two hexadecimal digits in the standard list, four in the extended list.
     pub id: String,
@@ -143,6 +149,7 @@ impl From<&Listed> for CapabilityDocument {
 
 /// Something that contradicts the specification.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
+#[non_exhaustive]
 pub struct AnomalyDocument {
     /// Stable kebab-case code.
     pub code: &'static str,

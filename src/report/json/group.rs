@@ -16,6 +16,7 @@ use crate::topology::Topology;
 /// Whether a group rests on guesses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum Certainty {
     /// Everything that it rests on was captured.
     Certain,
@@ -25,6 +26,7 @@ pub enum Certainty {
 
 /// One group.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
+#[non_exhaustive]
 pub struct GroupDocument {
     /// Number, by the lowest address; it means nothing beyond this document.
     pub id: usize,
@@ -40,6 +42,7 @@ pub struct GroupDocument {
 
 /// Why one function joined a group.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
+#[non_exhaustive]
 pub struct WhyDocument {
     /// The function.
     pub function: String,
@@ -56,6 +59,7 @@ pub struct WhyDocument {
 
 /// A group that the running kernel formed.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
+#[non_exhaustive]
 pub struct KernelGroupDocument {
     /// Its number.
     pub id: u32,
@@ -65,6 +69,7 @@ pub struct KernelGroupDocument {
 
 /// Groups of the model and of the kernel that share functions and are not the same.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
+#[non_exhaustive]
 pub struct DifferenceDocument {
     /// `id` in `groups`.
     pub groups: Vec<usize>,
@@ -78,6 +83,7 @@ pub struct DifferenceDocument {
 
 /// Why the running kernel may have formed another group.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
+#[non_exhaustive]
 pub struct ExplanationDocument {
     /// `override-patch`, `registers-changed`, `kernel-version`, `quirk`, `hot-plug`, `not-captured`,
     /// `unexplained`.

@@ -12,6 +12,7 @@ use crate::topology::Topology;
 
 /// What the host says of itself.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
+#[non_exhaustive]
 pub struct HostDocument {
     /// `in-use`, `off`, `absent`, `unknown`. Without one in use nothing can be assigned safely.
     pub iommu: &'static str,
@@ -40,6 +41,7 @@ pub struct HostDocument {
 
 /// System, board and firmware, in the words of SMBIOS; what is not known is `null`.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
+#[non_exhaustive]
 pub struct BoardDocument {
     /// Manufacturer of the system.
     pub system_vendor: Option<String>,
@@ -76,9 +78,10 @@ impl BoardDocument {
 
 /// A parameter of the kernel's command line that does not do what it looks like.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
+#[non_exhaustive]
 pub struct CmdlineFindingDocument {
     /// `unknown`, `needs-patch`, `not-in-this-kernel`, `misread-by-this-kernel`, `malformed`,
-    /// `overwritten`, `without-effect`, `conflict`, `takes-back`, `pass-through`.
+    /// `overwritten`, `without-effect`, `conflict`, `takes-back`, `pass-through`, `unsafe`.
     pub kind: &'static str,
     /// Offset in the command line, in bytes.
     pub at: usize,

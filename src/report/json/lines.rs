@@ -14,6 +14,7 @@ use super::{
 /// One line.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum Line {
     /// The first line: what was read.
     Source(HeadLine),
@@ -29,6 +30,7 @@ pub enum Line {
 
 /// The first line.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
+#[non_exhaustive]
 pub struct HeadLine {
     /// Name and major number of the schema: `acsscan/1`.
     pub schema: &'static str,

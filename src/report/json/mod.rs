@@ -74,6 +74,7 @@ pub const SCHEMA: &str = "acsscan/1";
 
 /// One document. The schema is that of the default body; another one writes the same.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
+#[non_exhaustive]
 #[schemars(rename = "Document")]
 pub struct Document<B = Body> {
     /// Name and major number of the schema: `acsscan/1`.
@@ -90,6 +91,7 @@ pub struct Document<B = Body> {
 /// What a document is about.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "lowercase")]
+#[non_exhaustive]
 #[schemars(rename = "Body")]
 pub enum Body<S = ScanDocument> {
     /// `acsscan --dump`: everything.
@@ -142,6 +144,7 @@ pub enum Body<S = ScanDocument> {
 
 /// The scan. Its long lists may be [`Listed`].
 #[derive(Clone, Debug, Serialize, JsonSchema)]
+#[non_exhaustive]
 #[schemars(rename = "ScanDocument")]
 pub struct ScanDocument<D = Vec<DomainDocument>, N = Vec<DisagreementDocument>, G = Vec<GroupDocument>> {
     /// What the host says of itself, where the input is one.
@@ -174,6 +177,7 @@ pub struct ScanDocument<D = Vec<DomainDocument>, N = Vec<DisagreementDocument>, 
 
 /// Decoded registers.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
+#[non_exhaustive]
 pub struct ShowDocument {
     /// The selected functions.
     pub functions: Vec<FunctionDocument>,
@@ -181,6 +185,7 @@ pub struct ShowDocument {
 
 /// One partition.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
+#[non_exhaustive]
 pub struct GroupsDocument {
     /// The model: `linux`, `spec`, or `spec,linux`, of which `groups` has the first.
     pub model: String,
@@ -204,6 +209,7 @@ pub struct GroupsDocument {
 
 /// What was read.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
+#[non_exhaustive]
 pub struct SourceDocument {
     /// `sysfs`, `lspci-hex`, `config`, `ecam`, `tree`, …: a word of `--input-format`; `database` where no
     /// dump was read.
@@ -282,6 +288,7 @@ impl SourceDocument {
 /// How much a finding matters.
 #[derive(Clone, Copy, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum SeverityDocument {
     /// The answer for these functions cannot be trusted.
     Error,
@@ -293,6 +300,7 @@ pub enum SeverityDocument {
 
 /// One finding.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
+#[non_exhaustive]
 pub struct FindingDocument {
     /// Stable kebab-case code.
     pub code: &'static str,
@@ -346,6 +354,7 @@ impl From<&Finding> for FindingDocument {
 /// One piece of evidence: a register, a structure, a type, or a database entry.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(untagged)]
+#[non_exhaustive]
 pub enum EvidenceDocument {
     /// A register as it reads.
     Register {
@@ -388,6 +397,9 @@ pub enum EvidenceDocument {
         file: String,
         /// Where its statement is known from.
         source: String,
+        /// What must be so on the machine for it to hold, in its own words; left out where nothing must.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        conditions: Vec<String>,
     },
 }
 
@@ -406,7 +418,8 @@ impl From<&Evidence> for EvidenceDocument {
                 Self::Structure { function, structure, presence }
             }
             Evidence::PortType { port_type, .. } => Self::PortType { function, port_type: port_type.word() },
-            Evidence::Database { entry, layer, file, source, .. } => Self::Entry {
+            Evidence::Database { entry, layer, file, source, conditions, .. } => Self::Entry {
+                conditions: conditions.clone(),
                 function,
                 entry: entry.clone(),
                 layer: layer.word(),

@@ -8,14 +8,14 @@ use super::effect::EffectDocument;
 use super::route::{GateDocument, P2pdmaDocument};
 use crate::cap::acs::AcsControl;
 use crate::report::words::{self, address};
-use crate::route::domains::Impersonation;
 use crate::route::evidence::control_tokens;
 use crate::route::plan::emit::{self, Parameters};
-use crate::route::plan::{Obstacle, Obstruction, Outcome, Plan, Register};
+use crate::route::plan::{Goal, Obstacle, Obstruction, Outcome, Plan, Register};
 use crate::topology::Topology;
 
 /// A plan: what to write, what it does, how to take it back. Nothing is written.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
+#[non_exhaustive]
 pub struct PlanDocument {
     /// `isolate` or `connect`.
     pub goal: &'static str,
@@ -59,6 +59,7 @@ pub struct PlanDocument {
 
 /// One write.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
+#[non_exhaustive]
 pub struct WriteDocument {
     /// The function.
     pub function: String,
@@ -76,6 +77,7 @@ pub struct WriteDocument {
 
 /// Kernel parameters, for each way to give them.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
+#[non_exhaustive]
 pub struct ParametersDocument {
     /// On the command line itself; Linux 6.11 and later.
     pub plain: String,
@@ -92,6 +94,7 @@ pub struct ParametersDocument {
 
 /// A pair that is to be connected, after the plan.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
+#[non_exhaustive]
 pub struct ConnectionDocument {
     /// The initiator.
     pub from: String,
@@ -107,6 +110,7 @@ pub struct ConnectionDocument {
 
 /// One answer that stands in the way.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
+#[non_exhaustive]
 pub struct ObstacleDocument {
     /// The initiator.
     pub from: String,
@@ -132,7 +136,7 @@ impl PlanDocument {
     /// Describes what planning came to. `diff` compares the machine with itself after the plan.
     #[must_use]
     pub fn new(
-        goal: &'static str,
+        goal: Goal,
         functions: Vec<String>,
         assumptions: Vec<String>,
         (before, after): (&Topology, &Topology),
@@ -155,7 +159,7 @@ impl PlanDocument {
             }
         };
         Self {
-            goal,
+            goal: goal.word(),
             functions,
             outcome: word,
             assumptions,
@@ -172,15 +176,18 @@ impl PlanDocument {
             groups: diff.groups,
             pairs: diff.pairs,
             connections: Vec::new(),
-            obstacles: obstacles.iter().map(|obstacle| ObstacleDocument::new(before, obstacle)).collect(),
+            obstacles: obstacles
+                .iter()
+                .map(|obstacle| ObstacleDocument::new(before, goal, obstacle))
+                .collect(),
         }
     }
 }
 
 impl ObstacleDocument {
-    /// Describes what stands in the way.
+    /// Describes what stands in the way of a goal.
     #[must_use]
-    pub fn new(topology: &Topology, obstacle: &Obstacle) -> Self {
+    pub fn new(topology: &Topology, goal: Goal, obstacle: &Obstacle) -> Self {
         Self {
             from: address(topology, obstacle.from),
             to: address(topology, obstacle.to),
@@ -194,8 +201,8 @@ impl ObstacleDocument {
             },
             message: match obstacle.why {
                 Obstruction::Route(reason) => reason.to_string(),
-                Obstruction::Impersonation(Impersonation::Device { .. }) => {
-                    String::from("the device sends with one requester ID for several functions")
+                Obstruction::Impersonation(why) if why.is_by_making() => {
+                    String::from("both send with one requester ID, by their making")
                 }
                 Obstruction::Impersonation(_) => {
                     String::from("no port on the way up offers Source Validation")
@@ -203,8 +210,11 @@ impl ObstacleDocument {
                 Obstruction::Group => String::from("Linux groups them together; acsscan groups says why"),
             },
             remedy: match obstacle.why {
-                Obstruction::Route(reason) => words::remedy(reason),
-                Obstruction::Impersonation(Impersonation::Device { .. }) => "none: assign them together",
+                Obstruction::Route(reason) => match goal {
+                    Goal::Isolate => words::remedy(reason),
+                    Goal::Connect => words::opening(reason),
+                },
+                Obstruction::Impersonation(why) if why.is_by_making() => "none: assign them together",
                 Obstruction::Impersonation(_) => "the slot: below a port that validates requester IDs",
                 Obstruction::Group => {
                     "the slot, or another kernel: no register that it looks at is left to set"
@@ -217,7 +227,7 @@ impl ObstacleDocument {
 fn write_document(topology: &Topology, write: &crate::route::plan::Write) -> WriteDocument {
     let digits = if write.register == Register::Control { 6 } else { 10 };
     let hex = |value: u32| format!("{value:#0digits$x}");
-    let bits = |value: u32| AcsControl::from_bits_retain(value as u16);
+    let bits = |value: u32| AcsControl::from_bits_retain((value & 0xffff) as u16);
     let (on, off) = (bits(write.new), bits(write.old));
     let tokens = format!("{} {}", control_tokens(on, '+'), control_tokens(off, '-'));
     let (register, bits) = match write.register {

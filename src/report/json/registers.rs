@@ -29,6 +29,7 @@ pub(super) fn offset(value: u16) -> String {
 /// Whether a structure is there: `present`, `absent` or `not-captured`.
 #[derive(Clone, Copy, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum PresenceDocument {
     /// It is there.
     Present,
@@ -50,6 +51,7 @@ impl<T> From<&Presence<T>> for PresenceDocument {
 
 /// A structure with its registers.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
+#[non_exhaustive]
 pub struct StructureDocument<T> {
     /// Whether it is there.
     pub presence: PresenceDocument,
@@ -77,6 +79,7 @@ impl<T> StructureDocument<T> {
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "PascalCase")]
 #[expect(clippy::struct_excessive_bools, reason = "one for each bit of the register")]
+#[non_exhaustive]
 pub struct AcsCapabilityDocument {
     /// The register.
     #[serde(rename = "raw")]
@@ -123,6 +126,7 @@ impl From<AcsCapability> for AcsCapabilityDocument {
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "PascalCase")]
 #[expect(clippy::struct_excessive_bools, reason = "one for each bit of the register")]
+#[non_exhaustive]
 pub struct AcsControlDocument {
     /// The register.
     #[serde(rename = "raw")]
@@ -172,6 +176,7 @@ impl From<AcsControl> for AcsControlDocument {
 
 /// ACS: the registers as lspci reads them, and what counts.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
+#[non_exhaustive]
 pub struct AcsDocument {
     /// Whether the capability is there.
     pub presence: PresenceDocument,
@@ -198,6 +203,7 @@ pub struct AcsDocument {
 
 /// What counts as a function's ACS.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
+#[non_exhaustive]
 pub struct EffectiveDocument {
     /// `registers` or `database`.
     pub source: &'static str,
@@ -297,6 +303,7 @@ fn without(capability: AcsCapability, linux: &Linux<'_>, entry: usize) -> AcsCap
 /// Registers of ARI.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 #[expect(clippy::struct_excessive_bools, reason = "one for each bit of the registers")]
+#[non_exhaustive]
 pub struct AriRegisters {
     /// ARI Capability register.
     pub capability: String,
@@ -335,6 +342,7 @@ pub(super) fn ari(ari: Presence<Ari>) -> StructureDocument<AriRegisters> {
 
 /// Registers of SR-IOV.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
+#[non_exhaustive]
 pub struct SriovRegisters {
     /// SR-IOV Capabilities register.
     pub capabilities: String,
@@ -385,6 +393,7 @@ pub(super) fn sriov(sriov: Presence<SrIov>) -> StructureDocument<SriovRegisters>
 
 /// Two word registers and an enable bit: ATS, PRI, PASID.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
+#[non_exhaustive]
 pub struct EnableRegisters {
     /// Capability register; of PRI, the status register.
     pub capability: String,
@@ -423,6 +432,7 @@ pub(super) fn pasid(pasid: Presence<Pasid>) -> StructureDocument<EnableRegisters
 
 /// A VC or MFVC structure.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
+#[non_exhaustive]
 pub struct VcDocument {
     /// Where it is.
     pub offset: String,

@@ -9,7 +9,7 @@ use crate::report::Reach;
 use crate::report::words::{self, address};
 use crate::route::compare::Difference;
 use crate::route::disagree::Disagreement;
-use crate::route::domains::{IsolationDomain, Merge, Unsettled};
+use crate::route::domains::{Impersonation, IsolationDomain, Merge, Unsettled};
 use crate::route::evidence::Evidence;
 use crate::route::fabric::Fabric;
 use crate::route::matrix::{Cell, Matrix};
@@ -21,6 +21,7 @@ use crate::topology::{FunctionIndex, Topology};
 
 /// One isolation domain.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
+#[non_exhaustive]
 pub struct DomainDocument {
     /// Number, by the lowest address; it means nothing beyond this document.
     pub id: usize,
@@ -39,6 +40,7 @@ pub struct DomainDocument {
 
 /// Why functions came together: the first pair that forced it.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
+#[non_exhaustive]
 pub struct MergeDocument {
     /// `direct`, `impersonation`, `unproven`.
     pub held_by: &'static str,
@@ -60,6 +62,7 @@ pub struct MergeDocument {
 
 /// `acsscan p2p`: what becomes of transactions of one function towards another.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
+#[non_exhaustive]
 pub struct P2pDocument {
     /// The initiator.
     pub from: String,
@@ -79,6 +82,7 @@ pub struct P2pDocument {
 
 /// The way of one class of transaction.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
+#[non_exhaustive]
 pub struct RouteDocument {
     /// `memory-untranslated`, `memory-translated`, `completion`, `completion-relaxed`, `io`.
     pub tlp: &'static str,
@@ -101,6 +105,7 @@ pub struct RouteDocument {
 
 /// `acsscan p2p --matrix`: classes of functions that answer alike, against each other.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
+#[non_exhaustive]
 pub struct MatrixDocument {
     /// What was assumed.
     pub assumptions: Vec<String>,
@@ -112,6 +117,7 @@ pub struct MatrixDocument {
 
 /// Functions that answer alike.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
+#[non_exhaustive]
 pub struct ClassDocument {
     /// Number, by the lowest address.
     pub id: usize,
@@ -123,6 +129,7 @@ pub struct ClassDocument {
 
 /// One cell.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
+#[non_exhaustive]
 pub struct CellDocument {
     /// `id` of the initiators' class.
     pub from: usize,
@@ -147,6 +154,7 @@ pub struct CellDocument {
 
 /// Pairs that only an assumption keeps apart.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
+#[non_exhaustive]
 pub struct UnsettledDocument {
     /// Code of the reason: `root-complex`, `other-host-bridge`, `bridge-not-in-dump`.
     pub reason: &'static str,
@@ -162,6 +170,7 @@ pub struct UnsettledDocument {
 
 /// One hop.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
+#[non_exhaustive]
 pub struct HopDocument {
     /// The function or port.
     pub function: String,
@@ -178,6 +187,7 @@ pub struct HopDocument {
 
 /// Something that must be open for a route to work.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
+#[non_exhaustive]
 pub struct GateDocument {
     /// The function whose register it is.
     pub function: String,
@@ -189,6 +199,7 @@ pub struct GateDocument {
 
 /// Who may use whose requester ID.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
+#[non_exhaustive]
 pub struct ImpersonationDocument {
     /// Whether the initiator may use the target's requester ID; `null` if that is not known.
     pub from_as_to: Option<bool>,
@@ -204,6 +215,7 @@ pub struct ImpersonationDocument {
 
 /// What the kernel's p2pdma answers.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
+#[non_exhaustive]
 pub struct P2pdmaDocument {
     /// `bus-addr`, `thru-host-bridge`, `not-supported`.
     pub map_type: &'static str,
@@ -219,6 +231,7 @@ pub struct P2pdmaDocument {
 
 /// Where two models disagree.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
+#[non_exhaustive]
 pub struct DisagreementDocument {
     /// `separated-although-direct`, `separated-although-impersonation`, `separated-although-unproven`,
     /// `joined-although-isolated`: most dangerous first. `differ` where neither model is `spec`.
@@ -275,11 +288,10 @@ impl MergeDocument {
     #[must_use]
     pub fn new(reach: &Reach<'_>, merge: &Merge) -> Self {
         let (fabric, assumptions) = (reach.fabric, reach.domains.assumptions());
+        let forged = || fabric.impersonation(merge.from, merge.to, assumptions).map(Impersonation::words);
         let message = match (merge.class, merge.reason) {
             (_, Some(reason)) => reason.to_string(),
-            (None, None) => {
-                String::from("a port on the way up does not validate requester IDs: one may use the other's")
-            }
+            (None, None) => format!("one may use the other's requester ID: {}", forged().unwrap_or_default()),
             (Some(_), None) => String::new(),
         };
         Self {

@@ -13,6 +13,7 @@ use crate::topology::Topology;
 
 /// The scan in numbers.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
+#[non_exhaustive]
 pub struct SummaryDocument {
     /// What was assumed where no dump can tell.
     pub assumptions: Vec<String>,
@@ -26,6 +27,7 @@ pub struct SummaryDocument {
 
 /// Isolation domains in numbers.
 #[derive(Clone, Debug, Default, Serialize, JsonSchema)]
+#[non_exhaustive]
 pub struct DomainCounts {
     /// All of them.
     pub total: usize,
@@ -43,6 +45,7 @@ pub struct DomainCounts {
 
 /// Findings of one code.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
+#[non_exhaustive]
 pub struct FindingCount {
     /// Stable kebab-case code.
     pub code: &'static str,

@@ -66,9 +66,10 @@ pub fn check(out: &mut impl Write, view: &View<'_>, answer: &CheckDocument) -> i
         view.paragraph(out, 2, "and more: there are too many pairs to look at each")?;
     }
     for evidence in &answer.database {
-        if let EvidenceDocument::Entry { function, entry, layer, file, source } = evidence {
+        if let EvidenceDocument::Entry { function, entry, layer, file, source, conditions } = evidence {
             let place = if file.is_empty() { String::from(*layer) } else { format!("{layer}, {file}") };
-            let text = format!("{function}: by database entry {entry} ({place}), source: {source}");
+            let when = when(conditions);
+            let text = format!("{function}: by database entry {entry} ({place}), source: {source}{when}");
             view.paragraph(out, 2, &clean(&text))?;
         }
     }
@@ -196,8 +197,13 @@ fn words(evidence: &EvidenceDocument) -> String {
             format!("{function}: {structure}: {presence}")
         }
         EvidenceDocument::PortType { function, port_type } => format!("{function}: type {port_type}"),
-        EvidenceDocument::Entry { function, entry, layer, .. } => {
-            format!("{function}: by database entry {entry} ({layer})")
+        EvidenceDocument::Entry { function, entry, layer, conditions, .. } => {
+            format!("{function}: by database entry {entry} ({layer}){}", when(conditions))
         }
     }
+}
+
+/// What an entry asks of the machine.
+fn when(conditions: &[String]) -> String {
+    if conditions.is_empty() { String::new() } else { format!("; if {}", conditions.join(" and ")) }
 }

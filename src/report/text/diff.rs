@@ -10,36 +10,57 @@ use crate::report::json::{
     CauseDocument, DiffDocument, EffectDocument, FromToDocument, RegisterDocument, RegroupedDocument,
 };
 
+/// Why pairs are not told.
+pub(super) const TOO_MANY: &str = "there are too many classes of functions to compare them all";
+
 /// Lines of one kind that are shown at most; JSON has all.
 const SHOWN: usize = 40;
 
-/// Everything that changed, and what caused it.
+/// Everything that changed, and what caused it. `named` says what a function of the first and of the second
+/// state is called, by its address.
 ///
 /// # Errors
 ///
 /// Those of the writer.
-pub fn diff(out: &mut impl Write, diff: &DiffDocument) -> io::Result<()> {
+pub fn diff(
+    out: &mut impl Write,
+    diff: &DiffDocument,
+    named: [&dyn Fn(&str) -> String; 2],
+) -> io::Result<()> {
     writeln!(out, "{BOLD}Old{BOLD:#}     {}", clean(&diff.old))?;
     writeln!(out, "{BOLD}New{BOLD:#}     {}", clean(&diff.new))?;
     if diff.renumbered > 0 {
         let which = count(diff.renumbered, "function");
         writeln!(out, "{which} with another address in the same place, which is no difference")?;
     }
-    if diff.alike {
-        return writeln!(out, "alike");
+    let lost = [&diff.added, &diff.removed].map(|list| list.len().saturating_add(diff.replaced.len()));
+    if lost.iter().any(|lost| *lost > diff.matched) {
+        let found = count(diff.matched, "function");
+        writeln!(out, "only {found} in both: these are hardly two states of one machine")?;
     }
-    let arrow = |changed: &FromToDocument| format!("{} -> {}", changed.from, changed.to);
-    section(out, "Added", diff.added.iter().cloned())?;
-    section(out, "Removed", diff.removed.iter().cloned())?;
+    match (diff.alike, &diff.pairs) {
+        (true, Some(_)) => return writeln!(out, "alike"),
+        (true, None) => return writeln!(out, "alike, but for pairs, which are not compared: {TOO_MANY}"),
+        (false, _) => {}
+    }
+    let [old, new] = named;
+    let one = |named: &dyn Fn(&str) -> String, address: &String| {
+        format!("{address} {}", clean(&named(address))).trim_end().to_owned()
+    };
+    let arrow =
+        |changed: &FromToDocument| format!("{} -> {}", one(old, &changed.from), one(new, &changed.to));
+    let moved = |changed: &FromToDocument| format!("{} -> {}", changed.from, one(new, &changed.to));
+    section(out, "Added", diff.added.iter().map(|address| one(new, address)))?;
+    section(out, "Removed", diff.removed.iter().map(|address| one(old, address)))?;
     section(out, "Replaced by another device", diff.replaced.iter().map(arrow))?;
-    section(out, "Moved", diff.moved.iter().map(arrow))?;
+    section(out, "Moved", diff.moved.iter().map(moved))?;
     section(out, "Registers", diff.registers.iter().map(register))?;
     regrouped(out, "Isolation domains that changed", &diff.domains)?;
     regrouped(out, "Linux's groups, as predicted, that changed", &diff.groups)?;
     regrouped(out, "The kernel's groups that changed", &diff.kernel_groups)?;
     match &diff.pairs {
         Some(pairs) => effects(out, "Pairs that changed", pairs)?,
-        None => writeln!(out, "\nPairs: there are too many classes of functions to compare them all")?,
+        None => writeln!(out, "\nPairs: {TOO_MANY}")?,
     }
     let finding = |change: &crate::report::json::FindingChangeDocument| {
         let what = match &change.message {

@@ -9,7 +9,7 @@ use crate::finding::count;
 use crate::report::{Reach, clean, json, words};
 use crate::route::RootComplex;
 use crate::route::disagree::{Danger, Disagreement, disagreements};
-use crate::route::domains::{HeldBy, IsolationDomain, Merge, Unsettled};
+use crate::route::domains::{HeldBy, Impersonation, IsolationDomain, Merge, Unsettled};
 use crate::route::evidence::Evidence;
 use crate::topology::FunctionIndex;
 
@@ -168,9 +168,11 @@ impl View<'_> {
         let accepted = accepted.map(|accepted| format!("; {accepted}")).unwrap_or_default();
         let Some(class) = merge.class else {
             let reason = merge.reason.map(|reason| format!(" ({reason})")).unwrap_or_default();
+            let why = fabric.impersonation(merge.from, merge.to, domains.assumptions());
             let text = format!(
-                "{}: {from} may use the requester ID of {to}: a port above it does not validate them{reason}{accepted}",
-                bond(merge.held_by)
+                "{}: {from} may use the requester ID of {to}: {}{reason}{accepted}",
+                bond(merge.held_by),
+                why.map_or("", Impersonation::words)
             );
             self.paragraph(out, 4, &clean(&text))?;
             return self.merge_evidence(out, merge);

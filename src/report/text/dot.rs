@@ -13,6 +13,8 @@ use super::tree::Marks;
 use crate::finding::count;
 use crate::topology::{BusIndex, FunctionIndex, Parent};
 
+/// Most what-if overlays in the graph's title.
+const OVERLAYS: usize = 8;
 /// Most nodes that are drawn.
 const MAX_NODES: usize = 4096;
 /// From so many on, functions that are alike become one node.
@@ -32,6 +34,12 @@ pub fn dot(out: &mut impl Write, view: &View<'_>) -> io::Result<()> {
     let topology = view.topology();
     writeln!(out, "digraph acsscan {{")?;
     writeln!(out, "  graph [rankdir=LR];")?;
+    if !view.source.overlays.is_empty() {
+        let first = view.source.overlays.iter().take(OVERLAYS).map(|line| escaped(line));
+        let lines: Vec<String> = [String::from("as if")].into_iter().chain(first).collect();
+        let more = if view.source.overlays.len() > OVERLAYS { "\\n…" } else { "" };
+        writeln!(out, "  graph [labelloc=t, label=\"{}{more}\"];", lines.join("\\n"))?;
+    }
     writeln!(out, "  node [shape=box, style=filled, fillcolor=white];")?;
     let marks = Marks::new(view);
     let mut leads = vec![false; topology.functions().len()];

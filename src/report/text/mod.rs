@@ -71,6 +71,26 @@ impl fmt::Debug for View<'_> {
 
 /// Headings.
 const BOLD: Style = Style::new().bold();
+/// Lines of overlays that are shown at most; JSON has all.
+const OVERLAYS: usize = 40;
+
+/// What-if overlays, a line each: the first thing that an answer says, for it is about no machine that there
+/// is.
+///
+/// # Errors
+///
+/// Those of the writer.
+pub fn as_if(out: &mut impl Write, overlays: &[String]) -> io::Result<()> {
+    for (n, line) in overlays.iter().take(OVERLAYS).enumerate() {
+        let head = if n == 0 { "As if   " } else { "        " };
+        writeln!(out, "{YELLOW}{head}{YELLOW:#}{}", clean(line))?;
+    }
+    match overlays.len().saturating_sub(OVERLAYS) {
+        0 => Ok(()),
+        more => writeln!(out, "        and {more} more; --format json has all"),
+    }
+}
+
 /// What is worth a look.
 const YELLOW: Style = AnsiColor::Yellow.on_default();
 
@@ -138,19 +158,6 @@ impl View<'_> {
         writeln!(out, "{BOLD}Source{BOLD:#}  {} ({kind}{part}{kernel}): {total}, {complete}", clean(path))?;
         for problem in &self.source.problems {
             self.paragraph(out, 8, &clean(&problem.text))?;
-        }
-        self.as_if(out)
-    }
-
-    /// The what-if overlays that stand between the input and the answer.
-    ///
-    /// # Errors
-    ///
-    /// Those of the writer.
-    pub fn as_if(&self, out: &mut impl Write) -> io::Result<()> {
-        for (n, line) in self.source.overlays.iter().enumerate() {
-            let head = if n == 0 { "As if   " } else { "        " };
-            writeln!(out, "{YELLOW}{head}{YELLOW:#}{}", clean(line))?;
         }
         Ok(())
     }

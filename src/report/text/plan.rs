@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use super::BOLD;
-use super::diff::{effects, groups, short};
+use super::diff::{TOO_MANY, effects, groups, short};
 use crate::finding::count;
 use crate::report::json::{ObstacleDocument, PlanDocument};
 
@@ -74,7 +74,7 @@ pub fn plan(out: &mut impl Write, plan: &PlanDocument) -> io::Result<()> {
     }
     match &plan.pairs {
         Some(pairs) => effects(out, "Every pair that changes, the goal's included", pairs)?,
-        None => writeln!(out, "\nPairs: there are too many classes of functions to compare them all")?,
+        None => writeln!(out, "\nPairs: {TOO_MANY}")?,
     }
     connections(out, plan)
 }

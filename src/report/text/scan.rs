@@ -63,9 +63,10 @@ pub fn scan_line(out: &mut impl Write, numbers: &Numbers<'_>) -> io::Result<()> 
     let findings = worst.map_or(String::from("no findings"), |worst| {
         format!("{}, {worst}: {}", count(numbers.findings.len(), "finding"), codes.join(" "))
     });
+    let as_if = if numbers.source.overlays.is_some() { "as if: " } else { "" };
     writeln!(
         out,
-        "{}, {whole}; IOMMU {}; domains shared by direct traffic {direct}, impersonation {impersonation}, \
+        "{as_if}{}, {whole}; IOMMU {}; domains shared by direct traffic {direct}, impersonation {impersonation}, \
          the unproven {unproven}; {findings}",
         count(numbers.source.functions, "function"),
         numbers.iommu.word(),

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use super::{BOLD, YELLOW};
+use super::{BOLD, as_if};
 use crate::finding::count;
 use crate::report::clean;
 use crate::report::json::{SourceDocument, SummaryDocument};
@@ -13,6 +13,7 @@ use crate::report::json::{SourceDocument, SummaryDocument};
 ///
 /// Those of the writer.
 pub fn summary(out: &mut impl Write, source: &SourceDocument, summary: &SummaryDocument) -> io::Result<()> {
+    as_if(out, source.overlays.as_deref().unwrap_or_default())?;
     let functions = count(source.functions, "function");
     let complete = if source.complete { "complete" } else { "not complete" };
     writeln!(
@@ -21,9 +22,6 @@ pub fn summary(out: &mut impl Write, source: &SourceDocument, summary: &SummaryD
         clean(&source.path),
         source.kind
     )?;
-    for line in source.overlays.iter().flatten() {
-        writeln!(out, "{YELLOW}As if{YELLOW:#}   {}", clean(line))?;
-    }
     let domains = &summary.domains;
     writeln!(
         out,

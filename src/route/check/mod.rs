@@ -40,6 +40,7 @@ pub struct Assignment<'a> {
 
 /// Pairs across the border that stand alike.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Way<'a> {
     /// Whether it is proved; otherwise it is not known.
     pub proved: bool,

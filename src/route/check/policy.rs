@@ -4,12 +4,14 @@ use alloc::vec::Vec;
 
 use super::{Assignment, Way};
 use crate::function::{Function, RegionKind};
+use crate::route::compare;
 use crate::route::libvirt;
 use crate::route::linux::{Grouping, Linux};
 use crate::topology::{FunctionIndex, Topology};
 
 /// Whose rules decide.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
 pub enum Policy {
     /// The specification's, strictly: nothing that is not proved to be kept apart.
     Spec,
@@ -50,6 +52,7 @@ impl Policy {
 
 /// Why a policy objects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
 pub enum Cause {
     /// Something outside is not kept apart.
     NotIsolated,
@@ -57,7 +60,7 @@ pub enum Cause {
     NotAnEndpoint,
     /// Others are in its IOMMU group.
     GroupShared,
-    /// The kernel puts it into no group.
+    /// The kernel puts it into no group, or has put others into groups and not this one.
     NoGroup,
     /// The dump does not tell its group for certain.
     GroupPredicted,
@@ -98,7 +101,7 @@ impl Cause {
             Self::NotIsolated => "is not kept apart from functions outside",
             Self::NotAnEndpoint => "is a bridge or a port, which nobody assigns",
             Self::GroupShared => "shares its IOMMU group with functions outside",
-            Self::NoGroup => "is put into no IOMMU group by the kernel",
+            Self::NoGroup => "is put into no IOMMU group by the kernel: no IOMMU is behind it",
             Self::GroupPredicted => "is in an IOMMU group that is a prediction: the dump does not tell",
             Self::DirectMapping => {
                 "has memory that firmware demands to be mapped directly (RMRR or the like), and the kernel refuses then"
@@ -115,6 +118,7 @@ impl Cause {
 
 /// Something that a policy objects to.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Objection {
     /// What it is.
     pub cause: Cause,
@@ -128,6 +132,7 @@ pub struct Objection {
 
 /// A policy's answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Judgement {
     /// Whose answer it is.
     pub policy: Policy,
@@ -203,9 +208,25 @@ impl Assignment<'_> {
         self.inside.iter().copied().filter(is_bridge).map(objection)
     }
 
+    /// Functions that the running kernel has put into no group although it has formed groups: no IOMMU
+    /// stands behind them.
+    fn ungrouped(&self, topology: &Topology) -> impl Iterator<Item = Objection> {
+        let kernel = compare::kernel_groups(topology);
+        let formed = kernel.iter().any(Option::is_some);
+        let is_ungrouped = move |f: &FunctionIndex| formed && kernel.get(*f).is_some_and(Option::is_none);
+        let objection = |function: FunctionIndex| Objection {
+            cause: Cause::NoGroup,
+            certain: true,
+            function,
+            others: Vec::new(),
+        };
+        self.inside.iter().copied().filter(is_ungrouped).map(objection)
+    }
+
     fn by_specification(&self, judgement: &mut Judgement, topology: &Topology) {
         judgement.unit.extend(&self.unit);
         judgement.objections.extend(self.bridges(topology));
+        judgement.objections.extend(self.ungrouped(topology));
         let open: Vec<&Way<'_>> = self.ways.iter().filter(|way| way.accepted.is_none()).collect();
         for function in &self.inside {
             let of = |proved: bool| {
@@ -240,11 +261,32 @@ impl Assignment<'_> {
 
     fn by_kernel(&self, judgement: &mut Judgement, topology: &Topology, grouping: &Grouping) {
         judgement.objections.extend(self.bridges(topology));
+        judgement.objections.extend(self.ungrouped(topology));
         let is_bridge = |f: &FunctionIndex| topology.function(*f).is_some_and(Function::is_bridge);
+        let kernel = compare::kernel_groups(topology);
         for function in &self.inside {
             let mut object = |cause, certain, others| {
                 judgement.objections.push(Objection { cause, certain, function: *function, others });
             };
+            // What the running kernel did is what VFIO will ask for.
+            if let Some(known) = kernel.get(*function).copied().flatten() {
+                let members = (0..kernel.len()).filter(|other| kernel.get(*other) == Some(&Some(known)));
+                let members: Vec<FunctionIndex> = members.collect();
+                let mut others = members.clone();
+                others.retain(|other| self.inside.binary_search(other).is_err() && !is_bridge(other));
+                if !others.is_empty() {
+                    object(Cause::GroupShared, true, others);
+                }
+                if demands_direct_mapping(topology, *function) {
+                    object(Cause::DirectMapping, true, Vec::new());
+                }
+                judgement.unit.extend(members);
+                continue;
+            }
+            // Said already.
+            if kernel.iter().any(Option::is_some) {
+                continue;
+            }
             let group = grouping.group_of.get(*function).copied().flatten();
             let Some(group) = group.and_then(|group| grouping.groups.get(group)) else {
                 object(Cause::NoGroup, true, Vec::new());
@@ -372,7 +414,7 @@ impl Judgement {
             Verdict::NotAssignable
         } else if open && unknown == Unknown::Fail {
             Verdict::Inconclusive
-        } else if self.policy == Policy::Spec && assignment.accepted().next().is_some() {
+        } else if self.policy == Policy::Spec && !open && assignment.accepted().next().is_some() {
             Verdict::Accepted
         } else {
             Verdict::Assignable

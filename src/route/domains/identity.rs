@@ -1,14 +1,17 @@
 //! Requester IDs that functions share by their making: the device database says which other ID, of the
-//! same bus, a function sends with. The IOMMU cannot tell two functions with one ID apart, and no port
-//! checks it: Source Validation looks at bus numbers.
+//! same bus, a function sends with; and all devices of a segment that a driver made send with the ID of
+//! the function whose driver it is. The IOMMU cannot tell functions with one ID apart, and no port checks
+//! it: Source Validation looks at bus numbers.
 //!
 //! Source: PCIe Base 6.x, §2.2.6.2 "Transaction Descriptor - Transaction ID Field" (Requester ID);
 //! Linux 7.2.13, drivers/pci/search.c, `pci_for_each_dma_alias`.
 
+use alloc::collections::BTreeMap;
+
 use super::join::Joiner;
 use super::{HeldBy, Merge};
 use crate::db::{Alias, Claim};
-use crate::route::fabric::{Fabric, SendsAs};
+use crate::route::fabric::{Fabric, NONE, SendsAs};
 use crate::route::{Assumptions, Reason};
 use crate::topology::FunctionIndex;
 
@@ -23,6 +26,13 @@ pub enum Impersonation {
         /// Whether the entry has a condition of which nothing is known, or does not know which ID.
         unproven: bool,
     },
+    /// A driver made the segment, and all of it sends with the requester ID of the driver's function.
+    Segment {
+        /// That function, if it is known or can be guessed.
+        owner: Option<FunctionIndex>,
+        /// Whether it is a guess, or not known.
+        unproven: bool,
+    },
     /// No port on the way up keeps it from that.
     NotValidated {
         /// Whether a port on the way up does not tell; it is taken as one that does not.
@@ -35,8 +45,26 @@ impl Impersonation {
     #[must_use]
     pub const fn is_unproven(self) -> bool {
         match self {
-            Self::Device { unproven, .. } | Self::NotValidated { unproven } => unproven,
+            Self::Device { unproven, .. }
+            | Self::Segment { unproven, .. }
+            | Self::NotValidated { unproven } => unproven,
         }
+    }
+
+    /// In words, to follow what may be done.
+    #[must_use]
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::Device { .. } => "by their making both send with one",
+            Self::Segment { .. } => "a driver made the segment, and all of it sends with one",
+            Self::NotValidated { .. } => "no port above keeps it from that",
+        }
+    }
+
+    /// Whether the functions are made so, and nothing on the host changes it.
+    #[must_use]
+    pub const fn is_by_making(self) -> bool {
+        matches!(self, Self::Device { .. } | Self::Segment { .. })
     }
 }
 
@@ -52,12 +80,14 @@ impl Fabric<'_> {
         if from == to || !self.initiates(from) || !self.initiates(to) {
             return None;
         }
-        let shared = || self.shared_requester_id(from, to);
         let not_validated = || {
             self.reaches_requester_id(from, to, assumptions)
                 .then(|| Impersonation::NotValidated { unproven: self.scope(from).unproven })
         };
-        shared().or_else(not_validated)
+        // What is proved before what is not known.
+        let shared = [self.shared_segment(from, to), self.shared_requester_id(from, to)];
+        let proved = shared.into_iter().flatten().find(|why| !why.is_unproven());
+        proved.or_else(not_validated).or_else(|| shared.into_iter().flatten().next())
     }
 
     /// Whether a function can use the requester ID of another, if it is hostile.
@@ -74,17 +104,41 @@ impl Fabric<'_> {
         }
         let own = self.topology.function(to)?.address.bdf.devfn();
         let (theirs, devfn) = (self.sends_as(to), self.topology.function(from)?.address.bdf.devfn());
-        let mut sent: Vec<&SendsAs> = sent.iter().collect();
-        sent.sort_by_key(|sends| sends.unproven);
-        sent.into_iter().find_map(|sends| {
-            let covers = |id: &u8| self.alias(sends).is_some_and(|a| a.covers(devfn, *id) != Some(false));
-            let used = |id: &u8| {
-                *id == own
-                    || theirs.iter().any(|t| self.alias(t).is_some_and(|a| a.covers(own, *id) != Some(false)))
-            };
-            let shares = (0..=u8::MAX).filter(covers).any(|id| used(&id));
-            shares.then_some(Impersonation::Device { entry: sends.entry as usize, unproven: sends.unproven })
-        })
+        let mut found: Option<Impersonation> = None;
+        for (sends, alias) in sent.iter().filter_map(|sends| Some((sends, self.alias(sends)?))) {
+            for id in (0..=u8::MAX).filter(|id| alias.covers(devfn, *id) != Some(false)) {
+                let third = theirs.iter().filter(|theirs| {
+                    self.alias(theirs).is_some_and(|alias| alias.covers(own, id) != Some(false))
+                });
+                let used = if id == own { Some(false) } else { third.map(|theirs| theirs.unproven).min() };
+                let Some(unproven) = used.map(|unproven| unproven || sends.unproven) else { continue };
+                if found.is_none_or(|found| found.is_unproven() && !unproven) {
+                    found = Some(Impersonation::Device { entry: sends.entry as usize, unproven });
+                }
+            }
+        }
+        found
+    }
+
+    /// Whether both send with the requester ID of the function whose driver made a segment.
+    fn shared_segment(&self, from: FunctionIndex, to: FunctionIndex) -> Option<Impersonation> {
+        let (one, other) = (self.behind(from), self.behind(to));
+        let (owner, unproven) = match (one, other) {
+            (None, None) => return None,
+            (Some(behind), None) if behind.owner as usize == to => (behind.owner, behind.unproven),
+            (None, Some(behind)) if behind.owner as usize == from => (behind.owner, behind.unproven),
+            (Some(one), Some(other)) => {
+                let segment = |index| self.topology.function(index).map(|f| f.address.segment);
+                let same =
+                    if one.owner == NONE { segment(from) == segment(to) } else { one.owner == other.owner };
+                if !same {
+                    return None;
+                }
+                (one.owner, one.unproven || other.unproven)
+            }
+            _ => return None,
+        };
+        Some(Impersonation::Segment { owner: Some(owner as usize).filter(|_| owner != NONE), unproven })
     }
 
     fn alias(&self, sends: &SendsAs) -> Option<&Alias> {
@@ -108,11 +162,11 @@ pub(super) fn join_shared(fabric: &Fabric<'_>, proved: bool, joiner: &mut Joiner
             Some(usize::from(fabric.topology.function(function as usize)?.address.bdf.devfn()))
         };
         // By requester ID of the bus: the first that sends with it.
-        let mut senders: [Option<u32>; 256] = [None; 256];
+        let mut senders: [Option<(u32, bool)>; 256] = [None; 256];
         for function in fabric.topology.on_bus(bus).map(|index| index as u32) {
             let slot = devfn(function).and_then(|devfn| senders.get_mut(devfn));
             if let Some(slot) = slot.filter(|_| fabric.node(function).initiates()) {
-                *slot = Some(function);
+                *slot = Some((function, false));
             }
         }
         for one in
@@ -123,18 +177,42 @@ pub(super) fn join_shared(fabric: &Fabric<'_>, proved: bool, joiner: &mut Joiner
                 if alias.covers(own as u8, id) == Some(false) {
                     continue;
                 }
-                let other = *slot.get_or_insert(one.function);
-                let why = Merge {
-                    held_by: if one.unproven { HeldBy::Unproven } else { HeldBy::Impersonation },
-                    from: one.function as usize,
-                    to: other as usize,
-                    class: None,
-                    reason: one.unproven.then_some(Reason::DatabaseCondition),
-                };
+                let (other, unproven) = *slot.get_or_insert((one.function, one.unproven));
+                let unproven = unproven || one.unproven;
+                let why = merge(one.function, other, unproven, Reason::DatabaseCondition);
                 if other != one.function && joiner.join(one.function, other) {
                     joiner.merges.push(why);
                 }
             }
         }
+    }
+}
+
+/// Joins the functions of each segment that a driver made, and the function whose driver it is.
+pub(super) fn join_segments(fabric: &Fabric<'_>, proved: bool, joiner: &mut Joiner) {
+    // By owner, or by segment where that is not known: the first of them.
+    let mut first: BTreeMap<(u32, u32), u32> = BTreeMap::new();
+    for behind in fabric.all_behind().iter().filter(|behind| !(proved && behind.unproven)) {
+        if !fabric.node(behind.function).initiates() {
+            continue;
+        }
+        let segment = fabric.topology.function(behind.function as usize).map(|f| f.address.segment.0);
+        let key = if behind.owner == NONE { (NONE, segment.unwrap_or(NONE)) } else { (behind.owner, 0) };
+        let owner = Some(behind.owner).filter(|owner| *owner != NONE && fabric.node(*owner).initiates());
+        let other = *first.entry(key).or_insert(owner.unwrap_or(behind.function));
+        let why = merge(behind.function, other, behind.unproven, Reason::RequesterNotInDump);
+        if other != behind.function && joiner.join(behind.function, other) {
+            joiner.merges.push(why);
+        }
+    }
+}
+
+fn merge(from: u32, to: u32, unproven: bool, reason: Reason) -> Merge {
+    Merge {
+        held_by: if unproven { HeldBy::Unproven } else { HeldBy::Impersonation },
+        from: from as usize,
+        to: to as usize,
+        class: None,
+        reason: unproven.then_some(reason),
     }
 }

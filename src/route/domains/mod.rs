@@ -39,6 +39,7 @@ use runs::Runs;
 
 /// What holds a domain together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
 pub enum HeldBy {
     /// Direct traffic, proved.
     Direct,
@@ -62,6 +63,7 @@ impl HeldBy {
 
 /// Why functions came together: the first pair that forced it, and the rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Merge {
     /// What kind of bond it is.
     pub held_by: HeldBy,
@@ -188,10 +190,12 @@ impl Fabric<'_> {
         pass::run(self, &assumptions, true, &runs, &mut lists);
         scope::impersonate(self, &assumptions, true, &mut lists.joiner);
         identity::join_shared(self, true, &mut lists.joiner);
+        identity::join_segments(self, true, &mut lists.joiner);
         let proved = lists.joiner.clone();
         pass::run(self, &assumptions, false, &runs, &mut lists);
         scope::impersonate(self, &assumptions, false, &mut lists.joiner);
         identity::join_shared(self, false, &mut lists.joiner);
+        identity::join_segments(self, false, &mut lists.joiner);
         // The rest of the lists goes before more is made of it.
         let mut all = lists.into_joiner();
         let bonds = core::mem::take(&mut all.merges);

@@ -19,6 +19,7 @@ use crate::topology::FunctionIndex;
 
 /// Whose requester IDs a function can use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Scope {
     /// How far it reaches.
     pub impersonated: Impersonated,
@@ -28,6 +29,7 @@ pub struct Scope {
 
 /// How far impersonation reaches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Impersonated {
     /// On a root bus: nothing above lets other IDs through.
     Nobody,

@@ -15,6 +15,7 @@ use crate::topology::FunctionIndex;
 
 /// The pairs of functions that are kept apart for one reason only, which is no proof.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Unsettled {
     /// The reason: the root complex, another host bridge, a bridge that is not in the dump.
     pub reason: Reason,

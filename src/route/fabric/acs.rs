@@ -94,7 +94,7 @@ fn wide_registers(function: &Function) -> Acs {
     match (function.acs, function.acs_dword_8()) {
         (Presence::Present(_), Some(u32::MAX)) => Acs::Unknown(Reason::ControlAllOnes),
         (Presence::Present(acs), Some(dword)) => {
-            let control = AcsControl::from_bits_retain(dword as u16);
+            let control = AcsControl::from_bits_retain((dword & 0xffff) as u16);
             Acs::Present(Services::new(acs.capability, control).guessing(function.acs_guessed()))
         }
         (Presence::Absent, _) => Acs::Absent,

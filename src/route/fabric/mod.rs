@@ -17,11 +17,23 @@ use alloc::vec::Vec;
 use super::device::Devices;
 use super::linux::Linux;
 use super::port::{Acs, Role, Services, VectorBit};
+use super::requester::{self, DriverSegments, Requester};
 use super::view::{self, View};
 use crate::anomaly::Presence;
 use crate::cap::acs::AcsControl;
 use crate::db::{Claim, Database};
 use crate::topology::{FunctionIndex, Topology};
+
+/// A function that sends with the requester ID of the function whose driver made its segment.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::route) struct Behind {
+    /// The function.
+    pub(in crate::route) function: u32,
+    /// The owner of the segment; [`NONE`] if the dump does not tell.
+    pub(in crate::route) owner: u32,
+    /// Whether the owner is a guess, or not known.
+    pub(in crate::route) unproven: bool,
+}
 
 /// A function that sends with other requester IDs than its own.
 #[derive(Clone, Copy, Debug)]
@@ -44,10 +56,14 @@ pub struct Fabric<'a> {
     places: Vec<Place>,
     /// Functions whose ACS is as a database entry says, and the entry, by function.
     claims: Vec<(u32, u32)>,
+    /// Functions that send with the requester ID of the owner of their segment, sorted.
+    behind: Vec<Behind>,
     /// What the database says of functions that send with other requester IDs, by function.
     sends_as: Vec<SendsAs>,
     /// Bridges that keep the requester IDs of what is below them, by index.
     keeps_requester_id: Vec<u32>,
+    /// Bridges that are said to put their own in their place although they look conventional, by index.
+    substitutes_secondary: Vec<u32>,
 }
 
 impl<'a> Fabric<'a> {
@@ -72,8 +88,10 @@ impl<'a> Fabric<'a> {
             nodes,
             places,
             claims: Vec::new(),
+            behind: Vec::new(),
             sends_as: Vec::new(),
             keeps_requester_id: Vec::new(),
+            substitutes_secondary: Vec::new(),
         };
         if !database.entries().is_empty() {
             match views {
@@ -81,8 +99,53 @@ impl<'a> Fabric<'a> {
                 None => fabric.ask_database(&view::views(topology)),
             }
         }
+        fabric.look_behind_drivers();
         node::watch(&fabric.nodes, &mut fabric.places);
         fabric
+    }
+
+    /// Finds the functions of segments that drivers made.
+    fn look_behind_drivers(&mut self) {
+        let topology = self.topology;
+        let made =
+            topology.functions().last().is_some_and(|last| requester::is_of_driver(last.address.segment));
+        if !made && !topology.inventory().host_bridges().iter().any(|bridge| bridge.requester.is_some()) {
+            return;
+        }
+        let segments = DriverSegments::new(topology, |index| self.owns_segment(index).is_some());
+        let behind = (0..topology.functions().len()).filter_map(|index| {
+            let root = topology.bridges_above(index).last().unwrap_or(index);
+            let bus = topology.function(root)?.address.bus();
+            let (owner, unproven) = match segments.requester(topology, index, Some(bus)) {
+                Requester::Itself => return None,
+                Requester::Known(owner) => (Some(owner), false),
+                Requester::Unknown(owner) => (owner, true),
+            };
+            let owner = owner.map_or(NONE, |owner| owner as u32);
+            Some(Behind { function: index as u32, owner, unproven })
+        });
+        self.behind = behind.collect();
+    }
+
+    /// The entry that says that the driver of a function makes segments.
+    pub(in crate::route) fn owns_segment(&self, index: FunctionIndex) -> Option<usize> {
+        let view = view::view(self.topology, index, |_| None);
+        let subject = view::subject(self.topology, index, view)?;
+        let claims = |found: &usize| {
+            self.database.entries().get(*found).is_some_and(|entry| entry.claim == Claim::OwnsSegment)
+        };
+        self.database.lookup_indices(&subject).find(claims)
+    }
+
+    /// Whose requester ID a function sends with because a driver made its segment.
+    pub(in crate::route) fn behind(&self, index: FunctionIndex) -> Option<&Behind> {
+        let at = self.behind.binary_search_by_key(&index, |behind| behind.function as usize).ok()?;
+        self.behind.get(at)
+    }
+
+    /// The same of all functions, by function.
+    pub(in crate::route) fn all_behind(&self) -> &[Behind] {
+        &self.behind
     }
 
     /// The topology.
@@ -135,6 +198,15 @@ impl<'a> Fabric<'a> {
         &self.sends_as
     }
 
+    /// The database entries that the answers about a function rest on, as indices into
+    /// [`Database::entries`](crate::db::Database::entries): of its ACS, and of the requester IDs that it
+    /// sends with.
+    pub fn entries_about(&self, index: FunctionIndex) -> impl Iterator<Item = usize> + '_ {
+        let owns = self.behind.iter().any(|behind| behind.owner as usize == index);
+        let sent = self.sends_as(index).iter().map(|sends| sends.entry as usize);
+        self.claim(index).into_iter().chain(sent).chain(owns.then(|| self.owns_segment(index)).flatten())
+    }
+
     #[inline]
     pub(in crate::route) fn node(&self, index: u32) -> &Node {
         self.nodes.get(index as usize).unwrap_or(&Node::NOWHERE)
@@ -160,6 +232,22 @@ impl<'a> Fabric<'a> {
 
     pub(in crate::route) fn keeps_requester_id(&self, bridge: u32) -> bool {
         self.keeps_requester_id.binary_search(&bridge).is_ok()
+    }
+
+    /// Whether an entry says so of a bridge without a PCI Express capability, and it stands where one
+    /// can: below a PCI Express port.
+    pub(in crate::route) fn substitutes_secondary(&self, bridge: u32) -> bool {
+        let node = self.node(bridge);
+        let above = self.node(node.up).kind;
+        node.kind == Kind::ConventionalBridge
+            && matches!(
+                above,
+                Kind::RootPort
+                    | Kind::SwitchUpstreamPort
+                    | Kind::SwitchDownstreamPort
+                    | Kind::PciToPcieBridge
+            )
+            && self.substitutes_secondary.binary_search(&bridge).is_ok()
     }
 
     /// Whether the function's own port is hidden: it stands on a root bus, where its type cannot be.
@@ -191,8 +279,15 @@ impl<'a> Fabric<'a> {
             let found = acs::by_database(self, index, &subject);
             let aliases = acs::aliases(self, index, &subject);
             self.sends_as.extend(aliases);
-            if self.database.lookup(&subject).any(|e| matches!(e.claim, Claim::BridgeKeepsRequesterId)) {
-                self.keeps_requester_id.push(index as u32);
+            for entry in self.database.lookup(&subject) {
+                let list = match entry.claim {
+                    Claim::BridgeKeepsRequesterId => &mut self.keeps_requester_id,
+                    Claim::BridgeSubstitutesSecondary => &mut self.substitutes_secondary,
+                    _ => continue,
+                };
+                if list.last() != Some(&(index as u32)) {
+                    list.push(index as u32);
+                }
             }
             if let (Some((acs, entry)), Some(node)) = (found, self.nodes.get_mut(index)) {
                 node.acs = acs;

@@ -7,15 +7,17 @@ use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec;
 use alloc::vec::Vec;
 
-use super::{Above, Basis, Guess, Linux, REQUIRED, Requester};
+use super::{Above, Basis, Guess, Linux, REQUIRED};
 use crate::addr::Segment;
 use crate::cap::pcie::DevicePortType;
 use crate::db::Claim;
 use crate::route::evidence::Evidence;
+use crate::route::requester::Requester;
 use crate::topology::{BusIndex, FunctionIndex};
 
 /// The partition of a topology's functions.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Grouping {
     /// The groups, by the lowest address in each.
     pub groups: Vec<Group>,
@@ -25,6 +27,7 @@ pub struct Grouping {
 
 /// One group.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Group {
     /// Its functions, sorted by address.
     pub functions: Vec<FunctionIndex>,
@@ -44,6 +47,7 @@ impl Group {
 
 /// How one function joined a group that was there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Join {
     /// The function.
     pub function: FunctionIndex,
@@ -56,6 +60,7 @@ pub struct Join {
 
 /// Why a function joins a group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
 pub enum Cause {
     /// Its requests carry the hop's requester ID, or one that the hop puts in place of it.
     RequesterId,
@@ -243,7 +248,7 @@ impl State<'_, '_> {
         match self.linux.requester(index) {
             Requester::Itself => {}
             Requester::Known(owner) => return Some((self.group(owner)?, owner, Cause::RequesterId)),
-            Requester::Unknown => return self.by_segment(index, depends_on),
+            Requester::Unknown(owner) => return self.by_segment(index, owner, depends_on),
         }
         let mut highest = index;
         if let Some(bridge) = self.aliasing_bridge(index, depends_on) {
@@ -272,10 +277,14 @@ impl State<'_, '_> {
 
     /// Functions of a segment that a driver made, where the dump does not name the function that owns
     /// it: together, whatever their owner is.
-    fn by_segment(&self, index: FunctionIndex, depends_on: &mut BTreeSet<Dependency>) -> Found {
+    fn by_segment(
+        &self,
+        index: FunctionIndex,
+        owner: Option<FunctionIndex>,
+        depends_on: &mut BTreeSet<Dependency>,
+    ) -> Found {
         let segment = self.linux.topology.function(index)?.address.segment;
         depends_on.insert(Dependency::Requester(segment));
-        let owner = self.linux.segment_owner(segment);
         if let Some(group) = owner.and_then(|owner| self.group(owner)) {
             return Some((group, owner?, Cause::RequesterId));
         }

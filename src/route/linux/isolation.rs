@@ -16,6 +16,7 @@ use crate::topology::FunctionIndex;
 
 /// Whether a function isolates: `pci_acs_enabled` with [`REQUIRED`](super::REQUIRED).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Isolation {
     /// The kernel's answer, or the best guess at it.
     pub isolates: bool,
@@ -270,7 +271,7 @@ fn by_wide_registers(function: &Function, entry: usize, capability: u16, control
     else {
         return unknown;
     };
-    let control = AcsControl::from_bits_retain(dword as u16);
+    let control = AcsControl::from_bits_retain((dword & 0xffff) as u16);
     let missing = missing(acs.capability, control);
     let basis = Basis::WideRegisters { entry, control_offset: acs.offset.of_register(8), control, missing };
     let guess = (dword == u32::MAX).then_some(Guess::ControlAllOnes);

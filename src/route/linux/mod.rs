@@ -17,11 +17,11 @@ pub use isolation::{Basis, Guess, Isolation};
 
 use alloc::vec::Vec;
 
-use crate::addr::Segment;
 use crate::cap::acs::AcsControl;
 use crate::config::{ClassCode, HeaderLayout};
 use crate::db::{Claim, Database, Entry, Layer, Subject};
 use crate::function::Function;
+use crate::route::requester::{self, DriverSegments, Requester};
 use crate::route::view;
 use crate::topology::{FunctionIndex, Parent, Topology};
 
@@ -41,10 +41,7 @@ pub struct Linux<'a> {
     isolations: Vec<Isolation>,
     paths: Vec<Answer>,
     has_amd_iommu: bool,
-    /// Segments that only drivers make, sorted.
-    driver_segments: Vec<Segment>,
-    /// Functions whose driver makes segments, sorted.
-    segment_owners: Vec<FunctionIndex>,
+    driver_segments: DriverSegments,
 }
 
 /// Yes or no, and whether that is certain.
@@ -80,8 +77,7 @@ impl<'a> Linux<'a> {
             isolations: Vec::with_capacity(count),
             paths: Vec::with_capacity(count),
             has_amd_iommu: topology.functions().iter().any(is_amd_iommu),
-            driver_segments: Vec::new(),
-            segment_owners: Vec::new(),
+            driver_segments: DriverSegments::default(),
         };
         // Bridges have lower addresses than what is below them, so that each step finds the step of the
         // bridge above done.
@@ -91,13 +87,8 @@ impl<'a> Linux<'a> {
             let path = linux.path_from(index, isolation);
             linux.paths.push(path);
         }
-        let segments = topology.functions().iter().map(|function| function.address.segment);
-        linux.driver_segments = segments.filter(|segment| segment.0 >= FIRST_SEGMENT_OF_DRIVERS).collect();
-        linux.driver_segments.dedup();
-        if !linux.driver_segments.is_empty() {
-            let owns = |index: &FunctionIndex| linux.claims(*index, |claim| *claim == Claim::OwnsSegment);
-            linux.segment_owners = (0..count).filter(owns).collect();
-        }
+        let owns = |index| linux.claims(index, |claim| *claim == Claim::OwnsSegment);
+        linux.driver_segments = DriverSegments::new(topology, owns);
         linux
     }
 
@@ -196,30 +187,9 @@ impl<'a> Linux<'a> {
         }
     }
 
-    /// The function whose requester ID a function of a segment that Linux's VMD driver made uses.
+    /// The function whose requester ID a function uses.
     fn requester(&self, index: FunctionIndex) -> Requester {
-        let Some(function) = self.topology.function(index) else { return Requester::Itself };
-        let segment = function.address.segment;
-        let root = self.root_bus_of(index);
-        let named = root.and_then(|bus| self.topology.inventory().host_bridge_at(segment, bus));
-        if let Some(requester) = named.and_then(|bridge| bridge.requester) {
-            return match self.topology.index_of(requester) {
-                Some(found) => Requester::Known(found),
-                None => Requester::Unknown,
-            };
-        }
-        if named.is_some() || segment.0 < FIRST_SEGMENT_OF_DRIVERS {
-            return Requester::Itself;
-        }
-        Requester::Unknown
-    }
-
-    /// The function that owns a segment which Linux's VMD driver made, by position: the owners and such
-    /// segments of the dump, both in order, if there are as many of the one as of the other.
-    fn segment_owner(&self, segment: Segment) -> Option<FunctionIndex> {
-        let at = self.driver_segments.binary_search(&segment).ok()?;
-        (self.segment_owners.len() == self.driver_segments.len())
-            .then(|| self.segment_owners.get(at).copied())?
+        self.driver_segments.requester(self.topology, index, self.root_bus_of(index))
     }
 
     /// Functions that could own a segment which Linux's VMD driver made: Intel's RAID controllers
@@ -228,7 +198,7 @@ impl<'a> Linux<'a> {
         let could = |function: &Function| {
             function.vendor_id == 0x8086
                 && function.class.class() == 0x0104
-                && function.address.segment.0 < FIRST_SEGMENT_OF_DRIVERS
+                && !requester::is_of_driver(function.address.segment)
         };
         let functions = self.topology.functions().iter().enumerate();
         functions.filter(|(_, function)| could(function)).map(|(index, _)| index).collect()
@@ -267,14 +237,6 @@ enum Above {
     Unknown(Option<FunctionIndex>),
 }
 
-/// Whose requester ID a function uses.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Requester {
-    Itself,
-    Known(FunctionIndex),
-    Unknown,
-}
-
 /// AMD, and Hygon, which makes the same parts.
 fn is_of_amd(function: &Function) -> bool {
     function.answers && matches!(function.vendor_id, 0x1022 | 0x1d94)
@@ -284,6 +246,3 @@ fn is_of_amd(function: &Function) -> bool {
 fn is_amd_iommu(function: &Function) -> bool {
     is_of_amd(function) && function.class.class() == ClassCode::IOMMU
 }
-
-/// Linux numbers the segments that its VMD driver makes from here up.
-const FIRST_SEGMENT_OF_DRIVERS: u32 = 0x1_0000;

@@ -22,6 +22,7 @@ pub(super) use meetings::{Meeting, Meetings};
 
 /// What a function is for, from its class code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
 pub enum Label {
     /// Display controllers (03h).
     Gpu,
@@ -81,6 +82,7 @@ impl Label {
 
 /// Functions that routing cannot tell apart.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Class {
     /// What they are for.
     pub label: Label,
@@ -90,6 +92,7 @@ pub struct Class {
 
 /// How the two functions of a cell stand to each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
 pub enum Relation {
     /// Functions of one device.
     SameDevice,
@@ -120,6 +123,7 @@ impl Relation {
 /// The answer for all pairs of two classes that stand alike: the least safe class of transaction that
 /// counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Cell {
     /// Index of the initiators' class.
     pub from: usize,
@@ -152,6 +156,7 @@ impl Cell {
 
 /// Classes, and every cell between them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Matrix {
     /// The classes, by the lowest address in each.
     pub classes: Vec<Class>,
@@ -161,6 +166,7 @@ pub struct Matrix {
 
 /// There are more cells than a matrix is made for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct TooManyCells {
     /// How many classes there are.
     pub classes: usize,

@@ -30,6 +30,7 @@ use crate::topology::{FunctionIndex, Parent, Topology};
 
 /// Why an overlay is refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Refused {
     /// The function that it was for.
     pub function: Sbdf,

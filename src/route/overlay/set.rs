@@ -10,6 +10,7 @@ use crate::function::AcsRegisters;
 
 /// One change of a function's ACS registers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Edit {
     /// Bits of ACS Control under the mask get these values.
     Control {
@@ -79,7 +80,7 @@ fn assignment(name: &str, value: &str) -> Result<Edit, String> {
         let bits = ["direct", "block", "redirect"].iter().position(|word| word.eq_ignore_ascii_case(value));
         let bits = bits.ok_or_else(|| format!("{name}={value}: expected direct, block or redirect"))?;
         let place = |bits: u16| AcsControl::from_bits_retain(bits.wrapping_shl(*shift));
-        return Ok(Edit::Control { mask: place(3), value: place(bits as u16) });
+        return Ok(Edit::Control { mask: place(3), value: place((bits & 3) as u16) });
     }
     let dword = name.strip_prefix("EgressVector").and_then(|n| n.parse::<u8>().ok()).filter(|n| *n < 8);
     match (dword, number(value)) {
@@ -171,7 +172,7 @@ fn not_captured() -> String {
 /// ACS Control wherever it stands.
 pub(in crate::route) fn control_of(registers: &AcsRegisters, wide: bool) -> Option<AcsControl> {
     match wide {
-        true => registers.dword_8.map(|dword| AcsControl::from_bits_retain(dword as u16)),
+        true => registers.dword_8.map(|dword| AcsControl::from_bits_retain((dword & 0xffff) as u16)),
         false => Some(registers.control),
     }
 }

@@ -24,8 +24,9 @@ type Pair = (FunctionIndex, FunctionIndex);
 const TRIED: usize = 2048;
 
 /// The smallest plan after which each of these pairs reaches each other directly, both ways: memory
-/// requests, untranslated or (where both have ATS) translated, and completions. Whether windows and enables
-/// let traffic through as configured is another question: see the gates of a route.
+/// requests, untranslated or (where both have ATS) translated, and completions, unless the function is a
+/// conventional one, which has none of its own. Whether windows and enables let traffic through as
+/// configured is another question: see the gates of a route.
 #[must_use]
 pub fn connect(
     topology: &Topology,
@@ -320,9 +321,7 @@ fn has_ats(topology: &Topology, index: FunctionIndex) -> bool {
 fn reached(fabric: &Fabric<'_>, pairs: &[Pair]) -> bool {
     let assumptions = Assumptions::default();
     let both = |a, b, tlp| {
-        [(a, b), (b, a)]
-            .iter()
-            .all(|(s, t)| fabric.disposition(*s, *t, tlp, &assumptions).0 == Disposition::Direct)
+        [(a, b), (b, a)].iter().all(|(s, t)| is_open(tlp, fabric.disposition(*s, *t, tlp, &assumptions)))
     };
     pairs.iter().all(|(a, b)| {
         let ats = has_ats(fabric.topology(), *a) && has_ats(fabric.topology(), *b);
@@ -330,6 +329,12 @@ fn reached(fabric: &Fabric<'_>, pairs: &[Pair]) -> bool {
             && (both(*a, *b, TlpClass::MemoryUntranslated)
                 || (ats && both(*a, *b, TlpClass::MemoryTranslated)))
     })
+}
+
+/// Whether an answer is what a connection asks for. What a conventional function reads or is asked for, the
+/// bus or the bridge above it completes: it has no completions that could be turned away.
+fn is_open(tlp: TlpClass, (disposition, reason): (Disposition, Reason)) -> bool {
+    disposition == Disposition::Direct || (tlp.is_completion() && reason == Reason::ClassNotEmitted)
 }
 
 /// What must be let through at one function.
@@ -361,7 +366,7 @@ fn needs(
     for (a, b, request) in both {
         for tlp in [request, TlpClass::Completion] {
             let route = fabric.trace(a, b, tlp, &assumptions);
-            if route.disposition == Disposition::Direct {
+            if is_open(tlp, (route.disposition, route.reason)) {
                 continue;
             }
             let decides = |hop: &&Hop| hop.decision.reason().is_some();
@@ -406,7 +411,7 @@ fn remaining(after: &Fabric<'_>, wanted: &[Wanted], assumptions: &Assumptions) -
     for (a, b, request) in both {
         for tlp in [request, TlpClass::Completion] {
             let route = after.trace(a, b, tlp, assumptions);
-            if route.disposition != Disposition::Direct {
+            if !is_open(tlp, (route.disposition, route.reason)) {
                 found.push(obstacle(a, b, tlp, &route));
             }
         }

@@ -9,10 +9,9 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 use super::{Plan, Register, Write};
-use crate::addr::Sbdf;
 use crate::cap::acs::AcsControl;
 use crate::kernel::acs_param::REDIRECT;
-use crate::topology::{FunctionIndex, Parent, Topology};
+use crate::topology::Topology;
 
 /// The lines that carry a plan out, in order.
 #[must_use]
@@ -79,7 +78,7 @@ pub fn parameters(before: &Topology, after: &Topology, plan: &Plan) -> Parameter
             Register::Control => {}
         }
         let (Some(path), Some(acs)) = (
-            path(before, write.function),
+            before.place_of(write.function),
             after.function(write.function).and_then(|function| function.acs.present()),
         ) else {
             return Parameters::None("the way to a function is not in the dump, so no parameter can name it");
@@ -99,7 +98,7 @@ pub fn parameters(before: &Topology, after: &Topology, plan: &Plan) -> Parameter
             && AcsControl::from_bits_retain(write.mask as u16).difference(REDIRECT).is_empty()
             && acs.control.intersection(offered).intersection(REDIRECT).is_empty();
         match &mut redirects {
-            Some(paths) if only_redirects => paths.push(path),
+            Some(paths) if only_redirects => paths.push(path.to_string()),
             _ => redirects = None,
         }
     }
@@ -109,32 +108,10 @@ pub fn parameters(before: &Topology, after: &Topology, plan: &Plan) -> Parameter
     }
 }
 
-/// A function as the kernel's parameters name it: by the way down from the root bus, which does not depend
-/// on the numbers of the buses between.
-#[must_use]
-pub fn path(topology: &Topology, function: FunctionIndex) -> Option<String> {
-    let mut hops = Vec::new();
-    let mut at = function;
-    loop {
-        let address: Sbdf = topology.address(at)?;
-        match topology.parent_of(at) {
-            Parent::Bridge(bridge) => {
-                hops.push(format!("{:02x}.{:x}", address.bdf.device(), address.bdf.function()));
-                at = bridge;
-            }
-            Parent::Root => {
-                hops.push(address.to_string());
-                hops.reverse();
-                return Some(hops.join("/"));
-            }
-            Parent::VirtualFunctions(_) | Parent::Orphan(_) => return None,
-        }
-    }
-}
-
 /// A `pci=` parameter for each way to give it. The kernel takes quotation marks around a value away, and
 /// boot loaders need them: `;` would end the line there.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Quoted {
     /// On the command line itself.
     pub plain: String,

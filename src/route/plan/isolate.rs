@@ -170,10 +170,11 @@ impl Search<'_> {
         let paid: BTreeSet<FunctionIndex> = forced.iter().map(|action| action.function).collect();
         let (free, rest): (Vec<Action>, Vec<Action>) =
             rest.into_iter().partition(|action| paid.contains(&action.function));
-        let functions: Vec<FunctionIndex> = {
-            let all: BTreeSet<FunctionIndex> = rest.iter().map(|action| action.function).collect();
-            all.into_iter().collect()
-        };
+        let functions: BTreeSet<FunctionIndex> = rest.iter().map(|action| action.function).collect();
+        let mut functions: Vec<FunctionIndex> = functions.into_iter().collect();
+        // Of plans that are equal in size, the first that is found is taken: one at what leads to those named.
+        let leads = self.leading();
+        functions.sort_by_key(|function| !leads.contains(function));
         let base = [forced.as_slice(), free.as_slice()].concat();
         for size in 0..=functions.len() {
             let mut best: Option<Vec<Action>> = None;
@@ -200,6 +201,13 @@ impl Search<'_> {
             }
         }
         (self.irreducible(all.to_vec()), false)
+    }
+
+    /// The functions that are named, and the bridges above them.
+    fn leading(&self) -> BTreeSet<FunctionIndex> {
+        let topology = self.bench.topology();
+        let above = self.named.iter().flat_map(|index| topology.bridges_above(*index));
+        self.named.iter().copied().chain(above).collect()
     }
 
     /// Those of a block of `all` without which the others do not reach the goal.

@@ -27,6 +27,7 @@ use crate::topology::{FunctionIndex, Topology};
 
 /// A register of the ACS structure that a plan writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
 pub enum Register {
     /// A double word of the egress control vector.
     Vector(u8),
@@ -38,6 +39,7 @@ pub enum Register {
 
 /// One write: bits of one register.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Write {
     /// The function.
     pub function: FunctionIndex,
@@ -53,6 +55,7 @@ pub struct Write {
 
 /// A set of writes that reaches a goal.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Plan {
     /// The writes, in the order in which they are to be made: vectors before what turns them on.
     pub writes: Vec<Write>,
@@ -107,6 +110,7 @@ impl Plan {
 
 /// Why a goal is out of reach: one answer that no register changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Obstacle {
     /// The initiator.
     pub from: FunctionIndex,
@@ -124,18 +128,39 @@ pub struct Obstacle {
 
 /// What stands in the way of a goal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Obstruction {
     /// The answer for a pair rests on this.
     Route(Reason),
-    /// No port on the way up offers Source Validation, or the device sends with one requester ID for
-    /// several functions.
+    /// No port on the way up offers Source Validation, or both send with one requester ID.
     Impersonation(Impersonation),
     /// Linux groups the two together all the same.
     Group,
 }
 
+/// What a plan is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Goal {
+    /// Functions are to be kept apart from all others: [`isolate`].
+    Isolate,
+    /// Functions are to reach each other directly: [`connect`].
+    Connect,
+}
+
+impl Goal {
+    /// `isolate` or `connect`.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Isolate => "isolate",
+            Self::Connect => "connect",
+        }
+    }
+}
+
 /// By whose measure functions are to be kept apart.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Measure {
     /// Isolation domains.
     #[default]

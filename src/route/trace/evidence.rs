@@ -113,7 +113,8 @@ impl Fabric<'_> {
             | Reason::MultiFunctionWithoutAcs
             | Reason::AcsNotCaptured
             | Reason::ControlAllOnes
-            | Reason::DatabaseCondition => self.structure(index, function),
+            | Reason::DatabaseCondition
+            | Reason::RequesterNotInDump => self.structure(index, function),
             Reason::RootComplex | Reason::OtherHostBridge | Reason::OneRootDevice => {
                 let bits = match class.is_completion() {
                     true => AcsControl::COMPLETION_REDIRECT,
@@ -186,7 +187,7 @@ impl Fabric<'_> {
                 (true, Some(dword)) => ("ACS Control (32-bit)", acs.offset.of_register(8), dword),
                 _ => (function.acs_control_name(), acs.control_offset(), u32::from(acs.control.bits())),
             };
-            let set = AcsControl::from_bits_retain(value as u16).intersection(bits);
+            let set = AcsControl::from_bits_retain((value & 0xffff) as u16).intersection(bits);
             let tokens = join(control_tokens(set, '+'), control_tokens(bits.difference(set), '-'));
             let at = function.address;
             evidence.push(Evidence::Register { function: at, register, offset, bits: tokens, value });
@@ -221,11 +222,17 @@ impl Fabric<'_> {
     /// that does not validate requester IDs, with its registers.
     #[must_use]
     pub fn impersonation_evidence(&self, index: FunctionIndex, why: Impersonation) -> Vec<Evidence> {
-        if let Impersonation::Device { entry, .. } = why {
-            let of_entry = |function: &Function| {
-                Some(Evidence::entry(function.address, self.database.entries().get(entry)?))
-            };
-            return self.topology.function(index).and_then(of_entry).into_iter().collect();
+        let of_entry = |(index, entry): (FunctionIndex, usize)| {
+            let function = self.topology.function(index)?;
+            Some(Evidence::entry(function.address, self.database.entries().get(entry)?))
+        };
+        match why {
+            Impersonation::Device { entry, .. } => return of_entry((index, entry)).into_iter().collect(),
+            Impersonation::Segment { owner, .. } => {
+                let entry = owner.and_then(|owner| Some((owner, self.owns_segment(owner)?)));
+                return entry.and_then(of_entry).into_iter().collect();
+            }
+            Impersonation::NotValidated { .. } => {}
         }
         let of = |port: FunctionIndex| {
             let function = self.topology.function(port)?;

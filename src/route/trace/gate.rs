@@ -19,6 +19,7 @@ use crate::topology::{FunctionIndex, Kind};
 
 /// One thing that must be open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Gate {
     /// The function whose register it is.
     pub function: FunctionIndex,
@@ -30,6 +31,7 @@ pub struct Gate {
 
 /// What a gate is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
 pub enum GateKind {
     /// Bus Master Enable of the initiator: it may send requests.
     InitiatorBusMaster,

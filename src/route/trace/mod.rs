@@ -29,6 +29,7 @@ use walk::{Sink, Step};
 
 /// The rule that a hop applies, by the names of the routing model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
 pub enum Rule {
     /// What a function can emit at all.
     Emission,
@@ -85,6 +86,7 @@ impl fmt::Display for Rule {
 
 /// One hop of a route.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Hop {
     /// The function or port.
     pub function: FunctionIndex,
@@ -98,6 +100,7 @@ pub struct Hop {
 
 /// Where the ways of initiator and target part, and the port that decides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct DivergencePort {
     /// The port or function through which the transaction comes to where the ways part.
     pub ingress: FunctionIndex,
@@ -107,6 +110,7 @@ pub struct DivergencePort {
 
 /// The whole way of one transaction, with what it rests on.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Route {
     /// The initiator.
     pub from: FunctionIndex,
@@ -286,8 +290,9 @@ impl Fabric<'_> {
         at as usize
     }
 
-    /// The requester ID that a bridge above the function puts in place of its own: a PCIe-to-PCI
-    /// bridge's secondary bus, device 0, function 0. Of several the topmost counts.
+    /// The requester ID that a bridge above the function puts in place of its own: the secondary bus,
+    /// device 0, function 0, of a PCIe-to-PCI bridge, or of a bridge that the database knows to act as one.
+    /// Of several the topmost counts.
     #[must_use]
     pub fn substituted_requester(&self, from: FunctionIndex) -> Option<RequesterId> {
         let mut found = None;
@@ -301,7 +306,8 @@ impl Fabric<'_> {
 
     /// The requester ID that a bridge puts in place of those of what is below it.
     fn substitutes(&self, bridge: u32) -> Option<RequesterId> {
-        if self.node(bridge).kind != Kind::PcieToPciBridge || self.keeps_requester_id(bridge) {
+        let keeps = self.node(bridge).kind != Kind::PcieToPciBridge || self.keeps_requester_id(bridge);
+        if keeps && !self.substitutes_secondary(bridge) {
             return None;
         }
         let range = self.topology.function(bridge as usize)?.bus_range()?;

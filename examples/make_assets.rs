@@ -63,7 +63,12 @@ fn page(command: &Command, name: &str, see_also: &[String], folder: &Path) -> Re
     others.extend([bold("lspci"), roman("(8)")]);
     roff.control("SH", ["SEE ALSO"]).text(others);
     roff.to_writer(&mut text)?;
-    fs::write(folder.join(format!("{name}.1")), text)?;
+    // As groff names them: it reads no UTF-8 by itself.
+    let plain: String = String::from_utf8_lossy(&text)
+        .chars()
+        .map(|c| if c.is_ascii() { c.to_string() } else { format!("\\[u{:04X}]", u32::from(c)) })
+        .collect();
+    fs::write(folder.join(format!("{name}.1")), plain)?;
     Ok(())
 }
 

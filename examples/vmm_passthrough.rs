@@ -39,7 +39,7 @@ fn check(
     let mut findings = finding::findings(&topology);
     findings.extend(finding::lost_findings(lost.iter().map(String::as_str)));
     let mut facts = Facts::new(&linux, &fabric, &domains, &grouping, &accepted);
-    facts.findings = &findings;
+    (facts.live, facts.findings) = (own_host, &findings);
     if let Some(host) = &info.host {
         facts.iommu = host.iommu(&topology);
     }

@@ -208,6 +208,35 @@ fn a_report_is_written_whole_to_a_new_file_or_to_standard_output() {
     assert_eq!(names.len(), 1, "something was left behind");
 }
 
+/// 4096 bytes of a root port that leads to this bus, or of an endpoint.
+fn pcie(leads_to: Option<u8>) -> Vec<u8> {
+    let mut bytes = vec![0; 4096];
+    bytes[..4].copy_from_slice(&[0x34, 0x12, 0x78, 0x56]);
+    (bytes[0x06], bytes[0x34]) = (0x10, 0x40);
+    bytes[0x40..0x43].copy_from_slice(&[0x10, 0, if leads_to.is_some() { 0x42 } else { 0x02 }]);
+    if let Some(bus) = leads_to {
+        bytes[0x0e] = 1;
+        bytes[0x19..0x1b].copy_from_slice(&[bus, bus]);
+    }
+    bytes
+}
+
+#[test]
+fn ports_that_leave_the_way_open_are_listed_once_for_all_reasons() {
+    let mut text = String::new();
+    for (port, bus) in [("00:01.0", 0x01), ("00:02.0", 0x02), ("40:01.0", 0x41), ("40:02.0", 0x42)] {
+        text += &record(port, &pcie(Some(bus)));
+        text += &record(&format!("{bus:02x}:00.0"), &pcie(None));
+    }
+    let output = scan_stdin(&text, &[]);
+    let told = String::from_utf8(output.stdout).expect("UTF-8");
+    let told = told.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert_eq!(told.matches("left open by").count(), 2, "within a root bus, and between root buses: {told}");
+    let ports = "0000:00:01.0, 0000:00:02.0, 0000:40:01.0, 0000:40:02.0";
+    assert_eq!(told.matches(ports).count(), 1, "{told}");
+    assert_eq!(told.matches("left open by the same").count(), 1, "{told}");
+}
+
 #[test]
 fn habits_of_lspci_are_met_with_what_to_type() {
     for (arguments, tip) in [
@@ -273,8 +302,8 @@ fn db_accept_says_that_a_day_is_over_and_db_check_that_a_directory_is_empty() {
         .expect("writable");
     let accept = |until: &str| {
         let dump = dump.to_str().expect("UTF-8");
-        let arguments =
-            ["db", "accept", "00:00.0", "--until", until, "--today", "2026-11-01", "--dump", dump];
+        let what = ["db", "accept", "00:00.0", "--who", "a team", "--reason", "a reason"];
+        let arguments = [&what[..], &["--until", until, "--today", "2026-11-01", "--dump", dump]].concat();
         let output = acsscan(&arguments);
         assert_eq!(output.status.code(), Some(0), "{output:?}");
         String::from_utf8(output.stderr).expect("UTF-8")

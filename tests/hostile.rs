@@ -357,6 +357,33 @@ fn an_endless_line_is_refused_in_little_memory() {
     assert_eq!(answer(&mut again.as_bytes(), &["--dump", "-", "-n"], Some(ROOM)).status.code(), Some(0));
 }
 
+/// The header of an empty file in a tar archive.
+fn tar_header(name: &str) -> [u8; 512] {
+    let mut header = [0; 512];
+    header[..name.len()].copy_from_slice(name.as_bytes());
+    header[100..107].copy_from_slice(b"0000644");
+    header[124..135].copy_from_slice(b"00000000000");
+    header[148..156].copy_from_slice(b"        ");
+    header[156] = b'0';
+    header[257..265].copy_from_slice(b"ustar\x0000");
+    let sum: u32 = header.iter().copied().map(u32::from).sum();
+    header[148..155].copy_from_slice(format!("{sum:06o}\0").as_bytes());
+    header
+}
+
+#[test]
+fn an_archive_of_many_small_entries_is_refused_in_little_memory() {
+    const ENTRIES: u32 = 150_000;
+    let entry =
+        |n: u32| tar_header(&format!("sys/devices/pci0000:00/{:04x}:{:02x}:00.0/config", n >> 8, n & 0xff));
+    let mut archive: Vec<u8> = Vec::new();
+    (0..=ENTRIES).for_each(|n| archive.extend_from_slice(&entry(n)));
+    let limit = format!("entries={ENTRIES}");
+    let output = answer(&mut archive.as_slice(), &["--dump", "-", "-n", "--limit", &limit], Some(ROOM));
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.code() == Some(4) && told.contains("--limit entries="), "{output:?}");
+}
+
 #[test]
 fn thousands_of_segments_and_crowded_lists_are_answered_in_little_memory() {
     let mut segments = String::new();

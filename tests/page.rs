@@ -232,6 +232,62 @@ reason = "Both guests are ours."
     assert!(browser.text("#route .verdict").contains("undetermined"), "the answer stays what it is");
 }
 
+#[test]
+fn commands_on_a_page_answer_as_the_page_does() {
+    let options = ["--set", "00:02.0=+CmpltRedir", "--root-complex", "unknown"];
+    let Some(browser) = shown(&corpus("qemu-config-acs"), &options) else { return };
+    assert!(browser.text("header .alarm").contains("--set 00:02.0=+CmpltRedir: 0000:00:02.0: ACS Control"));
+    let dump = corpus("qemu-config-acs");
+    let typed = format!(" --dump {dump} --set 00:02.0=+CmpltRedir --root-complex unknown");
+    let told = "return JSON.parse(document.getElementById('data').textContent).options";
+    assert_eq!(browser.run(told), typed.as_str());
+    let many = ["--set", "00:02.0=+CmpltRedir"].repeat(300);
+    let Some(browser) = shown(&corpus("qemu-config-acs"), &many) else { return };
+    let alarm = browser.text("header .alarm");
+    assert!(alarm.contains("WHAT-IF stands for them") && alarm.contains("and 100 more"), "{alarm}");
+    assert!(browser.run(told).as_str().is_some_and(|options| options.ends_with(" WHAT-IF")));
+}
+
+#[test]
+fn what_the_page_opens_with_leads_to_the_domains_that_functions_share() {
+    let Some(browser) = shown(&corpus("qemu-config-acs"), &[]) else { return };
+    let domains = browser.text("#detail .domains");
+    assert!(domains.contains("domain 6: 4 functions, held together by what is not known"), "{domains}");
+    browser.click("#detail .domains button");
+    assert!(browser.text("#detail").contains("held together by"));
+    assert_eq!(browser.run("return document.activeElement.getAttribute('aria-selected')"), "true");
+    // An item is called what its line says, and not what is below it.
+    let name = "return document.querySelector('[data-key=\"b0\"]').getAttribute('aria-label')";
+    assert_eq!(browser.run(name), "bus 0000:00, root bus");
+}
+
+#[cfg(feature = "testkit")]
+#[test]
+fn a_matrix_that_no_sheet_has_room_for_says_where_all_of_it_is() {
+    use acsscan::testkit::{Config, Machine};
+    let scratch = tempfile::tempdir().expect("a directory");
+    // Each endpoint below a root port that no other is like.
+    let mut machine = Machine::new();
+    for n in 0..62_u8 {
+        let port = Config::root_port(n + 1, n + 1).acs(0x007f, u16::from(n), 0);
+        machine = machine.with(&format!("00:{:02x}.{}", n / 8 + 1, n % 8), port.multi_function());
+        machine = machine.with(&format!("{:02x}:00.0", n + 1), Config::endpoint());
+    }
+    for (address, config) in machine.functions_mut() {
+        std::fs::write(scratch.path().join(format!("{address}.bin")), config.bytes()).expect("writable");
+    }
+    let Some(browser) = shown(scratch.path().to_str().expect("UTF-8"), &[]) else { return };
+    let note = browser.run("return document.querySelector('.on-paper').textContent");
+    let note = note.as_str().expect("text");
+    assert!(note.contains("the matrix of 62 classes"), "{note}");
+    assert!(note.contains("acsscan p2p --matrix --format json --dump "), "{note}");
+    // Only on paper: the screen has the table as large as it is.
+    let shown_as = "return getComputedStyle(document.querySelector('.on-paper')).display";
+    assert_eq!(browser.run(shown_as), "none");
+    let Some(browser) = shown(&corpus("qemu-config-acs"), &[]) else { return };
+    assert_eq!(browser.run("return document.querySelector('.on-paper')"), serde_json::Value::Null);
+}
+
 /// A full segment: every routing ID, 256 functions below each of 255 root ports, no two with the same registers.
 #[cfg(feature = "testkit")]
 #[test]

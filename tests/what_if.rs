@@ -123,3 +123,31 @@ fn ten_thousand_changes_are_applied_and_the_answer_stays_short() {
     let text = stdout(&output);
     assert!(text.contains("and 9960 more") && text.len() < 20_000, "{} bytes", text.len());
 }
+
+#[test]
+fn a_database_file_is_a_what_if_where_a_dump_is_compared_with_itself() {
+    const ISOLATES: &str = r#"schema = 1
+[[entry]]
+name = "our-card"
+kind = "isolates"
+match = { vendor = "8086", devices = ["10d3"] }
+services = ["ReqRedir", "CmpltRedir"]
+source = "Letter of the vendor"
+reason = "Its functions share no path."
+"#;
+    let scratch = tempfile::tempdir().expect("a directory");
+    let file = scratch.path().join("lab.toml");
+    std::fs::write(&file, ISOLATES).expect("writable");
+    let file = file.to_str().expect("UTF-8");
+    let difference = acsscan(&["diff", OFF, "--db", file]);
+    let text = stdout(&difference);
+    assert_eq!(difference.status.code(), Some(1), "{text}");
+    assert!(text.starts_with("As if") && text.contains(": its entries count"), "{text}");
+    let two = acsscan(&["diff", OFF, OFF, "--db", file]);
+    assert_eq!((two.status.code(), stdout(&two).ends_with("alike\n")), (Some(0), true), "{}", stdout(&two));
+    // With both, they are compared with what was read, which neither touched.
+    let on = ["--set", "00:03.0=ACSCtl=0x1d", "--set", "00:03.1=ACSCtl=0x1d"];
+    let both = stdout(&acsscan(&[&["diff", OFF, "--db", file], &on[..]].concat()));
+    let apart = "  is  {0000:00:03.0} {0000:00:03.1, 0000:06:00.0} {0000:05:00.0} {0000:05:00.1}";
+    assert!(both.contains("\nRegisters\n  0000:00:03.0 ACS Control") && both.contains(apart), "{both}");
+}

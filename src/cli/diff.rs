@@ -21,7 +21,7 @@ pub(super) struct Diff {
     /// The dump to start from
     #[arg(value_name = "OLD")]
     pub(super) old: Option<PathBuf>,
-    /// The dump to compare with it; left out, OLD (or this host) as the what-if options have it
+    /// The dump to compare with it; left out, OLD (or this host) as the what-if options and --db have it
     #[arg(value_name = "NEW")]
     pub(super) new: Option<PathBuf>,
 }
@@ -29,12 +29,12 @@ pub(super) struct Diff {
 pub(super) fn run(common: &Common, options: &Diff) -> Result<Exit, Stop> {
     let (old_source, new_source) = match (&options.old, &options.new) {
         (Some(old), Some(new)) => (Some(old.clone()), Some(new.clone())),
-        (old, _) if common.overlays.any() => {
+        (old, _) if common.overlays.any() || !common.db.is_empty() => {
             let source = old.clone().or(common.dump.clone().flatten());
             (source.clone(), source)
         }
         _ => {
-            let text = "diff compares two dumps, diff OLD NEW, or one with itself as if: diff SOURCE --set …";
+            let text = "diff compares two dumps, diff OLD NEW, or one with itself as if: diff SOURCE --set … (or --db FILE)";
             return Err(Stop::Usage(String::from(text)));
         }
     };
@@ -48,8 +48,14 @@ pub(super) fn run(common: &Common, options: &Diff) -> Result<Exit, Stop> {
         )));
     }
     input::give_up_the_rest(common, &[old_source.clone(), new_source.clone()]);
-    let old = input::as_it_is(common, old_source)?;
-    let new = input::as_if(common, new_source)?;
+    // Against itself, a database file is a what-if, too.
+    let against_itself = options.new.is_none();
+    let old = input::as_it_is(common, old_source, if against_itself { &[] } else { &common.db })?;
+    let mut new = input::as_if(common, new_source)?;
+    if against_itself {
+        let files = common.db.iter().map(|path| format!("--db {}: its entries count", path.display()));
+        new.source.overlays.extend(files);
+    }
     let assumed = assumptions(common);
     let old_linux = Linux::new(&old.topology, &old.database);
     let new_linux = Linux::new(&new.topology, &new.database);

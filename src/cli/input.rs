@@ -105,9 +105,13 @@ pub(super) fn read_silently(common: &Common, detail: bool) -> Result<Scanned, St
     overlay::apply(common, read_source(common, common.dump.clone().flatten(), detail)?)
 }
 
-/// Reads a source (this host if it is none) without overlays.
-pub(super) fn as_it_is(common: &Common, source: Option<PathBuf>) -> Result<Scanned, Stop> {
-    let scanned = read_source(common, source, false)?;
+/// Reads a source (this host if it is none) without overlays, with these database files in place of those of --db.
+pub(super) fn as_it_is(
+    common: &Common,
+    source: Option<PathBuf>,
+    databases: &[PathBuf],
+) -> Result<Scanned, Stop> {
+    let scanned = read_with(common, source, false, &Knowledge::with(common, databases)?)?;
     say_refused(&scanned.refused);
     Ok(scanned)
 }
@@ -118,9 +122,18 @@ pub(super) fn as_if(common: &Common, source: Option<PathBuf>) -> Result<Scanned,
 }
 
 fn read_source(common: &Common, source: Option<PathBuf>, detail: bool) -> Result<Scanned, Stop> {
+    read_with(common, source, detail, &Knowledge::load(common)?)
+}
+
+fn read_with(
+    common: &Common,
+    source: Option<PathBuf>,
+    detail: bool,
+    knowledge: &Knowledge,
+) -> Result<Scanned, Stop> {
     let (input, options) = reading(common, source)?;
     let (info, inventory) = inventory(&input, &options, detail)?;
-    let scanned = scanned(info, inventory, &Knowledge::load(common)?);
+    let scanned = scanned(info, inventory, knowledge);
     Ok(Scanned { live: matches!(input, Input::Live { .. }), ..scanned })
 }
 
@@ -135,7 +148,12 @@ pub(super) struct Knowledge {
 impl Knowledge {
     /// As the options have it.
     pub(super) fn load(common: &Common) -> Result<Self, Stop> {
-        let Loaded { database, refused, .. } = load(common)?;
+        Self::with(common, &common.db)
+    }
+
+    /// The same with these files instead of those that --db names.
+    fn with(common: &Common, databases: &[PathBuf]) -> Result<Self, Stop> {
+        let Loaded { database, refused, .. } = load(common, databases)?;
         Ok(Self { database: Arc::new(database), refused, today: today(common) })
     }
 }
@@ -201,13 +219,13 @@ pub(super) fn give_up_the_rest(common: &Common, sources: &[Option<PathBuf>]) {
 
 /// The database: all layers that the options leave in.
 pub(super) fn database(common: &Common) -> Result<Loaded, Stop> {
-    let loaded = load(common)?;
+    let loaded = load(common, &common.db)?;
     say_refused(&loaded.refused);
     Ok(loaded)
 }
 
-fn load(common: &Common) -> Result<Loaded, Stop> {
-    let loaded = db::load(&places(common));
+fn load(common: &Common, named: &[PathBuf]) -> Result<Loaded, Stop> {
+    let loaded = db::load(&Places { named: named.to_vec(), ..places(common) });
     if let Some(missing) = loaded.missing() {
         return Err(Stop::Input(format!("--db {missing}")));
     }

@@ -17,63 +17,83 @@ pub(super) fn find(before: &State<'_>, after: &State<'_>, diff: &mut Diff) {
     if diff.domains.is_empty() && diff.groups.is_empty() && diff.kernel_groups.is_empty() {
         return;
     }
-    let mut of_function: BTreeMap<FunctionIndex, Vec<usize>> = BTreeMap::new();
-    for (n, change) in diff.registers.iter().enumerate() {
-        of_function.entry(change.after).or_default().push(n);
-    }
-    let with_acs = |changes: &[usize]| {
-        changes.iter().any(|n| diff.registers.get(*n).is_some_and(|change| change.of_acs))
+    let search = Search::new(before, after, diff);
+    let causes = |parts: &[Regrouped], which| -> Vec<Cause> {
+        parts.iter().map(|part| search.cause(part, which)).collect()
     };
-    let tried: Vec<FunctionIndex> =
-        of_function.iter().filter(|(_, n)| with_acs(n)).map(|(f, _)| *f).take(TRIED).collect();
-    let without: Vec<Option<Partitions>> =
-        tried.iter().map(|index| taken_back(before, after, diff, *index)).collect();
-    let new = after.topology();
-    let mut domains = core::mem::take(&mut diff.domains);
-    let mut groups = core::mem::take(&mut diff.groups);
-    let mut kernel = core::mem::take(&mut diff.kernel_groups);
-    for (parts, which) in [(&mut domains, 0), (&mut groups, 1), (&mut kernel, 1)] {
-        for part in parts.iter_mut() {
-            let near = near(new, &part.functions);
-            let decides = |n: &usize| {
-                let partition = without.get(*n).and_then(|partitions| partitions.as_ref()?.get(which));
-                partition.is_some_and(|partition| differs(part, partition))
-            };
-            let decisive: Vec<FunctionIndex> =
-                (0..tried.len()).filter(decides).filter_map(|n| tried.get(n).copied()).collect();
-            let each_alone = !decisive.is_empty();
-            let functions: Vec<FunctionIndex> = match each_alone {
-                true => decisive,
-                false => of_function.keys().filter(|index| near.contains(index)).copied().collect(),
-            };
-            let changes = functions.iter().filter_map(|index| of_function.get(index)).flatten().copied();
-            let counts =
-                |n: &usize| diff.registers.get(*n).is_some_and(|change| change.of_acs || !each_alone);
-            let matching = &diff.matching;
-            let old = before.topology();
-            let gone_near = |index: &FunctionIndex| {
-                let parent = |topology: &Topology, index| topology.parent_of(index);
-                match parent(old, *index) {
-                    Parent::Bridge(bridge) => {
-                        near.iter().any(|is| matching.places.get(*is).copied().flatten() == Some(bridge))
-                    }
-                    _ => false,
-                }
-            };
-            let came = matching.added.iter().chain(matching.replaced.iter().map(|(_, is)| is));
-            let came = came.chain(matching.moved.iter().map(|(_, is)| is));
-            part.cause = Cause {
-                registers: changes.filter(counts).collect(),
-                each_alone,
-                added: came.filter(|index| near.contains(index)).copied().collect(),
-                removed: matching.removed.iter().filter(|index| gone_near(index)).copied().collect(),
-            };
+    let found = [
+        causes(&diff.domains, DOMAINS),
+        causes(&diff.groups, GROUPS),
+        // Prediction tells of the kernel's groups, too, what they would have been.
+        causes(&diff.kernel_groups, GROUPS),
+    ];
+    let parts = [&mut diff.domains, &mut diff.groups, &mut diff.kernel_groups];
+    for (parts, causes) in parts.into_iter().zip(found) {
+        parts.iter_mut().zip(causes).for_each(|(part, cause)| part.cause = cause);
+    }
+}
+
+/// What is asked for the cause of each part.
+struct Search<'a> {
+    old: &'a Topology,
+    new: &'a Topology,
+    diff: &'a Diff,
+    /// Indices of the changes of each function.
+    changes: BTreeMap<FunctionIndex, Vec<usize>>,
+    /// Functions whose ACS registers changed, and the partitions without that; `None` where they cannot be
+    /// taken back.
+    without: Vec<(FunctionIndex, Option<Partitions>)>,
+}
+
+impl<'a> Search<'a> {
+    fn new(before: &'a State<'_>, after: &'a State<'_>, diff: &'a Diff) -> Self {
+        let mut changes: BTreeMap<FunctionIndex, Vec<usize>> = BTreeMap::new();
+        for (n, change) in diff.registers.iter().enumerate() {
+            changes.entry(change.after).or_default().push(n);
+        }
+        let is_of_acs = |n: &usize| diff.registers.get(*n).is_some_and(|change| change.of_acs);
+        let with_acs = changes.iter().filter(|(_, changes)| changes.iter().any(is_of_acs));
+        let tried = with_acs.map(|(function, _)| *function).take(TRIED);
+        let without = tried.map(|index| (index, taken_back(before, after, diff, index))).collect();
+        Self { old: before.topology(), new: after.topology(), diff, changes, without }
+    }
+
+    fn cause(&self, part: &Regrouped, which: usize) -> Cause {
+        let near = near(self.new, &part.functions);
+        let decides = |(index, partitions): &(FunctionIndex, Option<Partitions>)| {
+            let partition = partitions.as_ref().and_then(|partitions| partitions.get(which));
+            partition.is_some_and(|partition| differs(part, partition)).then_some(*index)
+        };
+        let decisive: Vec<FunctionIndex> = self.without.iter().filter_map(decides).collect();
+        let each_alone = !decisive.is_empty();
+        let functions: Vec<FunctionIndex> = match each_alone {
+            true => decisive,
+            false => self.changes.keys().filter(|index| near.contains(index)).copied().collect(),
+        };
+        let changes = functions.iter().filter_map(|index| self.changes.get(index)).flatten().copied();
+        let counts =
+            |n: &usize| self.diff.registers.get(*n).is_some_and(|change| change.of_acs || !each_alone);
+        let matching = &self.diff.matching;
+        let came = matching.added.iter().chain(matching.replaced.iter().map(|(_, is)| is));
+        let came = came.chain(matching.moved.iter().map(|(_, is)| is));
+        let old_bridges: BTreeSet<FunctionIndex> =
+            near.iter().filter_map(|is| matching.places.get(*is).copied().flatten()).collect();
+        let went_near = |index: &&FunctionIndex| match self.old.parent_of(**index) {
+            Parent::Bridge(bridge) => old_bridges.contains(&bridge),
+            _ => false,
+        };
+        Cause {
+            registers: changes.filter(counts).collect(),
+            each_alone,
+            added: came.filter(|index| near.contains(index)).copied().collect(),
+            removed: matching.removed.iter().filter(went_near).copied().collect(),
         }
     }
-    diff.domains = domains;
-    diff.groups = groups;
-    diff.kernel_groups = kernel;
 }
+
+/// Places in [`Partitions`].
+const DOMAINS: usize = 0;
+const GROUPS: usize = 1;
 
 /// Labels of every function: domains, groups.
 type Partitions = [Vec<Option<usize>>; 2];

@@ -43,8 +43,9 @@ pub struct Facts<'q, 'a> {
 }
 
 impl<'q, 'a> Facts<'q, 'a> {
-    /// What the models say. Set [`iommu`](Self::iommu) and [`findings`](Self::findings), too, where the host
-    /// is known and where the input may have holes.
+    /// What the models say of a machine that is not this one. Set [`iommu`](Self::iommu) where the host is
+    /// known, [`live`](Self::live) where it is this one, and [`findings`](Self::findings) where the input may
+    /// have holes.
     #[must_use]
     pub const fn new(
         linux: &'q Linux<'a>,

@@ -1,7 +1,8 @@
 //! What a judgement rests on: a register's bits, a structure that is or is not there, or an entry of
 //! the device database.
 
-use alloc::string::String;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
 use core::fmt;
 
 use crate::addr::Sbdf;

@@ -370,7 +370,9 @@
   /** What the panel shows at first: the domains that functions share. */
   function showOverview() {
     const SHOWN = 40;
-    const domains = bonds.domains.slice(0, SHOWN).map((domain) => {
+    const order = Object.keys(held);
+    const worstFirst = [...bonds.domains].sort((a, b) => order.indexOf(a.held_by) - order.indexOf(b.held_by));
+    const domains = worstFirst.slice(0, SHOWN).map((domain) => {
       const first = membersOf(domain.id).find(([name]) => kindOf(locate(name).row).label);
       return make("li", {}, swatch(domain.id), " ", `domain ${domain.id}: ${plural(domain.initiators, "function")}, held together by ${held[domain.held_by] || "?"}`,
         ...(first ? [", with ", link(first[0])] : []));

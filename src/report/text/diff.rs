@@ -146,7 +146,7 @@ fn cause(out: &mut impl Write, cause: &CauseDocument) -> io::Result<()> {
         writeln!(out, "    because these went: {}", short(&cause.removed))?;
     }
     if cause.registers.is_empty() && cause.added.is_empty() && cause.removed.is_empty() {
-        writeln!(out, "    for no reason in what is compared")?;
+        writeln!(out, "    because of no function or register here: the device database, or the kernel")?;
     }
     Ok(())
 }

@@ -72,7 +72,7 @@ impl Board {
 pub enum Iommu {
     /// The kernel uses one.
     InUse,
-    /// There is one, and the kernel does not use it.
+    /// The kernel uses none, although there is one, or may be: firmware's tables were not read.
     Off,
     /// None is there: firmware describes none, and no function is one.
     Absent,
@@ -162,8 +162,8 @@ impl Host {
         if self.turned_off_by().is_some() {
             return Iommu::Off;
         }
-        // Without the list of tables nobody knows what firmware describes.
-        if described.is_none() { Iommu::Unknown } else { Iommu::Absent }
+        // Without the list of tables nobody knows what firmware describes; the kernel uses none, anyway.
+        if described.is_none() { Iommu::Off } else { Iommu::Absent }
     }
 
     /// The parameter of the command line that turns IOMMUs off, with its value.
@@ -214,7 +214,7 @@ mod tests {
     #[test]
     fn what_was_not_read_is_unknown_and_what_is_empty_is_not() {
         assert_eq!(Host::default().iommu(&nothing()), Iommu::Unknown);
-        assert_eq!(idle().iommu(&nothing()), Iommu::Unknown, "tables may have been there");
+        assert_eq!(idle().iommu(&nothing()), Iommu::Off, "there may be one");
         let bare = Host { tables: Some(vec![]), ..idle() };
         assert_eq!(bare.iommu(&nothing()), Iommu::Absent);
         let described = Host { tables: Some(vec!["DMAR".to_string()]), ..idle() };

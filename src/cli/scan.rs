@@ -146,7 +146,7 @@ fn document(answers: &Answers<'_>, selected: Option<&[usize]>) -> ScanDocument {
         ungrouped = outside.iter().filter_map(address).collect();
     }
     let mut domains: Vec<_> = json::domains(&answers.reach()).collect();
-    let mut disagreements = disagreements(topology, &answers.domains, &grouping.group_of);
+    let mut disagreements = disagreements(answers.fabric, &answers.domains, &grouping.group_of);
     if let Some(selected) = selected {
         let ids: BTreeSet<usize> =
             selected.iter().filter_map(|index| answers.domains.domain_of(*index)).collect();

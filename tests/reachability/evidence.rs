@@ -110,7 +110,7 @@ fn forged_requester_ids_are_shown_by_the_ports_that_let_them_through() {
     let fabric = Fabric::new(&topology, &database);
     let [from, to] = ["03:00.0", "04:00.0"].map(|at| index(&topology, at));
     let why = fabric.impersonation(from, to, &Assumptions::default()).expect("not validated");
-    assert_eq!(why, Impersonation::NotValidated { unproven: false });
+    assert_eq!(why, Impersonation::NotValidated { missing: None });
     let evidence = fabric.impersonation_evidence(from, why);
     let Some(Evidence::Register { function, offset, bits, value, .. }) = evidence.first() else {
         panic!("{evidence:?}");

@@ -5,7 +5,7 @@ use Disposition::{Blocked, Direct, Redirected, Undetermined};
 use acsscan::cap::acs::AcsControl;
 use acsscan::db::{Alias, Claim, Condition, ConditionKind, Database, Entry, Layer, Match};
 use acsscan::route::disagree::{Danger, disagreements};
-use acsscan::route::domains::{HeldBy, Impersonated};
+use acsscan::route::domains::{HeldBy, Impersonated, Impersonation};
 use acsscan::route::evidence::Evidence;
 use acsscan::route::fabric::Fabric;
 use acsscan::route::linux::Linux;
@@ -30,6 +30,34 @@ fn without_source_validation_everything_below_shares_its_requester_ids() {
     assert!(domain.functions().any(|function| function == index(&topology, "04:00.0")));
     assert_eq!(domain.held_by(), Some(HeldBy::Impersonation));
     assert_eq!(domain.remains().len(), 1, "impersonation is proved");
+}
+
+/// What reads all ones on a switch's internal bus may be a port, which uses nobody's requester ID.
+#[test]
+fn what_does_not_answer_holds_nothing_together_for_certain() {
+    let topology = Machine::new()
+        .with("00:01.0", Config::root_port(1, 4).acs(0x5f, ALL, 0))
+        .with("01:00.0", Config::upstream(2, 4))
+        .with("02:00.0", Config::downstream(1, 3, 3).acs(0x5f, ALL, 0))
+        .with("02:01.0", Config::downstream(2, 4, 4).acs(0x5f, ALL, 0))
+        .with("02:02.0", Config::conventional().ids(0xffff, 0xffff).captured(0))
+        .with("03:00.0", Config::endpoint())
+        .with("04:00.0", Config::endpoint())
+        .topology();
+    let (database, default) = (Database::default(), Assumptions::default());
+    let fabric = Fabric::new(&topology, &database);
+    let [unseen, seen] = ["02:02.0", "03:00.0"].map(|at| index(&topology, at));
+    let why = fabric.impersonation(unseen, seen, &default);
+    assert_eq!(why, Some(Impersonation::NotValidated { missing: Some(Reason::TypeNotCaptured) }));
+    let domains = fabric.domains(&default);
+    let domain = domains.get(domains.domain_of(seen).expect("there")).expect("there");
+    assert_eq!(domain.held_by(), Some(HeldBy::Unproven));
+    assert!(
+        domain.why().all(|merge| merge.held_by == HeldBy::Unproven),
+        "{:?}",
+        domain.why().collect::<Vec<_>>()
+    );
+    assert!(domain.remains().iter().all(|part| part.len() < 3), "{:?}", domain.remains());
 }
 
 /// Bus ranges that overlap where only a bridge stands, which initiates nothing, hold nothing together.
@@ -309,8 +337,9 @@ fn what_the_kernel_separates_although_a_direct_route_exists_comes_first() {
     assert_eq!(answer, (Direct, Reason::RequestRedirectNotImplemented));
     let groups = Linux::new(&topology, &database).group().group_of;
     assert_ne!(groups[index(&topology, "03:00.0")], groups[index(&topology, "04:00.0")]);
-    let domains = Fabric::new(&topology, &database).domains(&default);
-    let found = disagreements(&topology, &domains, &groups);
+    let fabric = Fabric::new(&topology, &database);
+    let domains = fabric.domains(&default);
+    let found = disagreements(&fabric, &domains, &groups);
     assert_eq!(found.first().map(|first| first.kind), Some(Danger::SeparatedAlthoughDirect));
     let bond = found.first().and_then(|first| first.example).expect("a pair that shows it");
     assert_eq!((bond.held_by, bond.reason), (HeldBy::Direct, Some(Reason::RequestRedirectNotImplemented)));

@@ -202,7 +202,7 @@ impl View<'_> {
         model: &str,
         groups: &[Option<usize>],
     ) -> io::Result<()> {
-        let found = disagreements(self.topology(), self.reach.domains, groups);
+        let found = disagreements(self.reach.fabric, self.reach.domains, groups);
         if found.is_empty() {
             return writeln!(out, "\nThe groups of {model} are these domains.");
         }

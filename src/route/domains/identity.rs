@@ -25,8 +25,9 @@ pub enum Impersonation {
     },
     /// No port on the way up keeps it from that.
     NotValidated {
-        /// Whether a port on the way up does not tell; it is taken as one that does not.
-        unproven: bool,
+        /// What is not known: a port on the way up does not tell, and is taken as one that does not
+        /// validate; or one of the two does not answer, and may be a port.
+        missing: Option<Reason>,
     },
 }
 
@@ -34,8 +35,16 @@ impl Impersonation {
     /// Whether it rests on something that is not known.
     #[must_use]
     pub const fn is_unproven(self) -> bool {
+        self.missing().is_some()
+    }
+
+    /// What is not known, if it rests on something that is not.
+    #[must_use]
+    pub const fn missing(self) -> Option<Reason> {
         match self {
-            Self::Device { unproven, .. } | Self::NotValidated { unproven } => unproven,
+            Self::Device { unproven: true, .. } => Some(Reason::DatabaseCondition),
+            Self::Device { unproven: false, .. } => None,
+            Self::NotValidated { missing } => missing,
         }
     }
 }
@@ -55,7 +64,7 @@ impl Fabric<'_> {
         let shared = || self.shared_requester_id(from, to);
         let not_validated = || {
             self.reaches_requester_id(from, to, assumptions)
-                .then(|| Impersonation::NotValidated { unproven: self.scope(from).unproven })
+                .then(|| Impersonation::NotValidated { missing: self.forging_rests_on(from, to) })
         };
         shared().or_else(not_validated)
     }
@@ -83,7 +92,8 @@ impl Fabric<'_> {
                     || theirs.iter().any(|t| self.alias(t).is_some_and(|a| a.covers(own, *id) != Some(false)))
             };
             let shares = (0..=u8::MAX).filter(covers).any(|id| used(&id));
-            shares.then_some(Impersonation::Device { entry: sends.entry as usize, unproven: sends.unproven })
+            let unproven = sends.unproven || self.node(to as u32).is_unseen();
+            shares.then_some(Impersonation::Device { entry: sends.entry as usize, unproven })
         })
     }
 
@@ -132,7 +142,7 @@ pub(super) fn join_shared(fabric: &Fabric<'_>, proved: bool, joiner: &mut Joiner
                     reason: one.unproven.then_some(Reason::DatabaseCondition),
                 };
                 if other != one.function && joiner.join(one.function, other) {
-                    joiner.merges.push(why);
+                    joiner.note(&why);
                 }
             }
         }

@@ -85,6 +85,17 @@ impl<'a> Fabric<'a> {
         fabric
     }
 
+    /// The same where these functions, none of them a bridge, take no part: they initiate nothing.
+    pub(in crate::route) fn without(&self, left_out: impl Fn(FunctionIndex) -> bool) -> Self {
+        let mut fabric = self.clone();
+        let leaves = fabric.nodes.iter_mut().enumerate().filter(|(_, node)| node.initiates());
+        for (_, node) in leaves.filter(|(index, _)| left_out(*index)) {
+            node.kind = Kind::HostBridge;
+        }
+        node::count_initiators(self.topology, &fabric.nodes, &mut fabric.places);
+        fabric
+    }
+
     /// The topology.
     #[must_use]
     pub const fn topology(&self) -> &'a Topology {

@@ -79,6 +79,10 @@ impl<S: Sink> Walk<'_, '_, S> {
         if let Some(reason) = self.not_emitted(from, s) {
             return self.stop(from, Rule::Emission, Decision::Block(reason));
         }
+        // What does not answer may be a port, of whose place and BARs nothing is known.
+        if t.is_unseen() {
+            self.doubt = Some(Reason::TypeNotCaptured);
+        }
         let outcome = self.climb(from, s, to, t);
         if let (
             Disposition::Blocked,

@@ -145,12 +145,26 @@ impl Fact {
                 capability_offset: self.capability_offset,
                 control_offset: self.control_offset,
             },
-            _ => Claim::Isolates { services: controls(&self.flags), ignored: controls(&self.ignored_flags) },
+            _ => Claim::Isolates {
+                services: controls(&self.flags),
+                ignored: controls(&self.ignored_flags),
+                open: AcsControl::empty(),
+            },
         }
     }
 
     fn is_about_acs(&self) -> bool {
         matches!(self.kind.as_str(), "acs_equivalent" | "acs_layout")
+    }
+}
+
+/// A claim without what the kernel does not ask for.
+fn kernels_part(claim: &Claim) -> Claim {
+    match claim.clone() {
+        Claim::Isolates { services, ignored, .. } => {
+            Claim::Isolates { services, ignored, open: AcsControl::empty() }
+        }
+        claim => claim,
     }
 }
 
@@ -167,7 +181,7 @@ fn only<'d>(database: &'d Database, fact: &Fact, claim: &Claim, matches: &Match)
         .enumerate()
         .filter(|(_, entry)| {
             let beside = Match { devices: Vec::new(), ..entry.matches.clone() };
-            entry.claim == *claim && beside == *matches && expanded(entry) == ids
+            kernels_part(&entry.claim) == *claim && beside == *matches && expanded(entry) == ids
         })
         .collect();
     let about = format!("{} {} {}", fact.kind, fact.vendor, fact.handler);

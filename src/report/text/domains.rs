@@ -168,8 +168,11 @@ impl View<'_> {
         let accepted = accepted.map(|accepted| format!("; {accepted}")).unwrap_or_default();
         let Some(class) = merge.class else {
             let reason = merge.reason.map(|reason| format!(" ({reason})")).unwrap_or_default();
+            let why = fabric.impersonation(merge.from, merge.to, domains.assumptions());
+            let why = why.map(|why| words::forges(fabric, merge.from, merge.to, why));
+            let why = why.map(|why| format!(": {why}")).unwrap_or_default();
             let text = format!(
-                "{}: {from} may use the requester ID of {to}: a port above it does not validate them{reason}{accepted}",
+                "{}: {from} may use the requester ID of {to}{why}{reason}{accepted}",
                 bond(merge.held_by)
             );
             self.paragraph(out, 4, &clean(&text))?;

@@ -179,6 +179,17 @@ impl<'a> Fabric<'a> {
         node.misplaced && self.bus_kind(node.bus) == BusKind::Root
     }
 
+    /// What stands next to where bridges are missing: the first function of each orphan bus, and functions
+    /// on root buses whose own ports are hidden.
+    pub(in crate::route) fn behind_missing_bridges(&self) -> Vec<FunctionIndex> {
+        let orphans = self.places.iter().enumerate().filter(|(_, place)| place.kind == BusKind::Orphan);
+        let mut found: Vec<FunctionIndex> = orphans.map(|(bus, _)| self.topology.on_bus(bus).start).collect();
+        let nodes = self.nodes.iter().enumerate();
+        found.extend(nodes.filter(|(_, node)| self.is_hidden(node)).map(|(index, _)| index));
+        found.sort_unstable();
+        found
+    }
+
     /// Lets the database say what it knows of functions whose ACS can matter: bridges, functions on
     /// root buses, and those that are not alone in their device.
     fn ask_database(&mut self, views: &[View]) {

@@ -113,7 +113,17 @@ impl Fabric<'_> {
             | Reason::MultiFunctionWithoutAcs
             | Reason::AcsNotCaptured
             | Reason::ControlAllOnes
-            | Reason::DatabaseCondition => self.structure(index, function),
+            | Reason::DatabaseCondition
+            | Reason::NotClaimed => self.structure(index, function),
+            Reason::RootAcsNotKnown if !matches!(self.acs(index), Acs::Present(_)) => {
+                self.structure(index, function)
+            }
+            Reason::RootAcsNotKnown => {
+                let bits = AcsControl::REQUEST_REDIRECT | AcsControl::EGRESS_CONTROL;
+                let mut evidence = self.controls(index, function, bits);
+                evidence.extend(self.vector(function));
+                evidence
+            }
             Reason::RootComplex | Reason::OtherHostBridge | Reason::OneRootDevice => {
                 let bits = match class.is_completion() {
                     true => AcsControl::COMPLETION_REDIRECT,
@@ -231,17 +241,43 @@ impl Fabric<'_> {
             let function = self.topology.function(port)?;
             Some(self.controls(port, function, AcsControl::SOURCE_VALIDATION))
         };
-        self.unvalidated(index).into_iter().filter_map(of).flatten().collect()
+        let unvalidated = self.unvalidated(index);
+        if unvalidated.is_empty() {
+            // The nearest port validates, and the other's bus is one of its own.
+            let port = self.nearest_port(index).and_then(|port| self.topology.function(port));
+            return port.map(bus_numbers).into_iter().collect();
+        }
+        unvalidated.into_iter().filter_map(of).flatten().collect()
     }
 
-    /// Whether each port on the way up that does not validate requester IDs could: it has the control.
+    /// The nearest port above that faces downstream.
+    fn nearest_port(&self, index: FunctionIndex) -> Option<FunctionIndex> {
+        let mut at = self.node(index as u32).up;
+        while at != NONE && self.node(at).kind.facing().is_none() {
+            at = self.node(at).up;
+        }
+        (at != NONE).then_some(at as usize)
+    }
+
+    /// Whether Source Validation could keep `from` from using the requester ID of `to`: whether a port on the
+    /// way up, which lets it through now, has that control. `None` if no port's could, because each that
+    /// does not validate has the bus of `to` below it, too.
     #[must_use]
-    pub fn can_validate_source(&self, index: FunctionIndex) -> bool {
-        self.unvalidated(index).into_iter().all(|port| match self.acs(port) {
+    pub fn validation_could_stop(&self, from: FunctionIndex, to: FunctionIndex) -> Option<bool> {
+        let other = self.topology.function(to)?.address;
+        let is_outside = |port: &FunctionIndex| {
+            self.topology.function(*port).is_some_and(|function| {
+                let range = function.bus_range().unwrap_or_default();
+                function.address.segment != other.segment || !range.contains(other.bus())
+            })
+        };
+        let could = |port: FunctionIndex| match self.acs(port) {
             Acs::Present(services) => services.offered().contains(AcsCapability::SOURCE_VALIDATION),
             Acs::Absent => false,
             Acs::Unknown(_) => true,
-        })
+        };
+        let mut ports = self.unvalidated(from).into_iter().filter(is_outside).map(could).peekable();
+        ports.peek().copied().map(|first| first || ports.any(|could| could))
     }
 
     /// The ports on the way up that let other requester IDs through, up to the first that does not.

@@ -281,7 +281,10 @@ impl<'a> Fabric<'a> {
                 // number of the device.
                 let is_virtual = self.topology.kind(y as usize).is_virtual();
                 match (self.topology.uses_ari(bus), function_0.ari) {
-                    (Some(true), Presence::Present(ari)) if ari.acs_function_groups_enabled() => {
+                    // A control without its capability bit has no effect.
+                    (Some(true), Presence::Present(ari))
+                        if ari.acs_function_groups() && ari.acs_function_groups_enabled() =>
+                    {
                         function.ari.present().map(|ari| ari.function_group())
                     }
                     (Some(true), _) => Some(devfn),

@@ -5,6 +5,8 @@
 //! Source: PCIe Base 6.x, §2.2.6.2 "Transaction Descriptor - Transaction ID Field" (Requester ID);
 //! Linux 7.2.13, drivers/pci/search.c, `pci_for_each_dma_alias`.
 
+use alloc::vec::Vec;
+
 use super::join::Joiner;
 use super::{HeldBy, Merge};
 use crate::db::{Alias, Claim};

@@ -96,7 +96,7 @@ fn document(model: Model, answers: &Answers<'_>) -> GroupsDocument {
 fn disagreement_documents(first: Model, second: Model, answers: &Answers<'_>) -> Vec<DisagreementDocument> {
     let topology = answers.linux.topology();
     if first == Model::Spec {
-        let found = disagreements(topology, &answers.domains, &numbers(second, answers));
+        let found = disagreements(answers.fabric, &answers.domains, &numbers(second, answers));
         return found.iter().map(|one| DisagreementDocument::new(&answers.reach(), one)).collect();
     }
     let found = compare::differences(&numbers(first, answers), &numbers(second, answers));

@@ -143,8 +143,11 @@ fn p2p_document(
         Some(why) if why.is_unproven() => None,
         why => Some(why.is_some()),
     };
-    let message =
-        format!("{}; {}", words::scope(fabric, from, from_as_to), words::scope(fabric, to, to_as_from));
+    let message = format!(
+        "{}; {}",
+        words::scope(fabric, from, to, from_as_to),
+        words::scope(fabric, to, from, to_as_from)
+    );
     let forgeries = [((from, to), from_as_to), ((to, from), to_as_from)]
         .into_iter()
         .filter_map(|(pair, why)| Some((pair, why?)));

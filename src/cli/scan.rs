@@ -154,7 +154,7 @@ fn document<'s>(answers: &'s Answers<'_>, selected: Option<&'s [usize]>) -> impl
             outside.filter_map(|index| topology.address(*index)).map(|address| address.to_string()).collect()
         }
     };
-    let mut disagreements = disagreements(topology, domains, &grouping.group_of);
+    let mut disagreements = disagreements(answers.fabric, domains, &grouping.group_of);
     if let Some(selected) = selected {
         disagreements.retain(|found| selected.iter().any(|index| found.functions.contains(index)));
     }

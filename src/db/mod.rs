@@ -204,6 +204,8 @@ pub enum Claim {
         services: AcsControl,
         /// Controls that mean nothing for it, and are not asked for.
         ignored: AcsControl,
+        /// Controls that may be on as well: the entry says nothing of what they let through.
+        open: AcsControl,
     },
     /// The function does not isolate, whatever its registers say.
     DoesNotIsolate,

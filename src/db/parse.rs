@@ -116,7 +116,7 @@ const MATCH: [&str; 12] = [
 
 /// Kinds of entries ([`Claim::word`]), and the keys that go with each.
 const KINDS: [(&str, &[&str]); 12] = [
-    ("isolates", &["services", "ignored"]),
+    ("isolates", &["services", "ignored", "open"]),
     ("does-not-isolate", &[]),
     ("acs-layout", &["capability_offset", "control_offset"]),
     ("ignore-acs-capability", &["cleared"]),
@@ -341,13 +341,14 @@ impl Reader<'_> {
 
     fn claim(&mut self, table: Table<'_>, kind: &str, keys: &[&str]) -> Option<Claim> {
         let about = format!("kind `{kind}`");
-        for key in keys.iter().filter(|key| **key != "ignored") {
+        for key in keys.iter().filter(|key| !["ignored", "open"].contains(*key)) {
             self.required(table, &about, key);
         }
         Some(match kind {
             "isolates" => Claim::Isolates {
                 services: self.controls(table, "services"),
                 ignored: self.controls(table, "ignored"),
+                open: self.controls(table, "open"),
             },
             "does-not-isolate" => Claim::DoesNotIsolate,
             "acs-layout" => Claim::AcsLayout {

@@ -87,7 +87,7 @@ fn amd_s_southbridge_isolates_only_on_a_root_bus_with_other_functions_and_an_ivr
     let redirects = AcsControl::REQUEST_REDIRECT | AcsControl::COMPLETION_REDIRECT;
     let ignored =
         AcsControl::SOURCE_VALIDATION | AcsControl::TRANSLATION_BLOCKING | AcsControl::UPSTREAM_FORWARDING;
-    assert_eq!(entry.claim, Claim::Isolates { services: redirects, ignored });
+    assert_eq!(entry.claim, Claim::Isolates { services: redirects, ignored, open: AcsControl::empty() });
 }
 
 #[test]

@@ -73,7 +73,9 @@ fn no_iommu(host: &Host, topology: &Topology, iommu: Iommu) -> Finding {
         }
         _ if !tables.is_empty() => message.push_str(&format!(", although firmware describes one ({tables})")),
         _ if !iommus.is_empty() => message.push_str(", although there is one"),
-        _ if host.tables.is_none() => message.push_str("; whether there is one, firmware's tables would tell"),
+        _ if host.tables.is_none() => {
+            message.push_str("; whether there is one, firmware's tables would tell")
+        }
         _ => {}
     }
     if let Some(parameter) = host.turned_off_by() {

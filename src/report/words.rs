@@ -143,9 +143,15 @@ pub fn limits(assumptions: &Assumptions) -> Vec<String> {
     )]
 }
 
-/// Whose requester IDs a function can use, in words; `of_other`: why another's is among them, if it is.
+/// Whose requester IDs a function can use, in words; `of_other`: why that of `other` is among them, if it
+/// is.
 #[must_use]
-pub fn scope(fabric: &Fabric<'_>, index: FunctionIndex, of_other: Option<Impersonation>) -> String {
+pub fn scope(
+    fabric: &Fabric<'_>,
+    index: FunctionIndex,
+    other: FunctionIndex,
+    of_other: Option<Impersonation>,
+) -> String {
     let topology = fabric.topology();
     let function = address(topology, index);
     match of_other {
@@ -171,6 +177,13 @@ pub fn scope(fabric: &Fabric<'_>, index: FunctionIndex, of_other: Option<Imperso
     let of_other = of_other.is_some();
     if !fabric.initiates(index) {
         return format!("{function} is a port or host bridge: it sends no requests of its own");
+    }
+    if !of_other && index != other && fabric.initiates(other) && fabric.devices().same(index, other) {
+        return format!(
+            "{function} is trusted not to use the other's requester ID: functions of one device are taken to use \
+             their own only, and Source Validation, which sees bus numbers, cannot stop them \
+             (--distrust-routing-ids counts it)"
+        );
     }
     let scope = fabric.scope(index);
     let unproven = if scope.unproven { ", as far as the dump tells" } else { "" };
@@ -207,6 +220,25 @@ pub fn scope(fabric: &Fabric<'_>, index: FunctionIndex, of_other: Option<Imperso
             "{reach}; what it sends itself arrives with {requester}, which a bridge puts in place of its own"
         ),
         None => reach,
+    }
+}
+
+/// Why a function can use another's requester ID, in a few words.
+#[must_use]
+pub fn forges(
+    fabric: &Fabric<'_>,
+    from: FunctionIndex,
+    to: FunctionIndex,
+    why: Impersonation,
+) -> &'static str {
+    match why {
+        Impersonation::Device { .. } | Impersonation::Segment { .. } => why.words(),
+        Impersonation::NotValidated { .. } if fabric.validation_could_stop(from, to).is_some() => {
+            "a port above it does not validate them"
+        }
+        _ => {
+            "the nearest port above it lets all requester IDs of the buses below it through, this one among them"
+        }
     }
 }
 
@@ -250,6 +282,9 @@ pub const fn remedy(reason: Reason) -> &'static str {
             "a database entry, if the vendor says that the device's functions do not reach each other; \
              otherwise they go together"
         }
+        Reason::NotClaimed => {
+            "the vendor's word, as a database entry that claims more; otherwise they go together"
+        }
         Reason::PortTargetUnspecified => "the vendor's word: the specification leaves it open",
         Reason::RootComplex | Reason::OtherHostBridge | Reason::OneRootDevice => {
             "the vendor's word, as a database entry: no register says what the root complex does"
@@ -264,6 +299,7 @@ const fn knowing(reason: Reason) -> Option<&'static str> {
     match reason {
         Reason::AcsNotCaptured
         | Reason::AtsNotCaptured
+        | Reason::RootAcsNotKnown
         | Reason::TypeNotCaptured
         | Reason::TargetNotCaptured
         | Reason::VectorNotKnown

@@ -251,7 +251,9 @@ fn way(
         let (disposition, reason) = fabric.disposition(s, t, class, &assumed);
         let goes_up = match disposition {
             Disposition::Direct | Disposition::Redirected => true,
-            Disposition::Undetermined => matches!(reason, Reason::RootComplex | Reason::OtherHostBridge),
+            Disposition::Undetermined => {
+                matches!(reason, Reason::RootComplex | Reason::OtherHostBridge | Reason::RootAcsNotKnown)
+            }
             // On a conventional bus the bridge above completes.
             Disposition::Blocked => class.is_completion() && reason == Reason::ClassNotEmitted,
         };

@@ -1,13 +1,14 @@
 //! Where the kernel's groups and the isolation domains disagree: where an administrator who trusts the
 //! groups is too safe, or not safe enough.
 
-use alloc::collections::BTreeSet;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 
 use super::compare::{Difference, differences};
 use super::domains::{Domains, HeldBy, Merge};
+use super::fabric::Fabric;
 use crate::function::Function;
-use crate::topology::{FunctionIndex, Topology};
+use crate::topology::FunctionIndex;
 
 /// How a model's groups are wrong. The order is that of danger.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -69,22 +70,33 @@ pub struct Disagreement {
 /// part, and neither do bridges and ports: they initiate nothing, and are where they are through what is
 /// below them.
 #[must_use]
-pub fn disagreements(topology: &Topology, domains: &Domains, groups: &[Option<usize>]) -> Vec<Disagreement> {
+pub fn disagreements(fabric: &Fabric<'_>, domains: &Domains, groups: &[Option<usize>]) -> Vec<Disagreement> {
     let domain =
         |(index, function): (usize, &Function)| domains.domain_of(index).filter(|_| !function.is_bridge());
-    let domain_of: Vec<Option<usize>> = topology.functions().iter().enumerate().map(domain).collect();
-    let group = |index: FunctionIndex| groups.get(index).copied().flatten();
+    let functions = fabric.topology().functions();
+    let domain_of: Vec<Option<usize>> = functions.iter().enumerate().map(domain).collect();
+    let found = differences(&domain_of, groups);
+    let mut worst: BTreeMap<usize, Merge> = BTreeMap::new();
+    if !found.is_empty() {
+        for bond in fabric.bonds_across(domains.assumptions(), groups) {
+            let ends = [bond.from, bond.to].map(|end| groups.get(end).copied().flatten());
+            for group in ends.into_iter().flatten() {
+                let known = worst.entry(group).or_insert(bond);
+                if bond.held_by < known.held_by {
+                    *known = bond;
+                }
+            }
+        }
+    }
     let judge = |difference: Difference<usize, usize>| {
-        let bonds = difference.first.iter().filter_map(|domain| domains.get(*domain)).flat_map(|d| d.why());
-        let across = bonds.filter(|merge| {
-            group(merge.from).is_some() && group(merge.to).is_some() && group(merge.from) != group(merge.to)
-        });
-        let example = across.min_by_key(|merge| merge.held_by).copied();
-        let kind = match example.map(|merge| merge.held_by) {
+        let bonds = difference.second.iter().filter_map(|group| worst.get(group));
+        let example = bonds.min_by_key(|bond| bond.held_by).copied();
+        let kind = match example.map(|bond| bond.held_by) {
             Some(HeldBy::Direct) => Danger::SeparatedAlthoughDirect,
             Some(HeldBy::Impersonation) => Danger::SeparatedAlthoughImpersonation,
             Some(HeldBy::Unproven) => Danger::SeparatedAlthoughUnproven,
-            None if difference.second.len() > difference.first.len() => Danger::SeparatedAlthoughUnproven,
+            // What holds a domain together that spans groups goes through what the model leaves out.
+            None if spans(&difference.functions, &domain_of, groups) => Danger::SeparatedAlthoughUnproven,
             None => Danger::JoinedAlthoughIsolated,
         };
         Disagreement {
@@ -95,7 +107,18 @@ pub fn disagreements(topology: &Topology, domains: &Domains, groups: &[Option<us
             example,
         }
     };
-    let mut found: Vec<_> = differences(&domain_of, groups).into_iter().map(judge).collect();
+    let mut found: Vec<_> = found.into_iter().map(judge).collect();
     found.sort_by(|a, b| (a.kind, &a.functions).cmp(&(b.kind, &b.functions)));
     found
+}
+
+/// Whether a domain of these functions holds functions of several groups.
+fn spans(functions: &[FunctionIndex], domain_of: &[Option<usize>], groups: &[Option<usize>]) -> bool {
+    let mut group_of: BTreeMap<usize, usize> = BTreeMap::new();
+    functions.iter().any(|function| {
+        let domain = domain_of.get(*function).copied().flatten();
+        let group = groups.get(*function).copied().flatten();
+        let (Some(domain), Some(group)) = (domain, group) else { return false };
+        *group_of.entry(domain).or_insert(group) != group
+    })
 }

@@ -96,6 +96,11 @@ pub struct Services {
     offered: AcsCapability,
     enabled: AcsControl,
     guessed: AcsControl,
+    /// Why those are not known, if not because firmware has the last word.
+    guess: Option<Reason>,
+    /// An entry of the device database claims these, where the registers prove nothing: why nothing is
+    /// known of what it does not claim.
+    beside: Option<Reason>,
 }
 
 impl Services {
@@ -104,7 +109,37 @@ impl Services {
     pub const fn new(capability: AcsCapability, control: AcsControl) -> Self {
         let enabled = control.intersection(capability.controls());
         let offered = AcsCapability::from_bits_retain(capability.bits() & 0xff);
-        Self { offered, enabled, guessed: AcsControl::empty() }
+        Self { offered, enabled, guessed: AcsControl::empty(), guess: None, beside: None }
+    }
+
+    /// The same with these controls on, because an entry of the device database says so. What the
+    /// capability register offers stays as it is.
+    #[must_use]
+    pub const fn claiming(self, controls: AcsControl) -> Self {
+        let (enabled, guessed) = (self.enabled.union(controls), self.guessed.difference(controls));
+        Self { enabled, guessed, ..self }
+    }
+
+    /// The same where that entry leaves open whether these are on.
+    #[must_use]
+    pub const fn leaving_open(self, controls: AcsControl) -> Self {
+        if controls.is_empty() {
+            return self;
+        }
+        let guessed = self.guessed.union(controls.difference(self.enabled));
+        Self { guessed, guess: Some(Reason::NotClaimed), ..self }
+    }
+
+    /// The same where the registers prove nothing, for this reason.
+    #[must_use]
+    pub const fn beside(self, reason: Reason) -> Self {
+        Self { beside: Some(reason), ..self }
+    }
+
+    /// Why nothing is known of what is not claimed.
+    #[must_use]
+    pub const fn is_beside(self) -> Option<Reason> {
+        self.beside
     }
 
     /// The same where these controls are not known, although they read as off.
@@ -268,7 +303,10 @@ const fn decide_guessing(role: Role, services: Services, way: Way, tlp: TlpClass
         | (Decision::Block(_), Decision::Block(_))
         | (Decision::Undetermined(_), _) => off,
         (_, Decision::Undetermined(_)) => on,
-        _ => Decision::Undetermined(Reason::FirmwareNotKnown),
+        _ => Decision::Undetermined(match services.guess {
+            Some(reason) => reason,
+            None => Reason::FirmwareNotKnown,
+        }),
     }
 }
 
@@ -291,6 +329,12 @@ const fn decide_known(role: Role, acs: Acs, way: Way, tlp: TlpClass) -> Decision
         (_, Way::Unclaimed) => unclaimed(acs, tlp),
     };
     match (role, way, decision) {
+        // What bytes would tell is said to be missing, not left to the root complex.
+        (Role::RootPort | Role::Integrated, Way::Peer(_), Decision::Undetermined(reason))
+            if reason.is_not_captured() =>
+        {
+            decision
+        }
         // How a root complex forwards between its ports is not specified; what would be direct in a
         // switch, or may be, is not known there.
         (_, Way::Port(PortMemory::Own), _) => decision,
@@ -357,6 +401,11 @@ const fn peer(role: Role, acs: Acs, bit: VectorBit, tlp: TlpClass) -> Decision {
         {
             Decision::Redirect(Reason::NoInternalPath)
         }
+        (Role::Function, TlpClass::CompletionRelaxed) => match services.beside {
+            // That what is claimed is redirected does not prove that there is anything else.
+            Some(reason) => Decision::Undetermined(reason),
+            None => Decision::Direct(Reason::RelaxedOrdering),
+        },
         (_, TlpClass::CompletionRelaxed) => Decision::Direct(Reason::RelaxedOrdering),
         (_, TlpClass::Completion) => completion(services),
         (_, TlpClass::MemoryTranslated) if translated_directly(services) => {

@@ -150,6 +150,9 @@ reasons! {
     RootComplex = "root-complex", "the root complex may route peers directly";
     /// Between host bridges, or segments.
     OtherHostBridge = "other-host-bridge", "how host bridges forward to each other is not specified";
+    /// The same, and bytes are missing that would tell whether it is asked at all.
+    RootAcsNotKnown = "root-acs-not-known",
+        "the ACS with which one enters the root complex is not known, and the root complex may route peers directly";
     /// Ports and functions of one device on a root bus, without a control that redirects.
     OneRootDevice = "one-root-device", "ports or functions of one root complex device, without redirection";
     /// The dump lacks the bridge above a bus; only what is above the dump's topmost bridges lies between.
@@ -175,6 +178,9 @@ reasons! {
     /// A driver made the segment, and the dump does not name the function whose requester ID is used.
     RequesterNotInDump = "requester-not-in-dump",
         "a driver made the segment, and the dump does not say whose requester ID its functions use";
+    /// The entry that claims isolation leaves this class of transaction open.
+    NotClaimed = "not-claimed",
+        "the database entry that isolates the function claims nothing for this class of transaction";
     /// The vector bit cannot be told.
     VectorNotKnown = "vector-not-known", "the egress control vector's bit for the target is not known";
     /// Whether Request Redirect covers a port's own BARs is implementation specific.
@@ -202,7 +208,10 @@ impl Reason {
     /// together unless [`RootComplex::Unknown`](super::RootComplex) is assumed.
     #[must_use]
     pub const fn is_root_complex(self) -> bool {
-        matches!(self, Self::RootComplex | Self::OtherHostBridge | Self::BridgeNotInDump)
+        matches!(
+            self,
+            Self::RootComplex | Self::OtherHostBridge | Self::RootAcsNotKnown | Self::BridgeNotInDump
+        )
     }
 }
 
@@ -213,6 +222,7 @@ impl Reason {
         matches!(
             self,
             Self::BridgeNotInDump
+                | Self::RootAcsNotKnown
                 | Self::PortNotInDump
                 | Self::AcsNotCaptured
                 | Self::AtsNotCaptured

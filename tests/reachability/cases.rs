@@ -484,7 +484,7 @@ fn a_guest_that_shows_endpoints_on_its_root_bus_proves_nothing() {
         .topology();
     assert_eq!(
         ask(&topology, "00:01.0", "00:02.0", MemoryUntranslated),
-        (Undetermined, Reason::PortNotInDump)
+        (Undetermined, Reason::BridgeNotInDump)
     );
     assert_eq!(
         ask(&topology, "00:01.0", "01:00.0", MemoryUntranslated),
@@ -494,8 +494,37 @@ fn a_guest_that_shows_endpoints_on_its_root_bus_proves_nothing() {
         ask(&topology, "01:00.0", "00:01.0", MemoryUntranslated),
         (Undetermined, Reason::BridgeNotInDump)
     );
-    assert!(together(&topology, "00:01.0", "00:02.0", &Assumptions::default()));
+    // Each is a case for itself, as an orphan is.
+    assert!(!together(&topology, "00:01.0", "00:02.0", &Assumptions::default()));
     assert!(!together(&topology, "00:01.0", "01:00.0", &Assumptions::default()));
+}
+
+#[test]
+fn what_is_missing_of_a_root_ports_acs_is_said_and_holds_nothing_together() {
+    let cut = |port: Config| {
+        Machine::new()
+            .with("00:01.0", port.clone())
+            .with("00:02.0", Config::root_port(2, 2).acs(0x5f, ALL, 0))
+            .with("01:00.0", Config::endpoint())
+            .with("02:00.0", Config::endpoint())
+            .topology()
+    };
+    let port = Config::root_port(1, 1);
+    let all_ones = port.clone().acs(0x5f, 0xffff, 0);
+    let no_number = port.clone().acs(0x407f, 0x3d, 0).captured(0x108);
+    for port in [port.clone().captured(256), all_ones, no_number] {
+        let topology = cut(port);
+        let answer = ask(&topology, "01:00.0", "02:00.0", MemoryUntranslated);
+        assert_eq!(answer, (Undetermined, Reason::RootAcsNotKnown));
+        assert!(answer.1.is_not_captured() && answer.1.is_root_complex());
+        assert!(!together(&topology, "01:00.0", "02:00.0", &Assumptions::default()));
+        let unknown = Assumptions::without_root_complex();
+        assert!(together(&topology, "01:00.0", "02:00.0", &unknown));
+    }
+    assert_eq!(
+        ask(&cut(port), "01:00.0", "02:00.0", MemoryUntranslated),
+        (Undetermined, Reason::RootComplex)
+    );
 }
 
 #[test]

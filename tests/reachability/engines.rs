@@ -28,6 +28,14 @@ fn unsettled_pairs(fabric: &Fabric<'_>, assumptions: &Assumptions) -> BTreeMap<R
                 .collect();
             if answers.iter().all(|(_, reason)| reason.is_root_complex()) {
                 if let Some((_, reason)) = answers.first() {
+                    // What is missing is told pair by pair; here it counts as the root complex.
+                    let topology = fabric.topology();
+                    let root = |f| topology.bus_of(topology.bridges_above(f).last().unwrap_or(f));
+                    let reason = match reason {
+                        Reason::RootAcsNotKnown if root(s) == root(t) => &Reason::RootComplex,
+                        Reason::RootAcsNotKnown => &Reason::OtherHostBridge,
+                        reason => reason,
+                    };
                     *counts.entry(*reason).or_default() += 1;
                 }
             }

@@ -134,7 +134,7 @@ fn forged_requester_ids_are_shown_by_the_ports_that_let_them_through() {
     let fabric = Fabric::new(&topology, &database);
     let [from, to] = ["03:00.0", "04:00.0"].map(|at| index(&topology, at));
     let why = fabric.impersonation(from, to, &Assumptions::default()).expect("not validated");
-    assert_eq!(why, Impersonation::NotValidated { unproven: false });
+    assert_eq!(why, Impersonation::NotValidated { missing: None });
     let evidence = fabric.impersonation_evidence(from, why);
     let Some(Evidence::Register { function, offset, bits, value, .. }) = evidence.first() else {
         panic!("{evidence:?}");
@@ -147,9 +147,10 @@ fn forged_requester_ids_are_shown_by_the_ports_that_let_them_through() {
     );
     assert!(!fabric.isolates(from, to, &assumptions), "it may use the other's requester ID");
     assert!(fabric.isolates(to, from, &assumptions));
-    assert!(fabric.can_validate_source(from));
+    assert_eq!(fabric.validation_could_stop(from, to), Some(true));
     let lacking = switch(|port| port, ALL);
-    assert!(!Fabric::new(&lacking, &database).can_validate_source(index(&lacking, "03:00.0")));
+    let fabric = Fabric::new(&lacking, &database);
+    assert_eq!(fabric.validation_could_stop(from, to), Some(false));
 }
 
 /// 01:00.0 sends to virtual functions of 02:00.0, the first of which is 02:10.0.
@@ -274,4 +275,166 @@ fn what_only_a_missing_bridge_keeps_apart_is_counted_with_what_hangs_on_it() {
     assert_eq!((unsettled.reason, unsettled.pairs), (Reason::BridgeNotInDump, 2));
     assert_eq!(unsettled.open, ["07:00.0", "07:01.0"].map(|at| index(&topology, at)));
     assert_eq!(unsettled.others, [index(&topology, "00:01.0")]);
+}
+
+/// A switch with windows, of which one thing is shut.
+fn open_switch(change: impl Fn(&str, Config) -> Config) -> Topology {
+    let bridge = |config: Config| config.command(7).memory_window(0xf00, 0xf0f);
+    let mut machine = Machine::new();
+    let functions = [
+        ("00:01.0", bridge(Config::root_port(1, 4).acs(0x5f, ALL, 0))),
+        ("01:00.0", bridge(Config::upstream(2, 4))),
+        ("02:00.0", bridge(Config::downstream(1, 3, 3).acs(0x5f, ALL, 0)).memory_window(0xf00, 0xf00)),
+        ("02:01.0", bridge(Config::downstream(2, 4, 4).acs(0x5f, ALL, 0)).memory_window(0xf01, 0xf01)),
+        ("03:00.0", Config::endpoint().command(7).bar(0, 0xf000_0000)),
+        ("04:00.0", Config::endpoint().command(7).bar(0, 0xf010_0000)),
+    ];
+    for (at, config) in functions {
+        machine = machine.with(at, change(at, config));
+    }
+    machine.topology()
+}
+
+/// Blocked by this function's register, which the evidence names.
+fn assert_shut(topology: &Topology, reason: Reason, at: &str, register: &str) {
+    let database = Database::default();
+    let fabric = Fabric::new(topology, &database);
+    let configured = Assumptions::as_configured();
+    let [from, to] = ["03:00.0", "04:00.0"].map(|at| index(topology, at));
+    let route = fabric.trace(from, to, MemoryUntranslated, &configured);
+    assert_eq!((route.disposition, route.reason), (Disposition::Blocked, reason), "{at}");
+    let hop = route.decisive().expect("a hop that decides");
+    assert_eq!(hop.function, index(topology, at), "{reason:?}");
+    let decides = |evidence: &Evidence| {
+        matches!(evidence, Evidence::Register { function, register: name, .. }
+            if *function == topology.functions()[hop.function].address && *name == register)
+    };
+    assert!(hop.evidence.iter().any(decides), "{:?}", hop.evidence);
+}
+
+#[test]
+fn what_is_redirected_passes_every_bridge_up_to_the_root_and_down_again() {
+    let shut = |which: &'static str| {
+        open_switch(move |at, config| if at == which { config.command(3) } else { config })
+    };
+    let database = Database::default();
+    let open = open_switch(|_, config| config);
+    let fabric = Fabric::new(&open, &database);
+    let configured = Assumptions::as_configured();
+    let route =
+        fabric.trace(index(&open, "03:00.0"), index(&open, "04:00.0"), MemoryUntranslated, &configured);
+    assert_eq!(route.disposition, Disposition::Redirected);
+    let gates = |kind: GateKind| route.gates.iter().filter(|gate| gate.kind == kind).count();
+    assert_eq!((gates(GateKind::BusMaster), gates(GateKind::Window)), (3, 3), "{:?}", route.gates);
+    for bridge in ["00:01.0", "01:00.0", "02:00.0"] {
+        assert_shut(&shut(bridge), Reason::BridgeBusMasterOff, bridge, "Command");
+    }
+    let closed = |which: &'static str| {
+        open_switch(move |at, config| if at == which { config.memory_window(0xf80, 0xf8f) } else { config })
+    };
+    for bridge in ["00:01.0", "01:00.0", "02:01.0"] {
+        assert_shut(&closed(bridge), Reason::WindowClosed, bridge, "Memory Base and Limit");
+    }
+    // What goes directly does not come to the root port.
+    let direct = |which: &'static str| {
+        open_switch(move |at, config| {
+            let config = if at == "02:00.0" { config.dword(0x104, 0x0001_005f) } else { config };
+            if at == which { config.command(3) } else { config }
+        })
+    };
+    let topology = direct("00:01.0");
+    let fabric = Fabric::new(&topology, &database);
+    let (from, to) = (index(&topology, "03:00.0"), index(&topology, "04:00.0"));
+    let answer = fabric.disposition(from, to, MemoryUntranslated, &configured);
+    assert_eq!(answer, (Disposition::Direct, Reason::RequestRedirectOff));
+}
+
+#[test]
+fn a_virtual_target_that_does_not_decode_is_shut_by_its_physical_functions_register() {
+    let topology = Machine::new()
+        .with("00:01.0", Config::root_port(1, 1).command(7).acs(0x5f, ALL, 0))
+        .with("00:02.0", Config::root_port(2, 2).command(7).memory_window(0xf00, 0xf0f).acs(0x5f, ALL, 0))
+        .with("01:00.0", Config::endpoint().command(7))
+        .with("02:00.0", Config::endpoint().command(7).bar(0, 0xf000_0000).sriov(0x80, 1, 1).dword(0x108, 1))
+        .with("02:10.0", Config::virtual_function())
+        .topology();
+    let database = Database::default();
+    let fabric = Fabric::new(&topology, &database);
+    let configured = Assumptions::as_configured();
+    let [from, to] = ["01:00.0", "02:10.0"].map(|at| index(&topology, at));
+    let route = fabric.trace(from, to, MemoryUntranslated, &configured);
+    assert_eq!((route.disposition, route.reason), (Disposition::Blocked, Reason::TargetDecodeOff));
+    let hop = route.decisive().expect("a hop");
+    assert_eq!(hop.function, index(&topology, "02:00.0"));
+    let [Evidence::Register { register, bits, .. }] = &hop.evidence[..] else { panic!("{:?}", hop.evidence) };
+    assert_eq!((*register, bits.as_str()), ("SR-IOV Control", "VF MSE-"));
+}
+
+/// Port 40's bit is bit 8 of the vector's second double word.
+#[test]
+fn an_egress_vectors_evidence_is_the_double_word_and_the_bit_of_the_target() {
+    let vector = |config: Config| config.acs(0x40ff, 0x3d, 0xffff_ffff).dword(0x10c, 0x100);
+    for (set, decision) in [(true, Reason::EgressRedirect), (false, Reason::EgressAllowed)] {
+        let port = vector(Config::downstream(3, 3, 3)).dword(0x10c, if set { 0x100 } else { 0 });
+        let topology = Machine::new()
+            .with("00:01.0", Config::root_port(1, 4).acs(0x5f, ALL, 0))
+            .with("01:00.0", Config::upstream(2, 4))
+            .with("02:00.0", port)
+            .with("02:01.0", Config::downstream(40, 4, 4).acs(0x5f, ALL, 0))
+            .with("03:00.0", Config::endpoint())
+            .with("04:00.0", Config::endpoint())
+            .topology();
+        let route = trace(&topology, "03:00.0", "04:00.0", MemoryUntranslated);
+        assert_eq!(route.reason, decision);
+        let shown = route.decisive().expect("a hop").evidence.iter().any(|evidence| {
+            matches!(evidence, Evidence::Register { register: "Egress Control Vector", offset: 0x10c, bits, value, .. }
+                if bits == "bit 8 for 40, 0000:02:01.0" && (*value == 0x100) == set)
+        });
+        assert!(shown, "{:?}", route.decisive());
+    }
+}
+
+#[test]
+fn function_groups_that_the_device_does_not_offer_have_no_effect() {
+    let function = |ari: u32, vector: u32| {
+        let config = Config::endpoint().multi_function().acs(0x082c, 0x2c, vector);
+        config.extended(0x0e, &ari.to_le_bytes())
+    };
+    let answer = |capability: u32| {
+        let topology = Machine::new()
+            .with("00:01.0", Config::root_port(1, 1).ari_forwarding().acs(0x5f, ALL, 0))
+            // Function 1 is of group 5, whose bit is set; its own is clear.
+            .with("01:00.0", function(0x0002_0100 | capability, 1 << 5))
+            .with("01:00.1", function(0x0050_0000, 0))
+            .topology();
+        let route = trace(&topology, "01:00.0", "01:00.1", MemoryUntranslated);
+        (route.disposition, route.reason)
+    };
+    assert_eq!(answer(2), (Disposition::Redirected, Reason::EgressRedirect));
+    assert_eq!(answer(0), (Disposition::Direct, Reason::EgressAllowed));
+}
+
+/// Neither has windows that tell: whether a request gets through is not known.
+#[test]
+fn a_bridge_without_windows_of_its_own_shuts_nothing_for_certain() {
+    let answer = |bridge: Config| {
+        let topology = Machine::new()
+            .with("00:01.0", Config::conventional().command(7))
+            .with("00:02.0", bridge.command(7).dword(0x24, 0x0001_fff1))
+            .with("02:00.0", Config::conventional().command(7).bar(0, 0xf000_0000))
+            .topology();
+        let database = Database::default();
+        let fabric = Fabric::new(&topology, &database);
+        let configured = Assumptions::as_configured();
+        let [from, to] = ["00:01.0", "02:00.0"].map(|at| index(&topology, at));
+        let route = fabric.trace(from, to, MemoryUntranslated, &configured);
+        let window = route.gates.iter().find(|gate| gate.kind == GateKind::Window).expect("a window");
+        (route.disposition, window.open)
+    };
+    let closed = || Config::conventional().buses(2, 2).memory_window(0xf80, 0xf8f);
+    assert_eq!(answer(closed()), (Disposition::Blocked, Some(false)));
+    let mut subtractive = closed().dword(0x08, 0x0604_0100);
+    assert_eq!(answer(subtractive.clone()), (Disposition::Undetermined, None));
+    subtractive = closed().dword(0x0c, 0x0002_0000);
+    assert_eq!(answer(subtractive), (Disposition::Undetermined, None), "a CardBus bridge");
 }

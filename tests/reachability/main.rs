@@ -1,6 +1,7 @@
 //! The routing model: cases worked by hand, properties of random machines, and machines that a real
 //! kernel has seen.
 
+mod across;
 mod cases;
 mod engines;
 mod evidence;

@@ -75,9 +75,9 @@ pub(super) fn disagreement(topology: &Topology) -> Option<String> {
                 .map(|class| fabric.disposition(from, to, class, &assumptions).0)
                 .min()
                 .expect("classes count");
-            let impersonation = match fabric.may_impersonate(from, to, &assumptions) {
-                true if fabric.scope(from).unproven => None,
-                may => Some(may),
+            let impersonation = match fabric.impersonation(from, to, &assumptions) {
+                Some(why) if why.is_unproven() => None,
+                why => Some(why.is_some()),
             };
             if worst != cell.disposition || impersonation != cell.impersonation {
                 let address = |index: usize| topology.functions()[index].address;

@@ -7,11 +7,11 @@ use acsscan::cap::acs::AcsControl;
 use acsscan::db::{Alias, Claim, Condition, ConditionKind, Database, Entry, Layer, Match};
 use acsscan::function::HostBridge;
 use acsscan::route::disagree::{Danger, disagreements};
-use acsscan::route::domains::{HeldBy, Impersonated};
+use acsscan::route::domains::{HeldBy, Impersonated, Impersonation};
 use acsscan::route::evidence::Evidence;
 use acsscan::route::fabric::Fabric;
 use acsscan::route::linux::Linux;
-use acsscan::route::port::TlpClass::{Completion, MemoryTranslated, MemoryUntranslated};
+use acsscan::route::port::TlpClass::{Completion, CompletionRelaxed, MemoryTranslated, MemoryUntranslated};
 use acsscan::route::trace::GateKind;
 use acsscan::route::{Assumptions, Disposition, Reason, libvirt, p2pdma};
 use acsscan::testkit::{Config, Machine, port_type};
@@ -32,6 +32,34 @@ fn without_source_validation_everything_below_shares_its_requester_ids() {
     assert!(domain.functions().any(|function| function == index(&topology, "04:00.0")));
     assert_eq!(domain.held_by(), Some(HeldBy::Impersonation));
     assert_eq!(domain.remains().len(), 1, "impersonation is proved");
+}
+
+/// What reads all ones on a switch's internal bus may be a port, which uses nobody's requester ID.
+#[test]
+fn what_does_not_answer_holds_nothing_together_for_certain() {
+    let topology = Machine::new()
+        .with("00:01.0", Config::root_port(1, 4).acs(0x5f, ALL, 0))
+        .with("01:00.0", Config::upstream(2, 4))
+        .with("02:00.0", Config::downstream(1, 3, 3).acs(0x5f, ALL, 0))
+        .with("02:01.0", Config::downstream(2, 4, 4).acs(0x5f, ALL, 0))
+        .with("02:02.0", Config::conventional().ids(0xffff, 0xffff).captured(0))
+        .with("03:00.0", Config::endpoint())
+        .with("04:00.0", Config::endpoint())
+        .topology();
+    let (database, default) = (Database::default(), Assumptions::default());
+    let fabric = Fabric::new(&topology, &database);
+    let [unseen, seen] = ["02:02.0", "03:00.0"].map(|at| index(&topology, at));
+    let why = fabric.impersonation(unseen, seen, &default);
+    assert_eq!(why, Some(Impersonation::NotValidated { missing: Some(Reason::TypeNotCaptured) }));
+    let domains = fabric.domains(&default);
+    let domain = domains.get(domains.domain_of(seen).expect("there")).expect("there");
+    assert_eq!(domain.held_by(), Some(HeldBy::Unproven));
+    assert!(
+        domain.why().all(|merge| merge.held_by == HeldBy::Unproven),
+        "{:?}",
+        domain.why().collect::<Vec<_>>()
+    );
+    assert!(domain.remains().iter().all(|part| part.len() < 3), "{:?}", domain.remains());
 }
 
 /// Bus ranges that overlap where only a bridge stands, which initiates nothing, hold nothing together.
@@ -180,6 +208,7 @@ fn the_database_acts_as_control_bits_and_is_the_evidence() {
     let isolates = || Claim::Isolates {
         services: AcsControl::REQUEST_REDIRECT | AcsControl::COMPLETION_REDIRECT,
         ignored: AcsControl::empty(),
+        open: AcsControl::empty(),
     };
     let bridges = Machine::new()
         .with("00:01.0", Config::root_port(1, 1).ids(0x8086, 1).acs(0x5f, ALL, 0))
@@ -201,6 +230,76 @@ fn the_database_acts_as_control_bits_and_is_the_evidence() {
     let condition = Condition::new(ConditionKind::Other("firmware 12".into()), false);
     assert_eq!(ask(&database(isolates(), vec![condition])), (Undetermined, Reason::DatabaseCondition));
     assert_eq!(ask(&database(Claim::DoesNotIsolate, Vec::new())), (Direct, Reason::RequestRedirectOff));
+}
+
+/// The functions of one integrated device reach each other with translated addresses, says Intel.
+#[test]
+fn what_an_entry_leaves_open_is_not_taken_as_redirected() {
+    let integrated = |acs: Option<u16>| {
+        let config = Config::pcie(port_type::INTEGRATED).ids(0x8086, 0x1234).multi_function();
+        acs.map_or(config.clone(), |control| config.acs(0x2c, control, 0))
+    };
+    let topology = |acs| {
+        Machine::new()
+            .with("00:00.0", Config::conventional().class(0x0600))
+            .with("00:02.0", integrated(acs))
+            .with("00:02.1", integrated(acs))
+            .with("00:03.0", integrated(acs))
+            .topology()
+    };
+    let database = &acsscan::db::builtin().expect("a built-in database");
+    for acs in [None, Some(0), Some(0x0c)] {
+        let topology = topology(acs);
+        let ask = |to, class| ask_with(&topology, database, "00:02.0", to, class, &Assumptions::default());
+        for to in ["00:02.1", "00:03.0"] {
+            assert_eq!(ask(to, MemoryUntranslated).0, Redirected, "{acs:?}");
+            assert_eq!(ask(to, Completion).0, Redirected, "{acs:?}");
+        }
+        assert_eq!(ask("00:02.1", MemoryTranslated), (Undetermined, Reason::NotClaimed), "{acs:?}");
+        assert_eq!(ask("00:03.0", MemoryTranslated), (Undetermined, Reason::RootComplex), "{acs:?}");
+        let fabric = Fabric::new(&topology, database);
+        let route = fabric.trace(1, 2, MemoryTranslated, &Assumptions::default());
+        let evidence = &route.decisive().expect("a hop").evidence;
+        assert!(
+            matches!(&evidence[..], [Evidence::Database { entry, .. }] if entry == "intel-integrated-endpoints"),
+            "{evidence:?}"
+        );
+        let linux = Linux::new(&topology, database).group().group_of;
+        assert!(linux[1] != linux[2] && linux[2] != linux[3], "the kernel takes the entry as it is");
+    }
+}
+
+/// An entry says what isolates; that a device without ACS does what it says nothing of is not proved.
+#[test]
+fn a_claim_of_isolation_proves_no_direct_traffic() {
+    let claim =
+        |services| Claim::Isolates { services, ignored: AcsControl::empty(), open: AcsControl::empty() };
+    let both = AcsControl::REQUEST_REDIRECT | AcsControl::COMPLETION_REDIRECT;
+    let mut counted = Assumptions::default();
+    counted.count_relaxed_and_io = true;
+    let ask = |config: fn(Config) -> Config| {
+        let function = || config(Config::endpoint().multi_function());
+        let topology = Machine::new()
+            .with("00:01.0", Config::root_port(1, 1).ids(0x8086, 1).acs(0x5f, ALL, 0))
+            .with("01:00.0", function())
+            .with("01:00.1", function())
+            .topology();
+        let ask =
+            |database: &Database, class| ask_with(&topology, database, "01:00.0", "01:00.1", class, &counted);
+        let known = database(claim(both), Vec::new());
+        assert_eq!(ask(&known, MemoryUntranslated).0, Redirected);
+        assert_eq!(ask(&known, Completion).0, Redirected);
+        (ask(&Database::default(), CompletionRelaxed), ask(&known, CompletionRelaxed))
+    };
+    let unproved = (Undetermined, Reason::MultiFunctionWithoutAcs);
+    assert_eq!(ask(|config| config), (unproved, unproved));
+    let not_captured = (Undetermined, Reason::AcsNotCaptured);
+    assert_eq!(ask(|config| config.captured(256)), (not_captured, not_captured));
+    // Registers that prove that there is no internal traffic go on proving it.
+    let none = (Redirected, Reason::NoInternalPath);
+    assert_eq!(ask(|config| config.acs(0x04, 0x04, 0)), (none, none));
+    let direct = (Direct, Reason::RelaxedOrdering);
+    assert_eq!(ask(|config| config.acs(0x0c, 0, 0)), (direct, direct));
 }
 
 #[test]
@@ -348,8 +447,9 @@ fn what_the_kernel_separates_although_a_direct_route_exists_comes_first() {
     assert_eq!(answer, (Direct, Reason::RequestRedirectNotImplemented));
     let groups = Linux::new(&topology, &database).group().group_of;
     assert_ne!(groups[index(&topology, "03:00.0")], groups[index(&topology, "04:00.0")]);
-    let domains = Fabric::new(&topology, &database).domains(&default);
-    let found = disagreements(&topology, &domains, &groups);
+    let fabric = Fabric::new(&topology, &database);
+    let domains = fabric.domains(&default);
+    let found = disagreements(&fabric, &domains, &groups);
     assert_eq!(found.first().map(|first| first.kind), Some(Danger::SeparatedAlthoughDirect));
     let bond = found.first().and_then(|first| first.example).expect("a pair that shows it");
     assert_eq!((bond.held_by, bond.reason), (HeldBy::Direct, Some(Reason::RequestRedirectNotImplemented)));

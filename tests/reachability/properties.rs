@@ -1,7 +1,10 @@
 //! What holds for every machine.
 
-use acsscan::db::Database;
+use acsscan::db::{Database, Date};
+use acsscan::route::accept::Acceptances;
+use acsscan::route::check::{Assignment, Policy, Unknown, Verdict};
 use acsscan::route::fabric::Fabric;
+use acsscan::route::linux::Linux;
 use acsscan::route::port::TlpClass;
 use acsscan::route::{Assumptions, Reason};
 use acsscan::testkit::Machine;
@@ -16,6 +19,21 @@ fn both() -> [Assumptions; 2] {
 
 pub(super) fn make(numbers: &[u32], damaged: bool) -> Machine {
     machine(&mut Choices::new(numbers), Shape { damaged, buses: 12, ..Shape::default() })
+}
+
+/// What the specification's policy answers for one function, bytes of its own way up being missing or not.
+fn verdict(topology: &Topology, function: usize) -> Verdict {
+    let database = Database::default();
+    let linux = Linux::new(topology, &database);
+    let fabric = Fabric::seen_by(&linux);
+    let domains = fabric.domains(&Assumptions::default());
+    let today = Date { year: 2026, month: 1, day: 1 };
+    let accepted = Acceptances::new(topology, &database, today, false);
+    let assignment = Assignment::new(&fabric, &domains, &accepted, &[function]);
+    let judgement = assignment.judge(Policy::Spec, &linux, &linux.group());
+    let own = topology.bridges_above(function).chain([function]);
+    let missing = own.filter_map(|index| topology.function(index)).any(|f| !f.is_complete());
+    judgement.verdict(&assignment, missing, Unknown::Fail)
 }
 
 fn depth(topology: &Topology, index: usize) -> usize {
@@ -80,6 +98,25 @@ proptest! {
         for assumptions in both() {
             let turned = turned_round(&before.topology(), &after.topology(), &assumptions);
             prop_assert!(turned.is_none(), "{turned:?} after function {at} was cut");
+        }
+    }
+
+    #[test]
+    fn erased_bytes_never_make_a_function_assignable(
+        numbers in prop::collection::vec(any::<u32>(), 0..120),
+        which in any::<prop::sample::Index>(),
+        length in prop::sample::select(vec![0_usize, 8, 16, 0x1a, 64, 0x42, 0x50, 256, 0x104, 0x108, 0x10a, 0x148]),
+    ) {
+        let before = make(&numbers, false);
+        let mut after = before.clone();
+        let functions = after.functions_mut();
+        let at = which.index(functions.len());
+        functions[at].1 = functions[at].1.clone().captured(length);
+        let (before, after) = (before.topology(), after.topology());
+        for function in 0..before.functions().len() {
+            let (old, new) = (verdict(&before, function), verdict(&after, function));
+            let better = old != Verdict::Assignable && new == Verdict::Assignable;
+            prop_assert!(!better, "{function}: {old:?} became {new:?} after function {at} was cut");
         }
     }
 

@@ -41,7 +41,7 @@ fn every_kind_parses_to_the_claim_with_its_word() {
     let controls = AcsControl::REQUEST_REDIRECT;
     let none = AcsControl::empty();
     let claims = [
-        ("services = [\"ReqRedir\"]", Claim::Isolates { services: controls, ignored: none }),
+        ("services = [\"ReqRedir\"]", Claim::Isolates { services: controls, ignored: none, open: none }),
         ("", Claim::DoesNotIsolate),
         (
             "capability_offset = 0x4\ncontrol_offset = 8",

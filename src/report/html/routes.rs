@@ -212,7 +212,7 @@ impl Reach {
         let accepted =
             forges.and_then(|why| inputs.view.reach.accepted.of_impersonation(fabric, (from, to), why));
         let accepted = accepted.map(|accepted| format!("; {accepted}")).unwrap_or_default();
-        let scope = format!("{}{accepted}", words::scope(fabric, from, forges));
+        let scope = format!("{}{accepted}", words::scope(fabric, from, to, forges));
         let next = self.pairs.len();
         self.pairs.push((
             self.functions.add(&address(inputs.topology(), from)),

@@ -74,7 +74,7 @@ impl Sections {
     pub(super) fn new(inputs: &Inputs<'_>) -> Self {
         let topology = inputs.topology();
         let findings = &**inputs.view.findings;
-        let found = disagreements(topology, inputs.domains(), &inputs.grouping().group_of);
+        let found = disagreements(inputs.fabric(), inputs.domains(), &inputs.grouping().group_of);
         let numbers = |numbers: &std::collections::BTreeSet<usize>| {
             let shown: Vec<String> = numbers.iter().take(EVIDENCE).map(ToString::to_string).collect();
             let more = if numbers.len() > EVIDENCE { ", …" } else { "" };

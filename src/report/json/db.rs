@@ -301,12 +301,16 @@ fn matching(wanted: &Match) -> String {
 fn claim(claim: &Claim) -> String {
     let tokens = |controls: AcsControl| control_tokens(controls, '+');
     match claim {
-        Claim::Isolates { services, ignored } => {
+        Claim::Isolates { services, ignored, open } => {
+            let open = match open.is_empty() {
+                true => String::new(),
+                false => format!(", says nothing of what {} would let through", tokens(*open)),
+            };
             let ignored = match ignored.is_empty() {
                 true => String::new(),
                 false => format!(", not asked for: {}", control_tokens(*ignored, '-')),
             };
-            format!("isolates as with {}{ignored}", tokens(*services))
+            format!("isolates as with {}{ignored}{open}", tokens(*services))
         }
         Claim::DoesNotIsolate => String::from("does not isolate, whatever its registers say"),
         Claim::AcsLayout { capability_offset, control_offset } => format!(

@@ -106,6 +106,12 @@ impl RemedyDocument {
         reason: "impersonation",
         change: "the slot: a port on the way up does not implement SrcValid, and no register helps",
     };
+    /// The same, where both are below the nearest port that could.
+    const FORGED_WITHIN: Self = Self {
+        reason: "impersonation",
+        change: "the slot: Source Validation sees bus numbers only, and the bus of both is below the nearest port that \
+                 has it; no register helps",
+    };
     /// What nothing keeps functions from that send with one requester ID.
     const SHARED: Self = Self {
         reason: "impersonation",
@@ -133,9 +139,9 @@ impl ExplainDocument {
             .filter(|merge| merge.class.is_none())
             .map(|merge| (merge.from, merge.to));
         let with_other = other.into_iter().flat_map(|other| [(function, other), (other, function)]);
-        let forgers: Vec<(FunctionIndex, Impersonation)> = within
+        let forgers: Vec<((FunctionIndex, FunctionIndex), Impersonation)> = within
             .chain(with_other)
-            .filter_map(|(from, to)| Some((from, fabric.impersonation(from, to, assumptions)?)))
+            .filter_map(|(from, to)| Some(((from, to), fabric.impersonation(from, to, assumptions)?)))
             .collect();
         let other = other.map(|other| OtherDocument::new(reach, function, other, &mut reasons));
         let way_up = way_up(reach, function);
@@ -144,14 +150,19 @@ impl ExplainDocument {
         }
         let remedy = |reason: Reason| RemedyDocument { reason: reason.code(), change: words::remedy(reason) };
         let shared = forgers.iter().any(|(_, why)| why.is_by_making());
-        let mut let_through = forgers.iter().filter(|(_, why)| !why.is_by_making()).peekable();
-        let forged = let_through.peek().is_some().then(|| {
-            match let_through.all(|(index, _)| fabric.can_validate_source(*index)) {
-                true => RemedyDocument::FORGED,
-                false => RemedyDocument::FORGED_FOR_GOOD,
-            }
+        let mut let_through: Vec<Option<bool>> = forgers
+            .iter()
+            .filter(|(_, why)| !why.is_by_making())
+            .map(|((from, to), _)| fabric.validation_could_stop(*from, *to))
+            .collect();
+        let_through.sort_unstable();
+        let_through.dedup();
+        let forged = let_through.into_iter().rev().map(|could| match could {
+            Some(true) => RemedyDocument::FORGED,
+            Some(false) => RemedyDocument::FORGED_FOR_GOOD,
+            None => RemedyDocument::FORGED_WITHIN,
         });
-        let forged = forged.into_iter().chain(shared.then_some(RemedyDocument::SHARED));
+        let forged = forged.chain(shared.then_some(RemedyDocument::SHARED));
         Self {
             function: address(topology, function),
             assumptions: words::assumptions(assumptions, reach.unsettled),

@@ -9,7 +9,7 @@ use crate::finding::count;
 use crate::report::{Reach, clean, json, words};
 use crate::route::RootComplex;
 use crate::route::disagree::{Danger, Disagreement, disagreements};
-use crate::route::domains::{HeldBy, Impersonation, IsolationDomain, Merge, Unsettled};
+use crate::route::domains::{HeldBy, IsolationDomain, Merge, Unsettled};
 use crate::route::evidence::Evidence;
 use crate::topology::FunctionIndex;
 
@@ -169,10 +169,11 @@ impl View<'_> {
         let Some(class) = merge.class else {
             let reason = merge.reason.map(|reason| format!(" ({reason})")).unwrap_or_default();
             let why = fabric.impersonation(merge.from, merge.to, domains.assumptions());
+            let why = why.map(|why| words::forges(fabric, merge.from, merge.to, why));
+            let why = why.map(|why| format!(": {why}")).unwrap_or_default();
             let text = format!(
-                "{}: {from} may use the requester ID of {to}: {}{reason}{accepted}",
-                bond(merge.held_by),
-                why.map_or("", Impersonation::words)
+                "{}: {from} may use the requester ID of {to}{why}{reason}{accepted}",
+                bond(merge.held_by)
             );
             self.paragraph(out, 4, &clean(&text))?;
             return self.merge_evidence(out, merge);
@@ -204,7 +205,7 @@ impl View<'_> {
         model: &str,
         groups: &[Option<usize>],
     ) -> io::Result<()> {
-        let found = disagreements(self.topology(), self.reach.domains, groups);
+        let found = disagreements(self.reach.fabric, self.reach.domains, groups);
         if found.is_empty() {
             return writeln!(out, "\nThe groups of {model} are these domains.");
         }

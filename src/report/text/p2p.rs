@@ -34,7 +34,7 @@ pub fn p2p(
     let fabric = view.reach.fabric;
     for (index, other) in [(from, to), (to, from)] {
         let why = fabric.impersonation(index, other, assumptions);
-        view.paragraph(out, 4, &words::scope(fabric, index, why))?;
+        view.paragraph(out, 4, &words::scope(fabric, index, other, why))?;
         for evidence in why.map(|why| fabric.impersonation_evidence(index, why)).unwrap_or_default() {
             view.paragraph(out, 6, &clean(&format!("{}: {evidence}", evidence.function())))?;
         }

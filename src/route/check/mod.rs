@@ -15,7 +15,7 @@ use super::accept::Acceptances;
 use super::domains::Domains;
 use super::fabric::Fabric;
 use super::port::TlpClass;
-use super::{Disposition, Reason};
+use super::{Assumptions, Disposition, Reason, RootComplex};
 use crate::db::Acceptance;
 use crate::topology::FunctionIndex;
 
@@ -32,6 +32,9 @@ pub struct Assignment<'a> {
     /// Functions of the unit that are not inside and can initiate.
     outside: Vec<FunctionIndex>,
     ways: Vec<Way<'a>>,
+    /// For functions inside, what hangs on bridges that the dump lacks, and that only the assumption that
+    /// these isolate keeps apart from them.
+    behind_missing: Vec<(FunctionIndex, Vec<FunctionIndex>)>,
     /// Whether every pair was looked at.
     complete: bool,
     /// Whether something proved crosses the border.
@@ -114,7 +117,8 @@ impl<'a> Assignment<'a> {
         let ways = together(ways);
         let complete = pairs <= MAX_PAIRS;
         let proved = if complete { ways.iter().any(|way| way.proved) } else { proved };
-        Self { inside, unit, outside, ways, complete, proved }
+        let behind_missing = behind_missing(fabric, domains.assumptions(), &inside);
+        Self { inside, unit, outside, ways, behind_missing, complete, proved }
     }
 
     /// The functions that are to be assigned, sorted.
@@ -139,6 +143,35 @@ impl<'a> Assignment<'a> {
     pub fn accepted(&self) -> impl Iterator<Item = &'a Acceptance> {
         self.ways.iter().filter_map(|way| way.accepted)
     }
+}
+
+/// One function of each hierarchy that holds some of these, and what hangs on missing bridges elsewhere.
+fn behind_missing(
+    fabric: &Fabric<'_>,
+    assumptions: &Assumptions,
+    inside: &[FunctionIndex],
+) -> Vec<(FunctionIndex, Vec<FunctionIndex>)> {
+    let missing = fabric.behind_missing_bridges();
+    if missing.is_empty() || assumptions.root_complex == RootComplex::Unknown {
+        return Vec::new();
+    }
+    let mut of_hierarchy: BTreeMap<u32, FunctionIndex> = BTreeMap::new();
+    for function in inside.iter().filter(|function| fabric.initiates(**function)) {
+        of_hierarchy.entry(fabric.attached_to(*function as u32)).or_insert(*function);
+    }
+    let apart = |from: FunctionIndex, to: FunctionIndex| {
+        let (disposition, reason) = fabric.disposition(from, to, TlpClass::MemoryUntranslated, assumptions);
+        disposition == Disposition::Undetermined && reason == Reason::BridgeNotInDump
+    };
+    let behind = |function: FunctionIndex| {
+        let others = missing.iter().copied();
+        let top = fabric.attached_to(function as u32);
+        let is_own = |other: &FunctionIndex| fabric.attached_to(*other as u32) == top;
+        let is_apart =
+            |other: &FunctionIndex| inside.binary_search(other).is_err() && apart(function, *other);
+        (function, others.filter(|other| is_own(other) || is_apart(other)).collect::<Vec<_>>())
+    };
+    of_hierarchy.into_values().map(behind).filter(|(_, others)| !others.is_empty()).collect()
 }
 
 struct Looker<'l, 'f, 'a> {

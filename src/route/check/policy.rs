@@ -56,6 +56,8 @@ impl Policy {
 pub enum Cause {
     /// Something outside is not kept apart.
     NotIsolated,
+    /// A bridge that is not in the dump would have to keep it apart.
+    BridgeNotInDump,
     /// It is no endpoint: bridges and ports are not assigned.
     NotAnEndpoint,
     /// Others are in its IOMMU group.
@@ -82,6 +84,7 @@ impl Cause {
     pub const fn code(self) -> &'static str {
         match self {
             Self::NotIsolated => "not-isolated",
+            Self::BridgeNotInDump => "bridge-not-in-dump",
             Self::NotAnEndpoint => "not-an-endpoint",
             Self::GroupShared => "group-shared",
             Self::NoGroup => "no-group",
@@ -99,6 +102,10 @@ impl Cause {
     pub const fn words(self) -> &'static str {
         match self {
             Self::NotIsolated => "is not kept apart from functions outside",
+            Self::BridgeNotInDump => {
+                "is next to a bridge that is not in the dump, and nothing else is known to keep it apart from what \
+                 is beyond"
+            }
             Self::NotAnEndpoint => "is a bridge or a port, which nobody assigns",
             Self::GroupShared => "shares its IOMMU group with functions outside",
             Self::NoGroup => "is put into no IOMMU group by the kernel: no IOMMU is behind it",
@@ -244,6 +251,14 @@ impl Assignment<'_> {
                     judgement.objections.push(Objection { cause, certain, function, others });
                 }
             }
+        }
+        for (function, others) in &self.behind_missing {
+            judgement.objections.push(Objection {
+                cause: Cause::BridgeNotInDump,
+                certain: false,
+                function: *function,
+                others: others.clone(),
+            });
         }
         // More than could be looked at, or nothing that is seen pair by pair: the domains decide.
         let unexplained = !self.outside.is_empty() && self.ways.is_empty();

@@ -35,8 +35,9 @@ pub enum Impersonation {
     },
     /// No port on the way up keeps it from that.
     NotValidated {
-        /// Whether a port on the way up does not tell; it is taken as one that does not.
-        unproven: bool,
+        /// What is not known: a port on the way up does not tell, and is taken as one that does not
+        /// validate; or one of the two does not answer, and may be a port.
+        missing: Option<Reason>,
     },
 }
 
@@ -44,10 +45,17 @@ impl Impersonation {
     /// Whether it rests on something that is not known.
     #[must_use]
     pub const fn is_unproven(self) -> bool {
+        self.missing().is_some()
+    }
+
+    /// What is not known, if it rests on something that is not.
+    #[must_use]
+    pub const fn missing(self) -> Option<Reason> {
         match self {
-            Self::Device { unproven, .. }
-            | Self::Segment { unproven, .. }
-            | Self::NotValidated { unproven } => unproven,
+            Self::Device { unproven: true, .. } => Some(Reason::DatabaseCondition),
+            Self::Segment { unproven: true, .. } => Some(Reason::RequesterNotInDump),
+            Self::Device { .. } | Self::Segment { .. } => None,
+            Self::NotValidated { missing } => missing,
         }
     }
 
@@ -82,7 +90,7 @@ impl Fabric<'_> {
         }
         let not_validated = || {
             self.reaches_requester_id(from, to, assumptions)
-                .then(|| Impersonation::NotValidated { unproven: self.scope(from).unproven })
+                .then(|| Impersonation::NotValidated { missing: self.forging_rests_on(from, to) })
         };
         // What is proved before what is not known.
         let shared = [self.shared_segment(from, to), self.shared_requester_id(from, to)];
@@ -104,6 +112,7 @@ impl Fabric<'_> {
         }
         let own = self.topology.function(to)?.address.bdf.devfn();
         let (theirs, devfn) = (self.sends_as(to), self.topology.function(from)?.address.bdf.devfn());
+        let unseen = self.node(from as u32).is_unseen() || self.node(to as u32).is_unseen();
         let mut found: Option<Impersonation> = None;
         for (sends, alias) in sent.iter().filter_map(|sends| Some((sends, self.alias(sends)?))) {
             for id in (0..=u8::MAX).filter(|id| alias.covers(devfn, *id) != Some(false)) {
@@ -111,7 +120,9 @@ impl Fabric<'_> {
                     self.alias(theirs).is_some_and(|alias| alias.covers(own, id) != Some(false))
                 });
                 let used = if id == own { Some(false) } else { third.map(|theirs| theirs.unproven).min() };
-                let Some(unproven) = used.map(|unproven| unproven || sends.unproven) else { continue };
+                let Some(unproven) = used.map(|unproven| unproven || sends.unproven || unseen) else {
+                    continue;
+                };
                 if found.is_none_or(|found| found.is_unproven() && !unproven) {
                     found = Some(Impersonation::Device { entry: sends.entry as usize, unproven });
                 }
@@ -138,6 +149,8 @@ impl Fabric<'_> {
             }
             _ => return None,
         };
+        let unseen = self.node(from as u32).is_unseen() || self.node(to as u32).is_unseen();
+        let unproven = unproven || unseen;
         Some(Impersonation::Segment { owner: Some(owner as usize).filter(|_| owner != NONE), unproven })
     }
 
@@ -178,10 +191,10 @@ pub(super) fn join_shared(fabric: &Fabric<'_>, proved: bool, joiner: &mut Joiner
                     continue;
                 }
                 let (other, unproven) = *slot.get_or_insert((one.function, one.unproven));
-                let unproven = unproven || one.unproven;
+                let unproven = unproven || one.unproven || fabric.node(other).is_unseen();
                 let why = merge(one.function, other, unproven, Reason::DatabaseCondition);
                 if other != one.function && joiner.join(one.function, other) {
-                    joiner.merges.push(why);
+                    joiner.note(&why);
                 }
             }
         }
@@ -200,9 +213,10 @@ pub(super) fn join_segments(fabric: &Fabric<'_>, proved: bool, joiner: &mut Join
         let key = if behind.owner == NONE { (NONE, segment.unwrap_or(NONE)) } else { (behind.owner, 0) };
         let owner = Some(behind.owner).filter(|owner| *owner != NONE && fabric.node(*owner).initiates());
         let other = *first.entry(key).or_insert(owner.unwrap_or(behind.function));
-        let why = merge(behind.function, other, behind.unproven, Reason::RequesterNotInDump);
+        let unseen = fabric.node(behind.function).is_unseen() || fabric.node(other).is_unseen();
+        let why = merge(behind.function, other, behind.unproven || unseen, Reason::RequesterNotInDump);
         if other != behind.function && joiner.join(behind.function, other) {
-            joiner.merges.push(why);
+            joiner.note(&why);
         }
     }
 }

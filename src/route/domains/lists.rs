@@ -229,8 +229,8 @@ impl Lists {
 
     /// One entry for each merge, however many functions it joins.
     fn note(&mut self, joined: bool, why: &Merge) {
-        if joined && self.joiner.merges.last() != Some(why) {
-            self.joiner.merges.push(*why);
+        if joined {
+            self.joiner.note(why);
         }
     }
 }

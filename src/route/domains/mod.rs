@@ -13,6 +13,7 @@
 //!
 //! Source: PCIe Base 6.x, §6.12 "Access Control Services (ACS)".
 
+mod across;
 mod ask;
 mod identity;
 mod join;
@@ -187,15 +188,9 @@ impl Fabric<'_> {
         let assumptions = Assumptions { hostile: true, ..*assumptions };
         let runs = Runs::new(self, &assumptions);
         let mut lists = Lists::new(self.nodes().len(), assumptions.count_relaxed_and_io);
-        pass::run(self, &assumptions, true, &runs, &mut lists);
-        scope::impersonate(self, &assumptions, true, &mut lists.joiner);
-        identity::join_shared(self, true, &mut lists.joiner);
-        identity::join_segments(self, true, &mut lists.joiner);
+        self.join_all(&assumptions, true, &runs, &mut lists);
         let proved = lists.joiner.clone();
-        pass::run(self, &assumptions, false, &runs, &mut lists);
-        scope::impersonate(self, &assumptions, false, &mut lists.joiner);
-        identity::join_shared(self, false, &mut lists.joiner);
-        identity::join_segments(self, false, &mut lists.joiner);
+        self.join_all(&assumptions, false, &runs, &mut lists);
         // The rest of the lists goes before more is made of it.
         let mut all = lists.into_joiner();
         let bonds = core::mem::take(&mut all.merges);
@@ -208,6 +203,18 @@ impl Fabric<'_> {
         let mut merges: Vec<_> = bonds.into_iter().map(|merge| (domain_of(merge.from), merge)).collect();
         merges.sort_by_key(|(domain, _)| *domain);
         Domains { assumptions, members, proved, merges }
+    }
+
+    /// Joins what is proved not to be apart, or what is not known to be.
+    fn join_all(&self, assumptions: &Assumptions, proved: bool, runs: &Runs, lists: &mut Lists) {
+        // Of what does not answer nothing is proved.
+        let is_unseen = |function: FunctionIndex| self.node(function as u32).is_unseen();
+        let seen = (proved && (0..self.nodes().len()).any(is_unseen)).then(|| self.without(is_unseen));
+        let fabric = seen.as_ref().unwrap_or(self);
+        pass::run(fabric, assumptions, proved, runs, lists);
+        scope::impersonate(fabric, assumptions, proved, &mut lists.joiner);
+        identity::join_shared(fabric, proved, &mut lists.joiner);
+        identity::join_segments(fabric, proved, &mut lists.joiner);
     }
 
     /// Gives each port the label of what is below it, if that is one.

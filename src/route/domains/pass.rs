@@ -36,6 +36,15 @@ pub(super) struct Source {
     pub(super) why: Merge,
 }
 
+/// Functions of a device that one bit of an egress control vector stands for.
+struct Peers {
+    functions: Vec<u32>,
+    /// Whether I/O requests can be for them, where these count.
+    io: bool,
+    /// Whether they are joined.
+    joined: bool,
+}
+
 pub(super) struct Pass<'p, 'a> {
     pub(super) fabric: &'p Fabric<'a>,
     pub(super) assumptions: &'p Assumptions,
@@ -345,6 +354,7 @@ impl Pass<'_, '_> {
         let is_leaf = |function: u32| self.fabric.node(function).kind == Kind::Leaf;
         let mut leaves = members.iter().filter(|child| is_leaf(child.2)).flat_map(|child| child.2..child.3);
         let (Some(first), Some(second)) = (leaves.next(), leaves.next()) else { return };
+        let mut peers: Option<Vec<Peers>> = None;
         let mut asked: [Option<(Acs, Emits)>; 4] = [None; 4];
         let mut next = asked.len();
         for n in 0..members.len() {
@@ -358,7 +368,9 @@ impl Pass<'_, '_> {
                 continue;
             }
             if has_egress_control(node) {
-                self.by_vector(x, node, members);
+                let mut known = peers.take().unwrap_or_else(|| self.peers(members));
+                self.by_vector(x, node, &mut known);
+                peers = Some(known);
                 continue;
             }
             // Functions that are alike give one answer, and a device has few kinds.
@@ -392,33 +404,45 @@ impl Pass<'_, '_> {
         self.lists.is_single(below.get(which))
     }
 
-    /// A function with egress control, towards each index of its vector.
-    fn by_vector(&mut self, x: u32, node: &Node, members: &[Child]) {
-        use crate::route::port::Role;
-        let mut by_index: Vec<(Option<u8>, u32)> = members
-            .iter()
-            .flat_map(|child| child.2..child.3)
-            .filter(|y| *y != x && self.fabric.node(*y).kind == Kind::Leaf)
-            .map(|y| (self.fabric.peer_index(y, Role::Function), y))
-            .collect();
-        by_index.sort_unstable();
+    /// A function with egress control, towards each index of its vector. `peers`: the device's functions by
+    /// index; those of one index that came together count as two from then on, whoever asks.
+    fn by_vector(&mut self, x: u32, node: &Node, peers: &mut [Peers]) {
         let own = self.single(x, node);
-        for peers in by_index.chunk_by(|a, b| a.0 == b.0) {
+        for peers in peers {
             for class in 0..self.classes.len() {
                 let Some(class) = self.classes.get(class).copied() else { break };
                 let io = class == TlpClass::Io;
-                if own.get(Which::from(class)).is_empty() {
+                let Some(first) = peers.functions.iter().copied().find(|y| *y != x) else { break };
+                if own.get(Which::from(class)).is_empty() || (io && !peers.io) {
                     continue;
                 }
-                let targets = peers.iter().map(|(_, y)| *y).filter(|y| !io || self.is_io_target(*y));
-                let targets: Vec<u32> = targets.collect();
-                let Some(first) = targets.first().copied() else { continue };
                 let Some(why) = self.asks(x, first, x, first, class) else { continue };
-                for y in targets {
-                    self.lists.join(x, y, &why);
+                if mem::replace(&mut peers.joined, true) {
+                    self.lists.join(x, first, &why);
+                    continue;
+                }
+                for y in peers.functions.iter().filter(|y| **y != x) {
+                    self.lists.join(x, *y, &why);
                 }
             }
         }
+    }
+
+    /// The functions of a device by the index that stands for them in egress control vectors.
+    fn peers(&self, members: &[Child]) -> Vec<Peers> {
+        use crate::route::port::Role;
+        let io = |y: u32| self.assumptions.count_relaxed_and_io && self.is_io_target(y);
+        let leaves = members.iter().flat_map(|child| child.2..child.3);
+        let leaves = leaves.filter(|y| self.fabric.node(*y).kind == Kind::Leaf);
+        let mut by_index: Vec<((Option<u8>, bool), u32)> =
+            leaves.map(|y| ((self.fabric.peer_index(y, Role::Function), io(y)), y)).collect();
+        by_index.sort_unstable();
+        let of_index = |peers: &[((Option<u8>, bool), u32)]| Peers {
+            io: peers.first().is_some_and(|((_, io), _)| *io),
+            functions: peers.iter().map(|(_, y)| *y).collect(),
+            joined: false,
+        };
+        by_index.chunk_by(|a, b| a.0 == b.0).map(of_index).collect()
     }
 
     /// Where ways part on the bus of a switch, a link, or one that is not known.

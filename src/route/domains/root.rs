@@ -10,7 +10,7 @@ use crate::route::port::TlpClass;
 use crate::route::{Disposition, Reason};
 
 impl Pass<'_, '_> {
-    /// On a root bus: devices with root ports in them, and functions whose own ports are hidden.
+    /// On a root bus: devices with root ports in them.
     pub(super) fn root_bus(&mut self, units: &mut [Unit], children: &[Child]) {
         let mut start = 0;
         while let Some(device) = units.get(start).map(|unit| unit.device) {
@@ -26,40 +26,6 @@ impl Pass<'_, '_> {
                 }
             }
             start = end.max(start.saturating_add(1));
-        }
-        self.hidden_on_root(children);
-    }
-
-    /// Functions on a root bus whose own ports are hidden may share what is hidden: all but those of
-    /// one device.
-    fn hidden_on_root(&mut self, children: &[Child]) {
-        let mut hidden: Vec<(Child, Below)> = Vec::new();
-        for child in children {
-            let node = self.fabric.node(child.2);
-            if self.fabric.is_hidden(node) {
-                let below = if node.kind == Kind::Leaf {
-                    self.single(child.2, node)
-                } else {
-                    self.past(child.2, node)
-                };
-                hidden.push((*child, below));
-            }
-        }
-        hidden.retain(|(_, below)| !below.is_empty());
-        let Some(((first, below), rest)) = hidden.split_first() else { return };
-        // A downstream-facing port parts from its own device, too.
-        if !rest.iter().any(|(child, _)| child.0 != first.0 || child.1 || first.1) {
-            return;
-        }
-        let to = below.get(Which::All).first();
-        for (_, own) in &hidden {
-            let from = own.get(Which::All).first();
-            let class = TlpClass::MemoryUntranslated;
-            let why = self.joins(from, to, class, Disposition::Undetermined, Reason::PortNotInDump);
-            if let Some(why) = why {
-                self.lists.join_within(own.get(Which::All), Which::All, &why);
-                self.lists.join(from, to, &why);
-            }
         }
     }
 

@@ -115,6 +115,15 @@ impl Fabric<'_> {
         scope
     }
 
+    /// What an impersonation by `from` of `to` rests on without being known.
+    pub(super) fn forging_rests_on(&self, from: FunctionIndex, to: FunctionIndex) -> Option<Reason> {
+        let is_unseen = |function: FunctionIndex| self.node(function as u32).is_unseen();
+        match is_unseen(from) || is_unseen(to) {
+            true => Some(Reason::TypeNotCaptured),
+            false => self.scope(from).unproven.then_some(Reason::AcsNotCaptured),
+        }
+    }
+
     /// Whether the ports above `from` let the requester ID of `to` through.
     pub(super) fn reaches_requester_id(
         &self,
@@ -193,41 +202,78 @@ pub(super) fn impersonate(fabric: &Fabric<'_>, assumptions: &Assumptions, proved
             sources.push((impersonated, place.first, unproven));
         }
     }
+    let unseen = if proved { Vec::new() } else { unseen(fabric) };
     let mut runs: Vec<Run> = Vec::new();
     let below = ByTop::new(&reach, places, &sources);
     let mut done: BTreeSet<FunctionIndex> = BTreeSet::new();
     for (impersonated, source, unproven) in sources {
-        let why = |to: u32| Merge {
-            held_by: if proved || !unproven { HeldBy::Impersonation } else { HeldBy::Unproven },
-            from: source as usize,
+        // What is proved has joined before; a scope that is proved has more to join only where something
+        // does not answer, which may be no function at all.
+        let known = !proved && !unproven;
+        let example = |places: &mut dyn Iterator<Item = &Place>, missing: Option<u32>| match (known, missing)
+        {
+            (false, _) => Some((source, another(fabric, assumptions, source, places)?)),
+            (true, None) => None,
+            (true, Some(missing)) if may_stand_for(fabric, assumptions, source, missing) => {
+                Some((source, missing))
+            }
+            (true, Some(missing)) => Some((missing, another(fabric, assumptions, missing, places)?)),
+        };
+        let why = |(from, to): (u32, u32)| Merge {
+            held_by: if proved { HeldBy::Impersonation } else { HeldBy::Unproven },
+            from: from as usize,
             to: to as usize,
             class: None,
-            reason: (unproven && !proved).then_some(Reason::AcsNotCaptured),
+            reason: match (proved, unproven) {
+                (true, _) => None,
+                (false, true) => Some(Reason::AcsNotCaptured),
+                (false, false) => Some(Reason::TypeNotCaptured),
+            },
         };
         match impersonated {
             Impersonated::Nobody => {}
             Impersonated::BusesOf(port) => {
                 let (start, end) = buses_of(fabric, port);
                 let within = places.get(start..end).unwrap_or_default();
-                if let Some(other) = another(fabric, assumptions, source, within.iter()) {
-                    joiner_join(joiner, source, other, &why(other));
-                    runs.push(Run { start, end, why: why(other) });
+                let missing = unseen.get(unseen.partition_point(|(bus, _)| *bus < start));
+                let missing = missing.filter(|(bus, _)| *bus < end).map(|(_, function)| *function);
+                if let Some(pair) = example(&mut within.iter(), missing) {
+                    joiner_join(joiner, pair.0, pair.1, &why(pair));
+                    runs.push(Run { start, end, why: why(pair) });
                 }
             }
             Impersonated::AnyRequesterId(port) => {
                 if !done.insert(port) {
                     continue;
                 }
-                if let Some(other) = another(fabric, assumptions, source, below.of(port, places)) {
+                let is_below = |(bus, _): &&(usize, u32)| {
+                    fabric.places().get(*bus).is_some_and(|place| reach.of(place.bus).1 as usize == port)
+                };
+                let missing = unseen.iter().find(is_below).map(|(_, function)| *function);
+                if let Some(pair) = example(&mut below.of(port, places), missing) {
                     for place in below.of(port, places) {
-                        joiner_join(joiner, source, place.first, &why(other));
-                        join_bus(fabric, place, &why(other), joiner);
+                        joiner_join(joiner, source, place.first, &why(pair));
+                        join_bus(fabric, place, &why(pair), joiner);
                     }
                 }
             }
         }
     }
     join_runs(fabric, &runs, joiner);
+}
+
+/// The functions that do not answer, by bus.
+fn unseen(fabric: &Fabric<'_>) -> Vec<(usize, u32)> {
+    let places = fabric.places().iter().enumerate().filter(|(_, place)| place.first != NONE);
+    let all = places.flat_map(|(bus, place)| (place.first..=place.last).map(move |function| (bus, function)));
+    let is_unseen = |function: u32| fabric.node(function).initiates() && fabric.node(function).is_unseen();
+    all.filter(|(_, function)| is_unseen(*function)).collect()
+}
+
+/// Whether a function is not trusted to leave the requester ID of another alone.
+fn may_stand_for(fabric: &Fabric<'_>, assumptions: &Assumptions, source: u32, other: u32) -> bool {
+    let same_device = fabric.node(source).device == fabric.node(other).device;
+    source != other && !(assumptions.trust_routing_ids && same_device)
 }
 
 /// The buses of a port, as a range of all buses.
@@ -248,10 +294,7 @@ fn another<'p>(
     source: u32,
     places: impl Iterator<Item = &'p Place>,
 ) -> Option<u32> {
-    let device = fabric.node(source).device;
-    let other = |function: &u32| {
-        *function != source && (!assumptions.trust_routing_ids || fabric.node(*function).device != device)
-    };
+    let other = |function: &u32| may_stand_for(fabric, assumptions, source, *function);
     places.filter(|place| place.first != NONE).find_map(|place| {
         let ends = [place.first, place.last].into_iter().find(&other);
         // The first and the last may be of one device, with others between.
@@ -302,7 +345,7 @@ fn join_runs(fabric: &Fabric<'_>, runs: &[Run], joiner: &mut Joiner) {
 }
 
 fn joiner_join(joiner: &mut Joiner, a: u32, b: u32, why: &Merge) {
-    if joiner.join(a, b) && joiner.merges.last() != Some(why) {
-        joiner.merges.push(*why);
+    if joiner.join(a, b) {
+        joiner.note(why);
     }
 }

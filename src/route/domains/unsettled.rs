@@ -223,18 +223,15 @@ impl Fabric<'_> {
         let known = sum(&mut tops.iter().map(|top| top.count));
         let apart = sum(&mut hidden.iter().map(|(_, count)| **count).chain(orphans.values().copied()));
         let mut same = 0_u64;
-        // Functions whose own ports are hidden on one root bus may share one; and inside one device what
-        // is hidden makes no difference.
-        let mut on_bus: BTreeMap<u32, u64> = BTreeMap::new();
+        // Below one port, and inside one device, what is hidden makes no difference.
         let mut in_device: BTreeMap<u32, (u64, u64)> = BTreeMap::new();
         let is_function = |at: u32| self.node(at).kind.facing().is_none();
         for (at, count) in hidden {
-            let node = self.node(**at);
-            let size = on_bus.entry(node.bus).or_default();
-            *size = size.saturating_add(**count);
             if is_function(**at) {
-                let sizes = in_device.entry(node.device).or_default();
+                let sizes = in_device.entry(self.node(**at).device).or_default();
                 sizes.0 = sizes.0.saturating_add(**count);
+            } else {
+                same = same.saturating_add(among(**count));
             }
         }
         for top in tops.iter().filter(|top| is_function(top.at)) {
@@ -242,8 +239,9 @@ impl Fabric<'_> {
                 sizes.1 = sizes.1.saturating_add(top.count);
             }
         }
-        same = on_bus.values().fold(same, |sum, size| sum.saturating_add(among(*size)));
-        same = in_device.values().fold(same, |sum, (a, b)| sum.saturating_add(both(*a, *b)));
+        same = in_device
+            .values()
+            .fold(same, |sum, (a, b)| sum.saturating_add(among(*a)).saturating_add(both(*a, *b)));
         // What hangs on one bridge is that bridge's: a port between them is missing, not the bridge.
         let mut attached: BTreeMap<u32, u64> = BTreeMap::new();
         for (bus, count) in orphans {

@@ -31,13 +31,13 @@ pub(super) fn by_database(fabric: &Fabric<'_>, index: usize, subject: &Subject) 
     for found in fabric.database.lookup_indices(subject) {
         let Some(entry) = fabric.database.entries().get(found) else { continue };
         let acs = match &entry.claim {
-            Claim::Isolates { services, .. } => match conditions(fabric, index, entry) {
-                Condition::Holds => claimed(by_registers(function), *services),
-                Condition::Denied => claimed(Acs::Absent, AcsControl::empty()),
+            Claim::Isolates { services, open, .. } => match conditions(fabric, index, entry) {
+                Condition::Holds => isolating(by_registers(function), *services, *open),
+                Condition::Denied => claimed(AcsControl::empty()),
                 Condition::NotKnown => Acs::Unknown(Reason::DatabaseCondition),
                 Condition::DoesNotApply => continue,
             },
-            Claim::DoesNotIsolate => claimed(Acs::Absent, AcsControl::empty()),
+            Claim::DoesNotIsolate => claimed(AcsControl::empty()),
             Claim::AcsLayout { capability_offset: 4, control_offset: 8 } => wide_registers(function),
             // A record keeps the registers of that one layout only.
             Claim::AcsLayout { .. } => Acs::Unknown(Reason::AcsNotCaptured),
@@ -73,20 +73,29 @@ pub(super) fn aliases(fabric: &Fabric<'_>, index: usize, subject: &Subject) -> V
     fabric.database.lookup_indices(subject).filter_map(of_entry).collect()
 }
 
-/// Controls that an entry claims, added to those of the registers. What an entry does not claim is
-/// off, and never *not implemented*: that would be a claim of its own.
-fn claimed(registers: Acs, services: AcsControl) -> Acs {
-    let own = match registers {
-        Acs::Present(own) => own,
-        Acs::Absent | Acs::Unknown(_) => Services::default(),
+/// Controls that an entry claims to act as if on, beside those of the registers, and those of which it
+/// says nothing either way.
+fn isolating(registers: Acs, services: AcsControl, open: AcsControl) -> Acs {
+    let alone = |reason: Reason| match claimed(services) {
+        Acs::Present(claimed) => Acs::Present(claimed.leaving_open(open).beside(reason)),
+        other => other,
     };
+    match registers {
+        Acs::Present(own) => Acs::Present(own.claiming(services).leaving_open(open)),
+        Acs::Absent => alone(Reason::MultiFunctionWithoutAcs),
+        Acs::Unknown(reason) => alone(reason),
+    }
+}
+
+/// Controls that an entry says act, whatever the registers have. What it does not claim is off, and never
+/// *not implemented*: that would be a claim of its own.
+fn claimed(services: AcsControl) -> Acs {
     let implied = AcsCapability::SOURCE_VALIDATION
         .union(AcsCapability::REQUEST_REDIRECT)
         .union(AcsCapability::COMPLETION_REDIRECT)
         .union(AcsCapability::UPSTREAM_FORWARDING);
     let claimed = AcsCapability::from_bits_retain(services.bits() & 0x7f);
-    let guessed = own.guessed().difference(services);
-    Acs::Present(Services::new(own.offered() | implied | claimed, own.enabled() | services).guessing(guessed))
+    Acs::Present(Services::new(implied | claimed, services))
 }
 
 /// Both registers 32 bits wide, the capability at +4 and the control at +8.

@@ -148,6 +148,17 @@ impl<'a> Fabric<'a> {
         &self.behind
     }
 
+    /// The same where these functions, none of them a bridge, take no part: they initiate nothing.
+    pub(in crate::route) fn without(&self, left_out: impl Fn(FunctionIndex) -> bool) -> Self {
+        let mut fabric = self.clone();
+        let leaves = fabric.nodes.iter_mut().enumerate().filter(|(_, node)| node.initiates());
+        for (_, node) in leaves.filter(|(index, _)| left_out(*index)) {
+            node.kind = Kind::HostBridge;
+        }
+        node::count_initiators(self.topology, &fabric.nodes, &mut fabric.places);
+        fabric
+    }
+
     /// The topology.
     #[must_use]
     pub const fn topology(&self) -> &'a Topology {
@@ -256,6 +267,17 @@ impl<'a> Fabric<'a> {
         node.misplaced && self.bus_kind(node.bus) == BusKind::Root
     }
 
+    /// What stands next to where bridges are missing: the first function of each orphan bus, and functions
+    /// on root buses whose own ports are hidden.
+    pub(in crate::route) fn behind_missing_bridges(&self) -> Vec<FunctionIndex> {
+        let orphans = self.places.iter().enumerate().filter(|(_, place)| place.kind == BusKind::Orphan);
+        let mut found: Vec<FunctionIndex> = orphans.map(|(bus, _)| self.topology.on_bus(bus).start).collect();
+        let nodes = self.nodes.iter().enumerate();
+        found.extend(nodes.filter(|(_, node)| self.is_hidden(node)).map(|(index, _)| index));
+        found.sort_unstable();
+        found
+    }
+
     /// Lets the database say what it knows of functions whose ACS can matter: bridges, functions on
     /// root buses, and those that are not alone in their device.
     fn ask_database(&mut self, views: &[View]) {
@@ -354,7 +376,10 @@ impl<'a> Fabric<'a> {
                 // number of the device.
                 let is_virtual = self.topology.kind(y as usize).is_virtual();
                 match (self.topology.uses_ari(bus), function_0.ari) {
-                    (Some(true), Presence::Present(ari)) if ari.acs_function_groups_enabled() => {
+                    // A control without its capability bit has no effect.
+                    (Some(true), Presence::Present(ari))
+                        if ari.acs_function_groups() && ari.acs_function_groups_enabled() =>
+                    {
                         function.ari.present().map(|ari| ari.function_group())
                     }
                     (Some(true), _) => Some(devfn),

@@ -118,6 +118,12 @@ impl Node {
     pub(in crate::route) const fn initiates(&self) -> bool {
         matches!(self.kind, Kind::Leaf)
     }
+
+    /// Whether it does not answer, so that it may be a port as well.
+    #[inline]
+    pub(in crate::route) const fn is_unseen(&self) -> bool {
+        matches!(self.emits, Emits::Unseen)
+    }
 }
 
 /// One bus as routing sees it. There are few buses: climbing over them stays in fast memory.
@@ -163,6 +169,18 @@ impl Place {
         last: NONE,
         several: false,
     };
+
+    /// Takes the bus's next function into account, if it can initiate.
+    fn add_initiator(&mut self, index: u32, node: &Node, device_of: impl Fn(u32) -> Option<u32>) {
+        if !node.initiates() {
+            return;
+        }
+        if self.first == NONE {
+            self.first = index;
+        }
+        self.last = index;
+        self.several |= self.first != index && device_of(self.first) != Some(node.device);
+    }
 }
 
 /// All functions and buses, with ACS as the registers have it.
@@ -189,7 +207,6 @@ pub(super) fn nodes(topology: &Topology) -> (Vec<Node>, Vec<Place>, Devices) {
         devices.add_bus(topology, index);
         let range = topology.on_bus(index);
         let functions = topology.functions().get(range.clone()).unwrap_or_default();
-        let mut device = NONE;
         for (index, function) in range.zip(functions) {
             let is_virtual = topology.kind(index).is_virtual();
             let node = Node {
@@ -202,19 +219,23 @@ pub(super) fn nodes(topology: &Topology) -> (Vec<Node>, Vec<Place>, Devices) {
                 emits: if is_virtual { Emits::All } else { emits(function) },
                 misplaced: is_misplaced_on_root_buses(function),
             };
-            if node.kind == Kind::Leaf {
-                if place.first == NONE {
-                    place.first = index as u32;
-                    device = node.device;
-                }
-                place.last = index as u32;
-                place.several |= node.device != device;
-            }
+            place.add_initiator(index as u32, &node, |first| nodes.get(first as usize).map(|n| n.device));
             nodes.push(node);
         }
         places.push(place);
     }
     (nodes, places, devices)
+}
+
+/// Finds anew which functions of each bus can initiate.
+pub(super) fn count_initiators(topology: &Topology, nodes: &[Node], places: &mut [Place]) {
+    for (bus, place) in places.iter_mut().enumerate() {
+        (place.first, place.last, place.several) = (NONE, NONE, false);
+        for index in topology.on_bus(bus) {
+            let Some(node) = nodes.get(index) else { continue };
+            place.add_initiator(index as u32, node, |first| nodes.get(first as usize).map(|n| n.device));
+        }
+    }
 }
 
 /// Fills in what is known of the way up when all ACS is known.

@@ -234,7 +234,7 @@ fn by_database(
     for (found, entry) in linux.entries(subject) {
         let basis = Basis::Database(found);
         match &entry.claim {
-            Claim::Isolates { services, ignored } => {
+            Claim::Isolates { services, ignored, .. } => {
                 let isolates = services.contains(REQUIRED.difference(*ignored));
                 match conditions(linux, index, &entry.conditions) {
                     Conditions::None => {

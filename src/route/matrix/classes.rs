@@ -97,7 +97,13 @@ impl Fabric<'_> {
 
 const fn signature(acs: Acs) -> (u8, u16, u16) {
     match acs {
-        Acs::Present(services) => (0, services.offered().bits(), services.enabled().bits()),
+        Acs::Present(services) => {
+            let beside = match services.is_beside() {
+                Some(reason) => (reason as u8).saturating_add(3),
+                None => 0,
+            };
+            (beside, services.offered().bits(), services.enabled().bits())
+        }
         Acs::Absent => (1, 0, 0),
         Acs::Unknown(reason) => (2, reason as u16, 0),
     }

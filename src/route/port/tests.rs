@@ -58,7 +58,7 @@ const TABLE: &[Row] = &[
     // R5: a root port, or a function on a root bus, towards others.
     (RP, PEER | PEER_BAR, ALL, "RR!", Block(Reason::NoPeerSupport)),
     (RP | IN, PEER, ALL, "absent", Undetermined(Reason::RootComplex)),
-    (RP | IN, PEER, ALL, "unknown", Undetermined(Reason::RootComplex)),
+    (RP | IN, PEER, ALL, "unknown", Undetermined(Reason::AcsNotCaptured)),
     (RP | IN, PEER, IO | CR, "any", Undetermined(Reason::RootComplex)),
     (RP | IN, PEER, C, "CR+", Redirect(Reason::CompletionRedirect)),
     (RP | IN, PEER, C, "any", Undetermined(Reason::RootComplex)),
@@ -67,6 +67,7 @@ const TABLE: &[Row] = &[
     (RP | IN, PEER, MEM, "RR+ EC-", Redirect(Reason::RequestRedirect)),
     (RP | IN, PEER, MEM, "RR- EC+ bit=1", Block(Reason::EgressControl)),
     (RP | IN, PEER, MEM, "RR+ EC+ bit=1", Redirect(Reason::EgressRedirect)),
+    (RP | IN, PEER, MEM, "EC+ bit=?", Undetermined(Reason::VectorNotKnown)),
     (RP | IN, PEER, MEM, "any", Undetermined(Reason::RootComplex)),
     // R1: inside a multi-function device.
     (FN, PEER, ALL, "absent", Undetermined(Reason::MultiFunctionWithoutAcs)),

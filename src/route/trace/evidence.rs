@@ -5,6 +5,7 @@ use alloc::string::String;
 use alloc::vec;
 use alloc::vec::Vec;
 
+use super::walk::Step;
 use super::{BUS_MASTER, Rule};
 use crate::anomaly::Presence;
 use crate::cap::acs::{AcsCapability, AcsControl};
@@ -13,19 +14,20 @@ use crate::route::Reason;
 use crate::route::domains::Impersonation;
 use crate::route::evidence::{Evidence, control_tokens};
 use crate::route::fabric::{Fabric, Kind, NONE};
-use crate::route::port::{Acs, Decision, TlpClass};
+use crate::route::port::{Acs, Decision, Role, TlpClass};
 use crate::topology::FunctionIndex;
 
 impl Fabric<'_> {
     /// The evidence for a decision at a function. `port_target`: the transaction is for a port's own BARs.
     pub(super) fn evidence(
         &self,
-        index: FunctionIndex,
-        rule: Rule,
-        decision: Decision,
+        step: &Step,
         class: TlpClass,
         port_target: bool,
+        ends: (FunctionIndex, FunctionIndex),
     ) -> Vec<Evidence> {
+        let Step { at, rule, decision } = *step;
+        let index = at as usize;
         let Some(function) = self.topology.function(index) else { return Vec::new() };
         let port_type = || {
             let address = function.address;
@@ -76,7 +78,7 @@ impl Fabric<'_> {
             | Reason::VectorNotKnown => {
                 let bits = AcsControl::REQUEST_REDIRECT | AcsControl::EGRESS_CONTROL;
                 let mut evidence = self.controls(index, function, bits);
-                evidence.extend(self.vector(function));
+                evidence.extend(self.vector(index, function, rule, ends));
                 evidence
             }
             Reason::DirectTranslated => self.controls(
@@ -114,7 +116,17 @@ impl Fabric<'_> {
             | Reason::AcsNotCaptured
             | Reason::ControlAllOnes
             | Reason::DatabaseCondition
-            | Reason::RequesterNotInDump => self.structure(index, function),
+            | Reason::RequesterNotInDump
+            | Reason::NotClaimed => self.structure(index, function),
+            Reason::RootAcsNotKnown if !matches!(self.acs(index), Acs::Present(_)) => {
+                self.structure(index, function)
+            }
+            Reason::RootAcsNotKnown => {
+                let bits = AcsControl::REQUEST_REDIRECT | AcsControl::EGRESS_CONTROL;
+                let mut evidence = self.controls(index, function, bits);
+                evidence.extend(self.vector(index, function, rule, ends));
+                evidence
+            }
             Reason::RootComplex | Reason::OtherHostBridge | Reason::OneRootDevice => {
                 let bits = match class.is_completion() {
                     true => AcsControl::COMPLETION_REDIRECT,
@@ -137,11 +149,13 @@ impl Fabric<'_> {
             Reason::BusMasterOff | Reason::BridgeBusMasterOff => {
                 vec![command(function, BUS_MASTER, "Bus Master Enable")]
             }
-            Reason::TargetDecodeOff => vec![command(function, 3, "I/O Space Enable, Memory Space Enable")],
-            Reason::AtsOff | Reason::AtsNotCaptured => ats(function),
-            Reason::NoIoBar | Reason::NoMemoryBar | Reason::WindowClosed => {
-                self.bar_evidence(index, function)
+            Reason::TargetDecodeOff if class == TlpClass::Io => {
+                vec![command(function, 1, "I/O Space Enable")]
             }
+            Reason::TargetDecodeOff => vec![command(function, 2, "Memory Space Enable")],
+            Reason::AtsOff | Reason::AtsNotCaptured => ats(function),
+            Reason::NoIoBar | Reason::NoMemoryBar => self.bar_evidence(index, function),
+            Reason::WindowClosed => windows(function, class),
             Reason::SameFunction | Reason::TargetNotCaptured | Reason::NotInDump => Vec::new(),
         }
     }
@@ -238,17 +252,43 @@ impl Fabric<'_> {
             let function = self.topology.function(port)?;
             Some(self.controls(port, function, AcsControl::SOURCE_VALIDATION))
         };
-        self.unvalidated(index).into_iter().filter_map(of).flatten().collect()
+        let unvalidated = self.unvalidated(index);
+        if unvalidated.is_empty() {
+            // The nearest port validates, and the other's bus is one of its own.
+            let port = self.nearest_port(index).and_then(|port| self.topology.function(port));
+            return port.map(bus_numbers).into_iter().collect();
+        }
+        unvalidated.into_iter().filter_map(of).flatten().collect()
     }
 
-    /// Whether each port on the way up that does not validate requester IDs could: it has the control.
+    /// The nearest port above that faces downstream.
+    fn nearest_port(&self, index: FunctionIndex) -> Option<FunctionIndex> {
+        let mut at = self.node(index as u32).up;
+        while at != NONE && self.node(at).kind.facing().is_none() {
+            at = self.node(at).up;
+        }
+        (at != NONE).then_some(at as usize)
+    }
+
+    /// Whether Source Validation could keep `from` from using the requester ID of `to`: whether a port on the
+    /// way up, which lets it through now, has that control. `None` if no port's could, because each that
+    /// does not validate has the bus of `to` below it, too.
     #[must_use]
-    pub fn can_validate_source(&self, index: FunctionIndex) -> bool {
-        self.unvalidated(index).into_iter().all(|port| match self.acs(port) {
+    pub fn validation_could_stop(&self, from: FunctionIndex, to: FunctionIndex) -> Option<bool> {
+        let other = self.topology.function(to)?.address;
+        let is_outside = |port: &FunctionIndex| {
+            self.topology.function(*port).is_some_and(|function| {
+                let range = function.bus_range().unwrap_or_default();
+                function.address.segment != other.segment || !range.contains(other.bus())
+            })
+        };
+        let could = |port: FunctionIndex| match self.acs(port) {
             Acs::Present(services) => services.offered().contains(AcsCapability::SOURCE_VALIDATION),
             Acs::Absent => false,
             Acs::Unknown(_) => true,
-        })
+        };
+        let mut ports = self.unvalidated(from).into_iter().filter(is_outside).map(could).peekable();
+        ports.peek().copied().map(|first| first || ports.any(|could| could))
     }
 
     /// The ports on the way up that let other requester IDs through, up to the first that does not.
@@ -283,15 +323,70 @@ impl Fabric<'_> {
         }]
     }
 
-    fn vector(&self, function: &Function) -> Option<Evidence> {
+    /// The double word of the egress control vector that has the target's bit.
+    fn vector(
+        &self,
+        index: FunctionIndex,
+        function: &Function,
+        rule: Rule,
+        (from, to): (FunctionIndex, FunctionIndex),
+    ) -> Option<Evidence> {
         let acs = function.acs.present()?;
+        let bus = self.node(index as u32).bus;
+        let on_bus = |end: FunctionIndex| {
+            let mut at = end as u32;
+            while self.node(at).bus != bus && self.node(at).up != NONE {
+                at = self.node(at).up;
+            }
+            at
+        };
+        // A port decides for what comes up through it, and inside its device for what goes down, too.
+        let other = if on_bus(to) as usize == index { on_bus(from) } else { on_bus(to) };
+        let role = match rule {
+            Rule::Device | Rule::UpstreamPort => Role::Function,
+            _ => self.node(index as u32).kind.facing().unwrap_or(Role::SwitchDownstreamPort),
+        };
+        let count = acs.capability.vector_bits();
+        let bit = self.peer_index(other, role);
+        let (dword, bits) = match bit {
+            Some(bit) if u16::from(bit) < count => {
+                let target = self.topology.address(other as usize).unwrap_or_default();
+                (u16::from(bit >> 5), format!("bit {} for {bit}, {target}", bit & 31))
+            }
+            Some(bit) => (0, format!("{count} bits, and none for {bit}")),
+            None => (0, format!("{count} bits; which is the target's is not known")),
+        };
+        let vector = self.topology.inventory().extras(index).and_then(|extras| extras.egress_vector);
+        let value = vector.and_then(|vector| vector.get(usize::from(dword)).copied().flatten());
         Some(Evidence::Register {
             function: function.address,
             register: "Egress Control Vector",
-            offset: acs.offset.of_register(8),
-            bits: format!("{} bits", acs.capability.vector_bits()),
-            value: function.acs_dword_8()?,
+            offset: acs.offset.of_register(dword.saturating_mul(4).saturating_add(8)),
+            bits,
+            value: value?,
         })
+    }
+
+    /// The SR-IOV register by which a virtual target does not decode addresses; it is its physical function's.
+    pub(super) fn decoding_evidence(
+        &self,
+        step: &Step,
+        class: TlpClass,
+        to: FunctionIndex,
+    ) -> Option<Vec<Evidence>> {
+        let crate::topology::Kind::Virtual(physical) = self.topology.kind(to) else { return None };
+        let decoding = step.decision.reason() == Some(Reason::TargetDecodeOff);
+        if step.at as usize != physical || !decoding || class == TlpClass::Io {
+            return None;
+        }
+        let sriov = self.topology.sriov(physical).present()?;
+        Some(vec![Evidence::Register {
+            function: self.topology.address(physical)?,
+            register: "SR-IOV Control",
+            offset: sriov.offset.saturating_add(8),
+            bits: String::from("VF MSE-"),
+            value: u32::from(sriov.control),
+        }])
     }
 
     /// That there is no ACS capability, or that it gives no answer.
@@ -390,6 +485,23 @@ fn ats(function: &Function) -> Vec<Evidence> {
         Presence::Absent => vec![absent(function, "ATS capability", "absent")],
         Presence::NotCaptured => vec![absent(function, "ATS capability", "not-captured")],
     }
+}
+
+/// The windows of a bridge as they read.
+fn windows(function: &Function, class: TlpClass) -> Vec<Evidence> {
+    let names: &[(&'static str, u16)] = match class {
+        TlpClass::Io => &[("I/O Base and Limit", 0x1c)],
+        _ => &[("Memory Base and Limit", 0x20), ("Prefetchable Memory Base and Limit", 0x24)],
+    };
+    let registers = function.header().unwrap_or_default();
+    let window = |(register, offset): &(&'static str, u16)| Evidence::Register {
+        function: function.address,
+        register,
+        offset: *offset,
+        bits: String::from("window"),
+        value: registers.get(usize::from(offset.saturating_sub(0x10) / 4)).copied().unwrap_or_default(),
+    };
+    names.iter().map(window).collect()
 }
 
 fn bars(function: &Function) -> Vec<Evidence> {

@@ -9,8 +9,7 @@
 use alloc::vec::Vec;
 
 use super::BUS_MASTER;
-use super::evidence::is_bridge;
-use crate::config::Type1Header;
+use crate::config::{ClassCode, HeaderLayout, Type1Header};
 use crate::function::Function;
 use crate::route::Reason;
 use crate::route::fabric::{Fabric, NONE};
@@ -86,7 +85,7 @@ impl Fabric<'_> {
         gates
     }
 
-    /// Why there is no way as configured. In hostile mode only a target that has no I/O BAR at all ends
+    /// Why there is no way as configured, and which function's register says so. In hostile mode only a target that has no I/O BAR at all ends
     /// a route.
     pub(super) fn no_way(
         &self,
@@ -95,25 +94,26 @@ impl Fabric<'_> {
         class: TlpClass,
         arrives: u32,
         hostile: bool,
-    ) -> Option<Decision> {
+    ) -> Option<(FunctionIndex, Decision)> {
         if hostile {
             return match self.has_io_bar(to) {
                 Some(true) => None,
-                Some(false) => Some(Decision::Block(Reason::NoIoBar)),
-                None => Some(Decision::Undetermined(Reason::TargetNotCaptured)),
+                Some(false) => Some((to, Decision::Block(Reason::NoIoBar))),
+                None => Some((to, Decision::Undetermined(Reason::TargetNotCaptured))),
             };
         }
-        let (mut closed, mut open) = (None, true);
+        let (mut closed, mut unknown) = (None, None);
         self.each_gate(from, to, class, arrives, |gate| match gate.open {
             Some(true) => {}
-            Some(false) => closed = closed.or(Some(gate.kind.reason(class))),
-            None => open = false,
+            Some(false) => {
+                closed = closed.or(Some((gate.function, Decision::Block(gate.kind.reason(class)))));
+            }
+            None => {
+                let missing = Decision::Undetermined(Reason::TargetNotCaptured);
+                unknown = unknown.or(Some((gate.function, missing)));
+            }
         });
-        match closed {
-            Some(reason) => Some(Decision::Block(reason)),
-            None if !open => Some(Decision::Undetermined(Reason::TargetNotCaptured)),
-            None => None,
-        }
+        closed.or(unknown)
     }
 
     fn each_gate(
@@ -149,7 +149,11 @@ impl Fabric<'_> {
             at = self.node(at.up);
         }
         let io = class == TlpClass::Io;
-        take(Gate { function: to, kind: GateKind::Decode, open: self.decodes(to, io) });
+        let decoder = match self.topology.kind(to) {
+            Kind::Virtual(physical) if !io => physical,
+            _ => to,
+        };
+        take(Gate { function: decoder, kind: GateKind::Decode, open: self.decodes(to, io) });
         take(Gate {
             function: to,
             kind: GateKind::Bar,
@@ -192,7 +196,7 @@ impl Fabric<'_> {
         }
         let function = self.topology.function(to)?;
         let registers = function.header()?;
-        let count = if is_bridge(self.node(to as u32).kind) { 2 } else { 6 };
+        let count = bar_count(function);
         let mut upper = false;
         Some(registers.iter().take(count).any(|register| {
             let own = !upper;
@@ -215,12 +219,21 @@ impl Fabric<'_> {
             }
             Kind::VirtualOfUnknown => return None,
             _ => {
-                let count = if is_bridge(self.node(to as u32).kind) { 2 } else { 6 };
+                let count = bar_count(function);
                 (Some(header_bars(function.header()?, count, io)), None)
             }
         };
         let own = own.into_iter().flatten().map(|address| (address, address));
         Some(own.chain(virtual_bars.into_iter().flatten()))
+    }
+}
+
+/// How many base address registers the header has. A CardBus bridge's one leads to its own registers.
+const fn bar_count(function: &Function) -> usize {
+    match function.header_type.layout() {
+        HeaderLayout::Type1 => 2,
+        HeaderLayout::Type2 => 1,
+        HeaderLayout::Type0 | HeaderLayout::Reserved(_) => 6,
     }
 }
 
@@ -243,12 +256,19 @@ fn header_bars(registers: [u32; 9], count: usize, io: bool) -> impl Iterator<Ite
     })
 }
 
+/// PCI-to-PCI bridge with subtractive decode.
+const SUBTRACTIVE: ClassCode = ClassCode { base: 0x06, sub: 0x04, interface: 0x01 };
+
 /// The windows of a bridge.
 struct Windows([Option<(u64, u64)>; 2]);
 
 impl Windows {
-    /// Memory and prefetchable window, or the I/O window; `None` if they were not captured.
+    /// Memory and prefetchable window, or the I/O window; `None` if they were not captured, or do not tell: a
+    /// CardBus bridge has others, and a bridge that decodes subtractively passes what nobody else claims.
     fn of(bridge: &Function, io: bool) -> Option<Self> {
+        if bridge.header_type.layout() != HeaderLayout::Type1 || bridge.class == SUBTRACTIVE {
+            return None;
+        }
         let mut bytes = [0; 64];
         let registers = bytes.get_mut(0x10..)?.chunks_exact_mut(4);
         for (chunk, register) in registers.zip(bridge.header()?) {

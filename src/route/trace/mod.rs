@@ -186,7 +186,7 @@ impl Fabric<'_> {
         assumptions: &Assumptions,
     ) -> Route {
         let for_port = class.is_memory() && evidence::is_bridge(self.node(to as u32).kind);
-        let mut hops = Hops { fabric: self, class, for_port, hops: Vec::new() };
+        let mut hops = Hops { fabric: self, class, ends: (from, to), for_port, hops: Vec::new() };
         let ((disposition, reason), arrives) = self.answer(from, to, class, assumptions, &mut hops);
         let mut hops = hops.hops;
         let turn = hops.iter().find(|hop| hop.decision.reason().is_some() && hop.rule != Rule::NoWay);
@@ -195,6 +195,11 @@ impl Fabric<'_> {
             egress: arrives as usize,
         });
         let passed = hops.iter().filter(|hop| (hop.rule, hop.decision) == (Rule::Conventional, Decision::Up));
+        let goes_up = hops.iter().any(|hop| matches!(hop.decision, Decision::Redirect(_)))
+            && !hops.iter().any(|hop| {
+                hop.rule != Rule::NoWay
+                    && matches!(hop.decision, Decision::Undetermined(_) | Decision::Block(_))
+            });
         let substituted_requester = passed.rev().find_map(|hop| self.substitutes(hop.function as u32));
         if disposition == Disposition::Direct && arrives != NONE {
             let down = self.chain(to as u32, arrives);
@@ -214,7 +219,7 @@ impl Fabric<'_> {
             reason,
             hops,
             divergence,
-            gates: self.gates(from, to, class, arrives),
+            gates: self.gates(from, to, class, if goes_up { NONE } else { arrives }),
             substituted_requester,
         }
     }
@@ -252,17 +257,19 @@ impl Fabric<'_> {
         if outcome.0 == Disposition::Blocked || from == to || (assumptions.hostile && class != TlpClass::Io) {
             return (outcome, arrives);
         }
-        let end = self.no_way(from, to, class, arrives, assumptions.hostile);
-        let outcome = match end {
-            Some(Decision::Block(reason)) => (Disposition::Blocked, reason),
-            Some(Decision::Undetermined(reason)) if outcome.0 == Disposition::Direct => {
+        // What is redirected turns at the top.
+        let turn = if outcome.0 == Disposition::Redirected { NONE } else { arrives };
+        let Some((at, decision)) = self.no_way(from, to, class, turn, assumptions.hostile) else {
+            return (outcome, arrives);
+        };
+        let outcome = match decision {
+            Decision::Block(reason) => (Disposition::Blocked, reason),
+            Decision::Undetermined(reason) if outcome.0 == Disposition::Direct => {
                 (Disposition::Undetermined, reason)
             }
             _ => return (outcome, arrives),
         };
-        if let Some(decision) = end {
-            sink.step(Step { at: t, rule: Rule::NoWay, decision });
-        }
+        sink.step(Step { at: at as u32, rule: Rule::NoWay, decision });
         (outcome, arrives)
     }
 
@@ -342,6 +349,8 @@ impl Assumptions {
 struct Hops<'f, 'a> {
     fabric: &'f Fabric<'a>,
     class: TlpClass,
+    /// The initiator and the target.
+    ends: (FunctionIndex, FunctionIndex),
     /// The transaction is for a port's own BARs.
     for_port: bool,
     hops: Vec<Hop>,
@@ -351,8 +360,10 @@ impl Sink for Hops<'_, '_> {
     const ALL: bool = true;
 
     fn step(&mut self, step: Step) {
-        let evidence =
-            self.fabric.evidence(step.at as usize, step.rule, step.decision, self.class, self.for_port);
+        let evidence = match self.fabric.decoding_evidence(&step, self.class, self.ends.1) {
+            Some(evidence) => evidence,
+            None => self.fabric.evidence(&step, self.class, self.for_port, self.ends),
+        };
         self.hops.push(Hop {
             function: step.at as usize,
             rule: step.rule,

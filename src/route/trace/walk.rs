@@ -79,6 +79,10 @@ impl<S: Sink> Walk<'_, '_, S> {
         if let Some(reason) = self.not_emitted(from, s) {
             return self.stop(from, Rule::Emission, Decision::Block(reason));
         }
+        // What does not answer may be a port, of whose place and BARs nothing is known.
+        if t.is_unseen() {
+            self.doubt = Some(Reason::TypeNotCaptured);
+        }
         let outcome = self.climb(from, s, to, t);
         if let (
             Disposition::Blocked,
@@ -351,7 +355,7 @@ impl<S: Sink> Walk<'_, '_, S> {
     fn turn_at_root(&mut self, x: u32, at: &Node, y: u32, peer: &Node, to: u32) -> Outcome {
         match (self.fabric.is_hidden(at), self.fabric.is_hidden(peer)) {
             (false, false) => {}
-            (true, true) => return self.hidden(x, at, Reason::PortNotInDump),
+            // Each is a case for itself: whether the hidden ports of two are of one switch is not known.
             _ => return self.hidden(x, at, Reason::BridgeNotInDump),
         }
         let same_device = at.device == peer.device;
@@ -365,11 +369,14 @@ impl<S: Sink> Walk<'_, '_, S> {
             Role::Integrated => Way::Peer(VectorBit::Unknown),
             _ => self.way(x, y, peer, to, role),
         };
-        let decision = match decide(role, at.acs, way, self.class) {
-            Decision::Undetermined(Reason::RootComplex) if same_device => {
+        let decision = match (decide(role, at.acs, way, self.class), way) {
+            (Decision::Undetermined(Reason::RootComplex), _) if same_device => {
                 Decision::Undetermined(Reason::OneRootDevice)
             }
-            decision => decision,
+            (Decision::Undetermined(reason), Way::Peer(_)) if reason.is_not_captured() && !same_device => {
+                Decision::Undetermined(Reason::RootAcsNotKnown)
+            }
+            (decision, _) => decision,
         };
         self.follow(x, Rule::RootComplex, decision, at)
     }
@@ -392,7 +399,13 @@ impl<S: Sink> Walk<'_, '_, S> {
             }
         }
         let decision = match decide(role, at.acs, Way::Peer(VectorBit::Unknown), self.class) {
-            Decision::Undetermined(Reason::RootComplex) => Decision::Undetermined(Reason::OtherHostBridge),
+            // Vectors are for ports of one root complex.
+            Decision::Undetermined(Reason::RootComplex | Reason::VectorNotKnown) => {
+                Decision::Undetermined(Reason::OtherHostBridge)
+            }
+            Decision::Undetermined(reason) if reason.is_not_captured() => {
+                Decision::Undetermined(Reason::RootAcsNotKnown)
+            }
             decision => decision,
         };
         self.follow(x, Rule::HostBridges, decision, at)

@@ -193,7 +193,7 @@ fn as_json(view: &View<'_>) {
     let few = 0..topology.functions().len().min(WRITTEN);
     let functions: Vec<_> = few.filter_map(|index| FunctionDocument::new(view.linux, index)).collect();
     let domains: &Domains = view.reach.domains;
-    let found = disagreements(topology, domains, &view.grouping.group_of);
+    let found = disagreements(view.reach.fabric, domains, &view.grouping.group_of);
     let scan: json::ScanDocument = json::ScanDocument {
         host: None,
         assumptions: words::assumptions(domains.assumptions(), view.reach.unsettled),

@@ -1,5 +1,5 @@
 //! `check` and the hook on copies of a sysfs: what the running kernel did, and what is missing.
-#![cfg(feature = "cli")]
+#![cfg(all(feature = "cli", feature = "testkit"))]
 
 mod support;
 

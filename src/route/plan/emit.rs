@@ -10,7 +10,7 @@ use alloc::vec::Vec;
 
 use super::{Plan, Register, Write};
 use crate::cap::acs::AcsControl;
-use crate::kernel::acs_param::REDIRECT;
+use crate::kernel::acs_param::{AcsOptions, REDIRECT};
 use crate::topology::Topology;
 
 /// The lines that carry a plan out, in order.
@@ -102,8 +102,17 @@ pub fn parameters(before: &Topology, after: &Topology, plan: &Plan) -> Parameter
             _ => redirects = None,
         }
     }
+    let config_acs = format!("config_acs={}", entries.join(";"));
+    // A virtual function whose bus is not its physical function's has the same path as what stands there.
+    let named = AcsOptions::of_command_line(&format!("pci={config_acs}")).config_acs;
+    let named = named.map(|option| option.functions(before)).unwrap_or_default();
+    if !named.into_iter().eq(plan.writes.iter().map(|write| [write.function])) {
+        return Parameters::None(
+            "the path of a function is that of another, too, so no parameter names it alone",
+        );
+    }
     Parameters::Pci {
-        config_acs: format!("config_acs={}", entries.join(";")),
+        config_acs,
         disable_acs_redir: redirects.map(|paths| format!("disable_acs_redir={}", paths.join(";"))),
     }
 }

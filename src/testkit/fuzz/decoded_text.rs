@@ -9,7 +9,7 @@ use std::vec::Vec;
 use super::{lspci_text, take, takes_away};
 use crate::addr::Sbdf;
 use crate::config::Source;
-use crate::dump::{self, Options};
+use crate::dump::{self, Format, Options};
 use crate::function::{Decoded, HostBridge, Record, Sink, decode};
 use crate::testkit::Config;
 
@@ -125,7 +125,9 @@ fn beside_hex(text: &str, length: usize) {
         dump += &format!("{:02x}: {}\n", line * 16, row.join(" "));
     }
     let mut decoded = All::default();
-    dump::read_stream(dump.as_bytes(), "-", &Options::default(), &mut decoded).expect("there is hex");
+    // A NUL in a line alone would make it no text; that it is one is said here.
+    let options = Options { format: Some(Format::LspciHex), ..Options::default() };
+    dump::read_stream(dump.as_bytes(), "-", &options, &mut decoded).expect("there is hex");
     let hex = decode(Sbdf::default(), &crate::config::ConfigSpace::new(config.bytes()));
     assert_eq!(decoded.0.len(), 1, "{dump}");
     let mut both = decoded.0.remove(0);

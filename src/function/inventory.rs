@@ -368,6 +368,11 @@ impl Inventory {
         self.attributes.get(&index)
     }
 
+    /// The functions that the running kernel put into groups, with those, by function.
+    pub fn kernel_groups(&self) -> impl Iterator<Item = (usize, u32)> + '_ {
+        self.attributes.iter().filter_map(|(index, known)| Some((*index, known.kernel_group?)))
+    }
+
     /// Its capability lists, if the inventory was made [`with_detail`](Self::with_detail).
     #[must_use]
     pub fn detail(&self, index: usize) -> Option<&Detail> {

@@ -58,6 +58,8 @@ pub struct Fabric<'a> {
     claims: Vec<(u32, u32)>,
     /// Functions that send with the requester ID of the owner of their segment, sorted.
     behind: Vec<Behind>,
+    /// The owners of such segments, sorted.
+    segment_owners: Vec<u32>,
     /// What the database says of functions that send with other requester IDs, by function.
     sends_as: Vec<SendsAs>,
     /// Bridges that keep the requester IDs of what is below them, by index.
@@ -89,6 +91,7 @@ impl<'a> Fabric<'a> {
             places,
             claims: Vec::new(),
             behind: Vec::new(),
+            segment_owners: Vec::new(),
             sends_as: Vec::new(),
             keeps_requester_id: Vec::new(),
             substitutes_secondary: Vec::new(),
@@ -125,6 +128,9 @@ impl<'a> Fabric<'a> {
             Some(Behind { function: index as u32, owner, unproven })
         });
         self.behind = behind.collect();
+        self.segment_owners = self.behind.iter().map(|behind| behind.owner).filter(|o| *o != NONE).collect();
+        self.segment_owners.sort_unstable();
+        self.segment_owners.dedup();
     }
 
     /// The entry that says that the driver of a function makes segments.
@@ -213,7 +219,7 @@ impl<'a> Fabric<'a> {
     /// [`Database::entries`](crate::db::Database::entries): of its ACS, and of the requester IDs that it
     /// sends with.
     pub fn entries_about(&self, index: FunctionIndex) -> impl Iterator<Item = usize> + '_ {
-        let owns = self.behind.iter().any(|behind| behind.owner as usize == index);
+        let owns = self.segment_owners.binary_search(&(index as u32)).is_ok();
         let sent = self.sends_as(index).iter().map(|sends| sends.entry as usize);
         self.claim(index).into_iter().chain(sent).chain(owns.then(|| self.owns_segment(index)).flatten())
     }

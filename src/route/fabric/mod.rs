@@ -140,7 +140,7 @@ impl<'a> Fabric<'a> {
         let claims = |found: &usize| {
             self.database.entries().get(*found).is_some_and(|entry| entry.claim == Claim::OwnsSegment)
         };
-        self.database.lookup_indices(&subject).find(claims)
+        self.database.facts(&subject).find(claims)
     }
 
     /// Whose requester ID a function sends with because a driver made its segment.
@@ -300,17 +300,17 @@ impl<'a> Fabric<'a> {
                 continue;
             }
             // Nothing but the subject decides this; whether an entry's conditions hold, the place does, too.
-            if self.database.lookup_indices(&subject).next().is_none() {
+            if self.database.facts(&subject).next().is_none() {
                 *without = Some(subject);
                 continue;
             }
             let found = acs::by_database(self, index, &subject);
             let aliases = acs::aliases(self, index, &subject);
             self.sends_as.extend(aliases);
-            for entry in self.database.lookup(&subject) {
-                let list = match entry.claim {
-                    Claim::BridgeKeepsRequesterId => &mut self.keeps_requester_id,
-                    Claim::BridgeSubstitutesSecondary => &mut self.substitutes_secondary,
+            for found in self.database.facts(&subject) {
+                let list = match self.database.entries().get(found).map(|entry| &entry.claim) {
+                    Some(Claim::BridgeKeepsRequesterId) => &mut self.keeps_requester_id,
+                    Some(Claim::BridgeSubstitutesSecondary) => &mut self.substitutes_secondary,
                     _ => continue,
                 };
                 if list.last() != Some(&(index as u32)) {

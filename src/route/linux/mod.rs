@@ -141,7 +141,7 @@ impl<'a> Linux<'a> {
     /// The built-in entries about a function, in order of precedence.
     fn entries<'s>(&'s self, subject: &'s Subject) -> impl Iterator<Item = (usize, &'s Entry)> {
         self.database
-            .lookup_indices(subject)
+            .facts(subject)
             .filter_map(|index| Some((index, self.database.entries().get(index)?)))
             .filter(|(_, entry)| entry.layer == Layer::BuiltIn)
     }

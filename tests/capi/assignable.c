@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 static const char *const policies[] = { "spec", "linux", "libvirt", "relaxed" };
-static const char *const verdicts[] = { "yes", "no", "not known", "accepted" };
+static const char *const verdicts[] = { "yes", "no", "inconclusive", "accepted" };
 static const char *const presences[] = { "no ACS", "ACS", "not captured whether it has ACS" };
 static const char *const dispositions[] = { "direct", "undetermined", "redirected", "blocked" };
 

@@ -4,6 +4,7 @@
 //! one table of them.
 
 mod accept;
+mod beyond;
 mod host;
 mod question;
 mod reach;
@@ -238,6 +239,24 @@ codes! {
          while the function is in other hands";
     /// Multicast is there.
     Multicast = "multicast", Note, "";
+    /// A bridge decodes requester IDs or memory by vectors, beside its bus numbers and windows.
+    FlatteningPortal = "flattening-portal", Warning,
+        "no dump holds the vectors: where requester IDs are decoded so, nothing is proved of what is below";
+    /// Enhanced Allocation takes the place of BARs, windows or bus numbers.
+    EnhancedAllocation = "enhanced-allocation", Note,
+        "whether windows lead to such resources is not followed; bus numbers of a bridge count as its registers have them";
+    /// A port ends AtomicOps instead of sending them on.
+    AtomicOpEgressBlocking = "atomic-op-egress-blocking", Note,
+        "AtomicOps are no class of transaction here: where memory requests get through this port, they do not";
+    /// A function may be a non-transparent bridge.
+    NonTransparentBridge = "non-transparent-bridge", Note,
+        "what is on its other side is not in the dump: another host's requests may come through it, with requester IDs of this side";
+    /// A bridge passes on what nobody else claims.
+    SubtractiveDecode = "subtractive-decode", Note,
+        "its windows do not tell what it passes: whether they lead to a target is not followed";
+    /// A bridge forwards VGA's addresses, or keeps ISA's from going down.
+    LegacyForwarding = "legacy-forwarding", Note,
+        "VGA's memory and I/O addresses go down whatever the windows say, ISA's do not: neither is followed";
     /// A function without a driver may master the bus.
     BusMasterWithoutDriver = "bus-master-without-driver", Note,
         "it can send requests although nobody uses it";

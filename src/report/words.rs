@@ -289,6 +289,17 @@ pub const fn remedy(reason: Reason) -> &'static str {
         Reason::RootComplex | Reason::OtherHostBridge | Reason::OneRootDevice => {
             "the vendor's word, as a database entry: no register says what the root complex does"
         }
+        Reason::FlatteningPortal => {
+            "firmware or the operating system: with the bridge's RID Decode Mechanism off, bus numbers tell what is \
+             below it"
+        }
+        Reason::EnhancedAllocation => {
+            "firmware: bus numbers of the bridge that are those of its Enhanced Allocation; no register of BARs or \
+             windows helps"
+        }
+        Reason::SubtractiveDecode | Reason::LegacyForwarding => {
+            "nothing that isolates: what the bridge lets through beside its windows is not followed"
+        }
         Reason::RelaxedOrdering | Reason::IoNotGoverned => "nothing: no ACS control acts on it",
         _ => "nothing has to change",
     }

@@ -22,13 +22,23 @@ const SHOWN: usize = 8;
 /// What the ports and devices of a topology leave open. One finding for each code.
 #[must_use]
 pub fn reach_findings(fabric: &Fabric<'_>) -> Vec<Finding> {
+    of(fabric, |_| true)
+}
+
+/// The same of these functions (sorted) only.
+#[must_use]
+pub fn reach_findings_about(fabric: &Fabric<'_>, functions: &[FunctionIndex]) -> Vec<Finding> {
+    of(fabric, |index| functions.binary_search(&index).is_ok())
+}
+
+fn of(fabric: &Fabric<'_>, is_asked: impl Fn(FunctionIndex) -> bool) -> Vec<Finding> {
     let topology = fabric.topology();
     let mut found = Found::default();
     let drivers_known = (0..topology.functions().len())
         .any(|index| topology.inventory().attributes(index).is_some_and(|known| known.driver.is_some()));
     let below = below(topology);
     for (index, function) in topology.functions().iter().enumerate() {
-        if !function.answers {
+        if !function.answers || !is_asked(index) {
             continue;
         }
         port(fabric, index, function, below.get(index).copied().unwrap_or_default(), &mut found);

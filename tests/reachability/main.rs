@@ -6,6 +6,7 @@ mod beyond;
 mod cases;
 mod engines;
 mod evidence;
+mod growth;
 mod matrix;
 mod models;
 mod oracle;

@@ -23,14 +23,20 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     let mut command = acsscan::cli::command().disable_help_subcommand(true);
     command.build();
-    let verbs: Vec<&Command> = command.get_subcommands().filter(|verb| !verb.is_hide_set()).collect();
-    let names: Vec<String> = verbs.iter().map(|verb| format!("acsscan-{}", verb.get_name())).collect();
-    page(&command, "acsscan", &names, &man)?;
-    for (verb, name) in verbs.iter().zip(&names) {
+    let pages = pages(&command, "acsscan");
+    let names: Vec<String> = pages.iter().map(|(_, name)| name.clone()).collect();
+    for (command, name) in &pages {
         let others: Vec<String> = names.iter().filter(|other| *other != name).cloned().collect();
-        page(verb, name, &[vec![String::from("acsscan")], others].concat(), &man)?;
+        page(command, name, &others, &man)?;
     }
     Ok(())
+}
+
+/// A command and all below it, with the names of their pages.
+fn pages<'a>(command: &'a Command, name: &str) -> Vec<(&'a Command, String)> {
+    let below = command.get_subcommands().filter(|verb| !verb.is_hide_set() && verb.get_name() != "help");
+    let below = below.flat_map(|verb| pages(verb, &format!("{name}-{}", verb.get_name())));
+    std::iter::once((command, name.to_owned())).chain(below).collect()
 }
 
 /// One manual page: what clap knows, and the blocks of the help's end as sections of their own.
@@ -78,7 +84,7 @@ fn blocks(text: &str) -> Vec<(String, Vec<String>)> {
     for line in text.lines().filter(|line| !line.trim().is_empty()) {
         match (line.strip_suffix(':'), blocks.last_mut()) {
             (Some(heading), _) if !line.starts_with(' ') => blocks.push((heading.to_owned(), Vec::new())),
-            (_, Some((_, lines))) => lines.push(line.trim_start().to_owned()),
+            (_, Some((_, lines))) => lines.push(line.strip_prefix("  ").unwrap_or(line).to_owned()),
             (_, None) => blocks.push((String::from("Notes"), vec![line.to_owned()])),
         }
     }

@@ -8,6 +8,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use super::capture::Capture;
 use super::diff::Diff;
 use super::fleet::Fleet;
+use super::help;
 use super::overlay::Overlays;
 use super::plan::PlanVerb;
 use super::report::Report;
@@ -16,72 +17,9 @@ use crate::dump::{Format, Limit, Limits};
 use crate::finding::Severity;
 use crate::route::matrix::Label;
 
-const ABOUT: &str = "Who can reach whom in a PCI hierarchy, past the IOMMU, and why";
-
-const LONG_ABOUT: &str = "\
-Reads PCI configuration space, of this host or from a dump, decodes ACS, ARI, SR-IOV and the \
-multi-function headers, predicts the kernel's IOMMU groups, and says for each group which bit of \
-which register holds it together.
-
-Without a verb: the scan. SOURCE is a file or directory; its format is found out: output of lspci \
--x, -xxx, -xxxx or -vv, config files or directories of them, a copy of sysfs or of /proc/bus/pci, an \
-archive of these (tar; gzip, bzip2, xz, Zstandard), an sos report, a dump of rdma_topo, an ECAM image, or - for standard \
-input. Without --dump: this host (root is needed for more \
-than the first 64 bytes of each function).";
-
-const EXAMPLES: &str = "\
-Examples:
-  acsscan                                      this host: groups, reasons, findings
-  lspci -xxxx | acsscan --dump -               the same from a pipe
-  acsscan --dump host.txt                      somebody else's dump
-  acsscan 01:00.0 --dump host.txt              one function, and its group
-  acsscan show -s 00:1c --dump host.txt        decoded registers, as lspci -s selects them
-  acsscan show -t --dump host.txt              the hierarchy, with groups and domains
-  acsscan groups --format json --dump host.txt the groups for a program
-  acsscan capture -o host.tar.zst              this host in one file, as root
-  acsscan report -o host.html --dump host.txt  one page that holds everything, for a browser
-
-Exit codes:
-  0 done   1 a finding at or above --fail-on   2 usage
-  3 something that the answer needs is not in the dump   4 the input could not be read";
-
-const DB_HELP: &str = "\
-Layers, later ones win: what is compiled in, /usr/share/acsscan/devices.d/*.toml,
-/etc/acsscan/devices.d/*.toml, --db FILE (a file or a directory, may be repeated).
-The kernel knows the first layer only: its groups stay what they are.
-
-A file, complete:
-  schema = 1
-
-  [[entry]]                                 # a fact about a device
-  name = \"our-adapter\"
-  kind = \"isolates\"
-  match = { vendor = \"1af4\", devices = [\"1041\", \"1050-105f\"] }
-  services = [\"ReqRedir\", \"CmpltRedir\"]
-  source = \"Letter of the vendor, 2026-03-02\"
-  reason = \"Its functions share no internal path.\"
-
-  [[entry]]                                 # a decision, which is no fact
-  name = \"lab-switch\"
-  kind = \"accept\"
-  slot = \"0000:00:1c.0/00.0/01.0\"          # or match = { ... }
-  direct = true                             # what is proved, too
-  who = \"Erika Mustermann\"
-  reason = \"Both guests are ours.\"
-  until = 2027-06-30
-
-All kinds and keys: the page src/db/README.md of the source.
-
-Examples:
-  acsscan db list                           everything, with sources
-  acsscan db lookup 8086:10fb               what there is about a device
-  acsscan db explain 01:00.0                what it does to a function of this host
-  acsscan db check my.toml                  every mistake, with line and column; exit code 1
-  acsscan db accept 01:00.0 --who Erika --reason 'Both guests are ours' --direct > my.toml";
-
 /// The whole command line.
 #[derive(Debug, Parser)]
-#[command(name = "acsscan", version, about = ABOUT, long_about = LONG_ABOUT, after_help = EXAMPLES)]
+#[command(name = "acsscan", version, about = help::ABOUT, long_about = help::LONG_ABOUT, after_help = help::SCAN)]
 pub(super) struct Cli {
     #[command(flatten)]
     pub(super) common: Common,
@@ -162,7 +100,7 @@ Exit codes:
   0 assignable, or accepted   1 not assignable   3 inconclusive: not everything is known (--unknown fail)")]
     Check(Check),
     /// The device database: what configuration space does not tell, and what somebody accepts
-    #[command(after_help = DB_HELP)]
+    #[command(after_help = help::DB)]
     Db {
         /// What to do with it
         #[command(subcommand)]
@@ -190,6 +128,7 @@ Examples:
   acsscan report -o - --dump host.txt > host.html to standard output")]
     Report(Report),
     /// Answer as a hook of other programs
+    #[command(after_help = help::HOOK)]
     Hook {
         /// Of which program
         #[command(subcommand)]
@@ -313,16 +252,7 @@ pub(super) struct Show {
 #[derive(Debug, Subcommand)]
 pub(super) enum Hook {
     /// libvirt's qemu hook: refuse to start a guest whose PCI functions are not isolated
-    #[command(after_help = "\
-Only `prepare begin` is answered; every other operation ends with 0 at once. The guest's XML is read
-from standard input. Nothing goes to standard output; the reason is the first line of standard
-error, which libvirt shows and logs.
-
-Installation, as root, in /etc/libvirt/hooks/qemu.d/10-acsscan (mode 755), then restart libvirtd:
-  #!/bin/sh
-  exec /usr/bin/acsscan hook libvirt -- \"$@\"
-
-A hook is not asked when a device is plugged into a running guest (virsh attach-device).")]
+    #[command(after_help = help::HOOK_LIBVIRT)]
     Libvirt(LibvirtHook),
 }
 
@@ -382,26 +312,31 @@ pub(super) struct Explain {
 #[derive(Debug, Subcommand)]
 pub(super) enum Db {
     /// All entries of all layers, with sources
+    #[command(after_help = help::DB_LIST)]
     List,
     /// What the database has about a device
+    #[command(after_help = help::DB_LOOKUP)]
     Lookup {
         /// IDs such as 8086:10fb (or 8086:), or a function
         #[arg(value_name = "ID|ADDR")]
         asked: String,
     },
     /// Whether database files are right: every mistake, with line and column; exit code 1 if there is one
+    #[command(after_help = help::DB_CHECK)]
     Check {
         /// Files or directories; all files of this host if left out
         #[arg(value_name = "FILE")]
         files: Vec<PathBuf>,
     },
     /// What the database does to one function, and which entry decides
+    #[command(after_help = help::DB_EXPLAIN)]
     Explain {
         /// The function
         #[arg(value_name = "ADDR")]
         function: String,
     },
     /// Print an entry that accepts what is open about a function; writes no file
+    #[command(after_help = help::DB_ACCEPT)]
     Accept(Accept),
 }
 

@@ -14,6 +14,7 @@ mod diff;
 mod file;
 mod fleet;
 mod groups;
+mod help;
 mod hook;
 mod input;
 mod output;

@@ -71,7 +71,7 @@ pub(super) fn apply(common: &Common, scanned: Scanned) -> Result<Scanned, Stop> 
         return Ok(scanned);
     }
     let Scanned { mut source, mut topology, database, refused: files, today, live } = scanned;
-    let has_groups = compare::kernel_groups(&topology).iter().any(Option::is_some);
+    let has_groups = compare::has_kernel_groups(&topology);
     let mut notes = Vec::new();
     if !options.remove.is_empty() {
         let functions = options

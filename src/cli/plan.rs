@@ -6,7 +6,7 @@ use super::args::{Common, label};
 use super::input::Scanned;
 use super::output::Answers;
 use super::reach::assumptions;
-use super::{Exit, Stop, address, clique, input};
+use super::{Exit, Stop, address, clique, help, input};
 use crate::cap::acs::AcsControl;
 use crate::diff::{State, diff};
 use crate::kernel::Version;
@@ -27,8 +27,10 @@ use crate::topology::{FunctionIndex, Topology};
 #[derive(Debug, Subcommand)]
 pub(super) enum PlanVerb {
     /// Keep these functions apart from all others
+    #[command(after_help = help::PLAN_ISOLATE)]
     Isolate(Isolate),
     /// Let functions reach each other directly, both ways
+    #[command(after_help = help::PLAN_CONNECT)]
     Connect(Connect),
 }
 

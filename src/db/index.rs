@@ -14,6 +14,36 @@ pub(crate) struct Index {
     by_id: Vec<((u16, u16), usize)>,
     by_vendor: Vec<(u16, usize)>,
     any: Vec<usize>,
+    /// Marks of what `by_id` and `by_vendor` have: most devices are in neither, which is seen here without
+    /// a search.
+    ids: Marks,
+    vendors: Marks,
+}
+
+/// A bit for each number of 16 bits.
+#[derive(Clone, Debug, Default)]
+struct Marks(Vec<u64>);
+
+impl Marks {
+    fn new(numbers: impl Iterator<Item = u16>) -> Self {
+        let mut words = Vec::new();
+        for number in numbers {
+            words.resize(usize::from(u16::MAX >> 6).saturating_add(1), 0_u64);
+            if let Some(word) = words.get_mut(usize::from(number >> 6)) {
+                *word |= 1 << (number & 63);
+            }
+        }
+        Self(words)
+    }
+
+    fn has(&self, number: u16) -> bool {
+        self.0.get(usize::from(number >> 6)).is_some_and(|word| word >> (number & 63) & 1 != 0)
+    }
+}
+
+/// A number for a pair of IDs; few of those in one database share it.
+const fn mixed((vendor, device): (u16, u16)) -> u16 {
+    vendor.wrapping_mul(0x9e37) ^ device
 }
 
 impl Index {
@@ -36,12 +66,17 @@ impl Index {
         index.by_id.sort_unstable();
         index.by_id.dedup();
         index.by_vendor.sort_unstable();
+        index.ids = Marks::new(index.by_id.iter().map(|(ids, _)| mixed(*ids)));
+        index.vendors = Marks::new(index.by_vendor.iter().map(|(vendor, _)| *vendor));
         index
     }
 
     /// Positions of the matches that may hold for a device, in order.
     pub(crate) fn candidates(&self, vendor: u16, device: u16) -> impl Iterator<Item = usize> + '_ {
-        let own = merge(of(&self.by_id, (vendor, device)), of(&self.by_vendor, vendor));
+        let ids = (vendor, device);
+        let by_id = if self.ids.has(mixed(ids)) { self.by_id.as_slice() } else { &[] };
+        let by_vendor = if self.vendors.has(vendor) { self.by_vendor.as_slice() } else { &[] };
+        let own = merge(of(by_id, ids), of(by_vendor, vendor));
         merge(own, self.any.iter().copied())
     }
 }
@@ -78,6 +113,7 @@ mod tests {
         let matches: Vec<Match> = (0..30_000).map(|device| of_ids(0x8086, device, device)).collect();
         let index = Index::new(matches.iter().enumerate());
         assert_eq!(index.candidates(0x8086, 12_345).collect::<Vec<_>>(), [12_345]);
+        assert!((0..30_000).all(|device| index.candidates(0x8086, device).eq([usize::from(device)])));
         assert_eq!(index.candidates(0x8086, 30_000).count(), 0);
         assert_eq!(index.candidates(0x1022, 12_345).count(), 0);
     }

@@ -338,6 +338,8 @@ pub struct Database {
     entries: Vec<Entry>,
     acceptances: Vec<Acceptance>,
     index: Index,
+    /// The same without notes, of which some are about every device.
+    facts: Index,
 }
 
 /// What one database file holds.
@@ -377,9 +379,18 @@ impl Database {
     /// Indices into [`entries`](Self::entries) of those about this function, in order of precedence.
     /// Entries about other devices are not looked at.
     pub fn lookup_indices<'a>(&'a self, subject: &'a Subject) -> impl Iterator<Item = usize> + 'a {
-        self.index
+        self.about(&self.index, subject)
+    }
+
+    /// Those of [`lookup_indices`](Self::lookup_indices) that a verdict can rest on: all but notes.
+    pub(crate) fn facts<'a>(&'a self, subject: &'a Subject) -> impl Iterator<Item = usize> + 'a {
+        self.about(&self.facts, subject)
+    }
+
+    fn about<'a>(&'a self, index: &'a Index, subject: &'a Subject) -> impl Iterator<Item = usize> + 'a {
+        index
             .candidates(subject.vendor, subject.device)
-            .filter(|index| self.entries.get(*index).is_some_and(|entry| entry.matches.holds(subject)))
+            .filter(|at| self.entries.get(*at).is_some_and(|entry| entry.matches.holds(subject)))
     }
 }
 
@@ -389,7 +400,10 @@ impl From<Contents> for Database {
         let Contents { mut entries, mut acceptances } = contents;
         entries.sort_by_key(|entry| core::cmp::Reverse(entry.layer));
         acceptances.sort_by_key(|acceptance| core::cmp::Reverse(acceptance.layer));
-        let index = Index::new(entries.iter().map(|entry| &entry.matches).enumerate());
-        Self { entries, acceptances, index }
+        let all = || entries.iter().enumerate();
+        let index = Index::new(all().map(|(at, entry)| (at, &entry.matches)));
+        let facts = all().filter(|(_, entry)| entry.claim != Claim::Note);
+        let facts = Index::new(facts.map(|(at, entry)| (at, &entry.matches)));
+        Self { entries, acceptances, index, facts }
     }
 }

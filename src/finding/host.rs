@@ -26,13 +26,10 @@ pub fn host_findings(
     match iommu {
         Iommu::InUse => {}
         Iommu::Off | Iommu::Absent => found.extend(host.map(|host| no_iommu(host, topology, iommu))),
+        // Of the host itself, functions without links tell.
         Iommu::Unknown => {
-            let none = compare::kernel_groups(topology).iter().all(Option::is_none);
-            // An empty list of groups proves as much as functions without links on the host itself.
-            let known = live || host.is_some_and(|host| host.group_types.is_some());
             let text = "sysfs links no function to an IOMMU group: the kernel has formed none";
-            found
-                .extend((known && none).then(|| Finding::new(Code::NoKernelGroups, Vec::new(), text.into())));
+            found.extend(live.then(|| Finding::new(Code::NoKernelGroups, Vec::new(), text.into())));
         }
     }
     if let Some((host, line)) = host.and_then(|host| Some((host, host.cmdline.as_deref()?))) {

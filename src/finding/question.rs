@@ -12,7 +12,7 @@ use super::{Code, Finding, count};
 use crate::kernel::Iommu;
 use crate::route::accept::Acceptances;
 use crate::route::check::{Assignment, Cause, Judgement, Objection, Policy, Unknown, Verdict, Way};
-use crate::route::domains::{Domains, Impersonation};
+use crate::route::domains::Domains;
 use crate::route::fabric::Fabric;
 use crate::route::linux::{Grouping, Linux};
 use crate::topology::{FunctionIndex, Topology};
@@ -163,8 +163,9 @@ impl<'q, 'a> Question<'q, 'a> {
                 route.sentence(self.topology())
             }
             None => {
-                let why = self.facts.fabric.impersonation(from, to, self.facts.domains.assumptions());
-                let why = why.map_or("", Impersonation::words);
+                let fabric = self.facts.fabric;
+                let why = fabric.impersonation(from, to, self.facts.domains.assumptions());
+                let why = why.map_or("", |why| fabric.impersonation_words(from, to, why));
                 let (from, to) = (address(self.topology(), from), address(self.topology(), to));
                 let proved = if way.proved { "" } else { "as far as the dump tells, " };
                 format!("{proved}{from} may use the requester ID of {to}: {why}")

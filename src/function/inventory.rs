@@ -356,6 +356,19 @@ impl Inventory {
         self.functions.binary_search_by_key(&address, |function| function.address).ok()
     }
 
+    /// Index of the first function at or after `address`, or the number of functions: as a search from
+    /// `from` on, where everything before has a lower address. Near ones are found soonest.
+    pub(crate) fn first_at(&self, from: usize, address: Sbdf) -> usize {
+        let (mut start, mut step) = (from, 1_usize);
+        while self.functions.get(start.saturating_add(step)).is_some_and(|other| other.address < address) {
+            start = start.saturating_add(step);
+            step = step.saturating_mul(2);
+        }
+        let end = start.saturating_add(step).min(self.functions.len());
+        let between = self.functions.get(start..end).unwrap_or_default();
+        start.saturating_add(between.partition_point(|other| other.address < address))
+    }
+
     /// What only few functions have, of function `index`; `None` if it has nothing of the kind.
     #[must_use]
     pub fn extras(&self, index: usize) -> Option<&Extras> {
@@ -366,6 +379,11 @@ impl Inventory {
     #[must_use]
     pub fn attributes(&self, index: usize) -> Option<&Attributes> {
         self.attributes.get(&index)
+    }
+
+    /// The functions that the running kernel put into groups, with those, by function.
+    pub fn kernel_groups(&self) -> impl Iterator<Item = (usize, u32)> + '_ {
+        self.attributes.iter().filter_map(|(index, known)| Some((*index, known.kernel_group?)))
     }
 
     /// Its capability lists, if the inventory was made [`with_detail`](Self::with_detail).
@@ -534,6 +552,19 @@ mod tests {
         assert_eq!(forward.functions()[index].captured, 256);
         let driver = forward.attributes(index).and_then(|known| known.driver.as_deref());
         assert_eq!(driver, Some("vfio-pci"));
+    }
+
+    #[test]
+    fn a_search_from_a_place_finds_what_a_search_of_all_finds() {
+        let mut inventory = Inventory::new();
+        let addresses = ["00:00.0", "00:00.1", "00:03.0", "02:00.0", "02:00.1", "02:00.7", "80:00.0"];
+        addresses.iter().for_each(|at| record(&mut inventory, at, &[0; 64], None));
+        let inventory = inventory.finish();
+        for bits in 0..=u16::MAX {
+            let address = Sbdf { segment: Segment(0), bdf: crate::addr::Bdf::from_bits(bits) };
+            let all = inventory.functions().partition_point(|function| function.address < address);
+            assert!((0..=all).all(|from| inventory.first_at(from, address) == all), "{address}");
+        }
     }
 
     #[test]

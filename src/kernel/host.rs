@@ -10,7 +10,7 @@ use alloc::vec::Vec;
 use super::Version;
 use super::cmdline::parameters;
 use crate::config::ClassCode;
-use crate::route::compare;
+use crate::route::compare::has_kernel_groups;
 use crate::topology::Topology;
 
 /// The ACPI tables by which firmware describes an IOMMU: Intel's, AMD's, Arm's, RISC-V's, a virtual
@@ -118,18 +118,13 @@ impl Mode {
     }
 }
 
-/// Whether the running kernel has put a function into a group, which it does behind IOMMUs only.
-fn has_groups(topology: &Topology) -> bool {
-    compare::kernel_groups(topology).iter().any(Option::is_some)
-}
-
 impl Iommu {
     /// What is known of a machine: what it says of itself, or the groups of its functions.
     #[must_use]
     pub fn of(host: Option<&Host>, topology: &Topology) -> Self {
         match host {
             Some(host) => host.iommu(topology),
-            None if has_groups(topology) => Self::InUse,
+            None if has_kernel_groups(topology) => Self::InUse,
             None => Self::Unknown,
         }
     }
@@ -152,7 +147,7 @@ impl Host {
             return Iommu::InUse;
         }
         if iommus.is_none() && groups.is_none() {
-            return if has_groups(topology) { Iommu::InUse } else { Iommu::Unknown };
+            return if has_kernel_groups(topology) { Iommu::InUse } else { Iommu::Unknown };
         }
         let described = self.tables.as_ref().map(|tables| !tables.is_empty());
         let is_iommu = |class: ClassCode| class.class() == ClassCode::IOMMU;

@@ -223,25 +223,6 @@ pub fn scope(
     }
 }
 
-/// Why a function can use another's requester ID, in a few words.
-#[must_use]
-pub fn forges(
-    fabric: &Fabric<'_>,
-    from: FunctionIndex,
-    to: FunctionIndex,
-    why: Impersonation,
-) -> &'static str {
-    match why {
-        Impersonation::Device { .. } | Impersonation::Segment { .. } => why.words(),
-        Impersonation::NotValidated { .. } if fabric.validation_could_stop(from, to).is_some() => {
-            "a port above it does not validate them"
-        }
-        _ => {
-            "the nearest port above it lets all requester IDs of the buses below it through, this one among them"
-        }
-    }
-}
-
 /// What could change an answer with this reason: a register, a slot, firmware, a database entry, a
 /// better dump, or nothing.
 #[must_use]

@@ -1,6 +1,7 @@
 //! Two partitions of the same functions side by side.
 
 use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::vec;
 use alloc::vec::Vec;
 
 use crate::topology::{FunctionIndex, Topology};
@@ -66,9 +67,19 @@ pub fn differences<A: Ord + Copy, B: Ord + Copy>(
 /// For each function: the group that the running kernel put it into, as far as the dump says.
 #[must_use]
 pub fn kernel_groups(topology: &Topology) -> Vec<Option<u32>> {
-    let inventory = topology.inventory();
-    let group = |index| inventory.attributes(index).and_then(|known| known.kernel_group);
-    (0..topology.functions().len()).map(group).collect()
+    let mut groups = vec![None; topology.functions().len()];
+    for (index, group) in topology.inventory().kernel_groups() {
+        if let Some(slot) = groups.get_mut(index) {
+            *slot = Some(group);
+        }
+    }
+    groups
+}
+
+/// Whether the running kernel put any function into a group, which it does behind IOMMUs only.
+#[must_use]
+pub fn has_kernel_groups(topology: &Topology) -> bool {
+    topology.inventory().kernel_groups().next().is_some()
 }
 
 #[cfg(test)]

@@ -62,7 +62,7 @@ fn place(inventory: &Inventory, physical: usize, sriov: &SrIov, kinds: &mut Kind
     // Few functions or few virtual functions: go through whichever is fewer.
     let Some(first) = sriov.vf_address(owner.address.bdf, 0).filter(|_| enabled > 0) else { return enabled };
     let after = Sbdf { segment: owner.address.segment, bdf: first };
-    let start = functions.partition_point(|f| f.address < after);
+    let start = inventory.first_at(physical, after);
     let rest = functions.get(start..).unwrap_or_default();
     if rest.len() < usize::from(enabled) {
         for (offset, function) in rest.iter().enumerate() {
@@ -82,16 +82,15 @@ fn place(inventory: &Inventory, physical: usize, sriov: &SrIov, kinds: &mut Kind
             }
         }
     } else {
-        // Mostly one behind the other.
         let mut next = start;
         for n in 0..enabled {
             let Some(bdf) = sriov.vf_address(owner.address.bdf, n).filter(|_| *budget > 0) else { break };
             *budget = budget.saturating_sub(1);
             let address = Sbdf { segment: owner.address.segment, bdf };
-            let is_next = functions.get(next).is_some_and(|function| function.address == address);
-            if let Some(index) = if is_next { Some(next) } else { inventory.index_of(address) } {
-                next = index.saturating_add(1);
-                found = found.saturating_add(claim(functions, owner, sriov, physical, index, kinds));
+            // They come in order, mostly one behind the other.
+            next = inventory.first_at(next, address);
+            if functions.get(next).is_some_and(|function| function.address == address) {
+                found = found.saturating_add(claim(functions, owner, sriov, physical, next, kinds));
             }
         }
     }

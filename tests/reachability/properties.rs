@@ -51,6 +51,18 @@ fn depth(topology: &Topology, index: usize) -> usize {
     }
 }
 
+/// Bytes of a function that are left: none, and up to each register that decides.
+const LENGTHS: [usize; 12] = [0, 8, 16, 0x1a, 64, 0x42, 0x50, 256, 0x104, 0x108, 0x10a, 0x148];
+
+/// The machine with one function cut, and which.
+fn cut(before: &Machine, which: prop::sample::Index, length: usize) -> (Machine, usize) {
+    let mut after = before.clone();
+    let functions = after.functions_mut();
+    let at = which.index(functions.len());
+    functions[at].1 = functions[at].1.clone().captured(length);
+    (after, at)
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 400, max_shrink_iters: 4000, ..ProptestConfig::default() })]
 
@@ -89,13 +101,10 @@ proptest! {
     fn erased_bytes_take_answers_away_and_never_turn_one_round(
         numbers in prop::collection::vec(any::<u32>(), 0..120),
         which in any::<prop::sample::Index>(),
-        length in prop::sample::select(vec![0_usize, 8, 16, 0x1a, 64, 0x42, 0x50, 256, 0x104, 0x108, 0x10a, 0x148]),
+        length in prop::sample::select(LENGTHS.to_vec()),
     ) {
         let before = make(&numbers, false);
-        let mut after = before.clone();
-        let functions = after.functions_mut();
-        let at = which.index(functions.len());
-        functions[at].1 = functions[at].1.clone().captured(length);
+        let (after, at) = cut(&before, which, length);
         for assumptions in both() {
             let turned = turned_round(&before.topology(), &after.topology(), &assumptions);
             prop_assert!(turned.is_none(), "{turned:?}");
@@ -106,13 +115,10 @@ proptest! {
     fn erased_bytes_never_make_a_function_assignable(
         numbers in prop::collection::vec(any::<u32>(), 0..120),
         which in any::<prop::sample::Index>(),
-        length in prop::sample::select(vec![0_usize, 8, 16, 0x1a, 64, 0x42, 0x50, 256, 0x104, 0x108, 0x10a, 0x148]),
+        length in prop::sample::select(LENGTHS.to_vec()),
     ) {
         let before = make(&numbers, false);
-        let mut after = before.clone();
-        let functions = after.functions_mut();
-        let at = which.index(functions.len());
-        functions[at].1 = functions[at].1.clone().captured(length);
+        let (after, at) = cut(&before, which, length);
         let (before, after) = (before.topology(), after.topology());
         for function in 0..before.functions().len() {
             let (old, new) = (verdict(&before, function), verdict(&after, function));

@@ -10,7 +10,7 @@ use super::routes::Reach;
 use crate::report::words::address;
 use crate::report::{json, words};
 use crate::route::Reason;
-use crate::route::domains::{Impersonation, Merge};
+use crate::route::domains::Merge;
 use crate::route::linux::Group;
 use crate::route::port::TlpClass;
 
@@ -158,7 +158,7 @@ fn bond(inputs: &Inputs<'_>, reach: &mut Reach, merge: &Merge, more: usize) -> B
         reach.evidence(&evidence),
         more,
         accepted(inputs, merge),
-        forged.map_or("", Impersonation::words),
+        forged.map_or("", |why| inputs.fabric().impersonation_words(merge.from, merge.to, why)),
     )
 }
 

@@ -209,7 +209,10 @@ impl WayDocument {
             reason: way.reason.map(Reason::code),
             message: match (way.reason, forged) {
                 (Some(reason), _) => reason.to_string(),
-                (None, Some(why)) => format!("may use the other's requester ID: {}", why.words()),
+                (None, Some(why)) => {
+                    let why = reach.fabric.impersonation_words(initiator, target, why);
+                    format!("may use the other's requester ID: {why}")
+                }
                 (None, None) => String::new(),
             },
             evidence: evidence.unwrap_or_default(),
@@ -260,13 +263,11 @@ impl CheckDocument {
         used.extend(assignment.functions().iter().flat_map(|function| topology.bridges_above(*function)));
         // What keeps these apart from others rests on the others, too: those of the same device, and the
         // other ports of a switch.
-        let beside = |index: &FunctionIndex| {
-            let bus = topology.bus_of(*index).filter(|_| !topology.on_root_bus(*index));
-            let on_bus = bus.map(|bus| topology.on_bus(bus)).into_iter().flatten();
-            reach.fabric.devices().members(*index).chain(on_bus).collect::<Vec<_>>()
-        };
-        let beside: Vec<FunctionIndex> = used.iter().flat_map(beside).collect();
-        used.extend(beside);
+        let devices: BTreeSet<_> = used.iter().map(|f| reach.fabric.devices().device_of(*f)).collect();
+        let below = used.iter().filter(|f| !topology.on_root_bus(**f));
+        let buses: BTreeSet<_> = below.filter_map(|f| topology.bus_of(*f)).collect();
+        used.extend(devices.into_iter().flat_map(|device| reach.fabric.devices().members(device)));
+        used.extend(buses.into_iter().flat_map(|bus| topology.on_bus(bus)));
         used.sort_unstable();
         used.dedup();
         let mut seen = BTreeSet::new();

@@ -9,7 +9,7 @@ use crate::report::Reach;
 use crate::report::words::{self, address};
 use crate::route::compare::Difference;
 use crate::route::disagree::Disagreement;
-use crate::route::domains::{Impersonation, IsolationDomain, Merge, Unsettled};
+use crate::route::domains::{IsolationDomain, Merge, Unsettled};
 use crate::route::evidence::Evidence;
 use crate::route::fabric::Fabric;
 use crate::route::matrix::{Cell, Matrix};
@@ -288,7 +288,10 @@ impl MergeDocument {
     #[must_use]
     pub fn new(reach: &Reach<'_>, merge: &Merge) -> Self {
         let (fabric, assumptions) = (reach.fabric, reach.domains.assumptions());
-        let forged = || fabric.impersonation(merge.from, merge.to, assumptions).map(Impersonation::words);
+        let forged = || {
+            let why = fabric.impersonation(merge.from, merge.to, assumptions)?;
+            Some(fabric.impersonation_words(merge.from, merge.to, why))
+        };
         let message = match (merge.class, merge.reason) {
             (_, Some(reason)) => reason.to_string(),
             (None, None) => format!("one may use the other's requester ID: {}", forged().unwrap_or_default()),

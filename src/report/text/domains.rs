@@ -169,7 +169,7 @@ impl View<'_> {
         let Some(class) = merge.class else {
             let reason = merge.reason.map(|reason| format!(" ({reason})")).unwrap_or_default();
             let why = fabric.impersonation(merge.from, merge.to, domains.assumptions());
-            let why = why.map(|why| words::forges(fabric, merge.from, merge.to, why));
+            let why = why.map(|why| fabric.impersonation_words(merge.from, merge.to, why));
             let why = why.map(|why| format!(": {why}")).unwrap_or_default();
             let text = format!(
                 "{}: {from} may use the requester ID of {to}{why}{reason}{accepted}",

@@ -4,7 +4,6 @@ use alloc::vec::Vec;
 
 use super::{Assignment, Way};
 use crate::function::{Function, RegionKind};
-use crate::route::compare;
 use crate::route::libvirt;
 use crate::route::linux::{Grouping, Linux};
 use crate::topology::{FunctionIndex, Topology};
@@ -177,8 +176,8 @@ impl Assignment<'_> {
         let mut judgement =
             Judgement { policy, objections: Vec::new(), unit: self.inside.clone(), lets_through: Vec::new() };
         match policy {
-            Policy::Spec => self.by_specification(&mut judgement, topology),
-            Policy::Linux => self.by_kernel(&mut judgement, topology, grouping),
+            Policy::Spec => self.by_specification(&mut judgement, linux),
+            Policy::Linux => self.by_kernel(&mut judgement, linux, grouping),
             Policy::Libvirt => self.by_libvirt(&mut judgement, topology, true),
             Policy::Relaxed => self.by_libvirt(&mut judgement, topology, false),
         }
@@ -217,10 +216,8 @@ impl Assignment<'_> {
 
     /// Functions that the running kernel has put into no group although it has formed groups: no IOMMU
     /// stands behind them.
-    fn ungrouped(&self, topology: &Topology) -> impl Iterator<Item = Objection> {
-        let kernel = compare::kernel_groups(topology);
-        let formed = kernel.iter().any(Option::is_some);
-        let is_ungrouped = move |f: &FunctionIndex| formed && kernel.get(*f).is_some_and(Option::is_none);
+    fn ungrouped(&self, linux: &Linux<'_>) -> impl Iterator<Item = Objection> {
+        let is_ungrouped = |f: &FunctionIndex| linux.has_formed_groups() && formed(linux, *f).is_none();
         let objection = |function: FunctionIndex| Objection {
             cause: Cause::NoGroup,
             certain: true,
@@ -230,10 +227,10 @@ impl Assignment<'_> {
         self.inside.iter().copied().filter(is_ungrouped).map(objection)
     }
 
-    fn by_specification(&self, judgement: &mut Judgement, topology: &Topology) {
+    fn by_specification(&self, judgement: &mut Judgement, linux: &Linux<'_>) {
         judgement.unit.extend(&self.unit);
-        judgement.objections.extend(self.bridges(topology));
-        judgement.objections.extend(self.ungrouped(topology));
+        judgement.objections.extend(self.bridges(linux.topology()));
+        judgement.objections.extend(self.ungrouped(linux));
         let open: Vec<&Way<'_>> = self.ways.iter().filter(|way| way.accepted.is_none()).collect();
         for function in &self.inside {
             let of = |proved: bool| {
@@ -274,50 +271,41 @@ impl Assignment<'_> {
         }
     }
 
-    fn by_kernel(&self, judgement: &mut Judgement, topology: &Topology, grouping: &Grouping) {
+    fn by_kernel(&self, judgement: &mut Judgement, linux: &Linux<'_>, grouping: &Grouping) {
+        let topology = linux.topology();
         judgement.objections.extend(self.bridges(topology));
-        judgement.objections.extend(self.ungrouped(topology));
+        judgement.objections.extend(self.ungrouped(linux));
         let is_bridge = |f: &FunctionIndex| topology.function(*f).is_some_and(Function::is_bridge);
-        let kernel = compare::kernel_groups(topology);
         for function in &self.inside {
             let mut object = |cause, certain, others| {
                 judgement.objections.push(Objection { cause, certain, function: *function, others });
             };
-            // What the running kernel did is what VFIO will ask for.
-            if let Some(known) = kernel.get(*function).copied().flatten() {
-                let members = (0..kernel.len()).filter(|other| kernel.get(*other) == Some(&Some(known)));
-                let members: Vec<FunctionIndex> = members.collect();
-                let mut others = members.clone();
-                others.retain(|other| self.inside.binary_search(other).is_err() && !is_bridge(other));
-                if !others.is_empty() {
-                    object(Cause::GroupShared, true, others);
-                }
-                if demands_direct_mapping(topology, *function) {
-                    object(Cause::DirectMapping, true, Vec::new());
-                }
-                judgement.unit.extend(members);
-                continue;
-            }
-            // Said already.
-            if kernel.iter().any(Option::is_some) {
-                continue;
-            }
-            let group = grouping.group_of.get(*function).copied().flatten();
-            let Some(group) = group.and_then(|group| grouping.groups.get(group)) else {
+            let predicted = || {
+                let group = grouping.groups.get(grouping.group_of.get(*function).copied().flatten()?)?;
+                Some((group.functions.clone(), group.is_certain()))
+            };
+            let group = match formed(linux, *function) {
+                // What the running kernel did is what VFIO will ask for.
+                Some(group) => Some((linux.formed_group(group).collect(), true)),
+                // Said already.
+                None if linux.has_formed_groups() => continue,
+                None => predicted(),
+            };
+            let Some((members, certain)) = group else {
                 object(Cause::NoGroup, true, Vec::new());
                 continue;
             };
-            let mut others: Vec<FunctionIndex> = group.functions.clone();
+            let mut others: Vec<FunctionIndex> = members.clone();
             others.retain(|other| self.inside.binary_search(other).is_err() && !is_bridge(other));
             if !others.is_empty() {
-                object(Cause::GroupShared, group.is_certain(), others);
-            } else if !group.is_certain() {
+                object(Cause::GroupShared, certain, others);
+            } else if !certain {
                 object(Cause::GroupPredicted, false, Vec::new());
             }
-            if demands_direct_mapping(topology, *function) {
+            if demands_direct_mapping(linux, *function) {
                 object(Cause::DirectMapping, true, Vec::new());
             }
-            judgement.unit.extend(&group.functions);
+            judgement.unit.extend(members);
         }
     }
 
@@ -359,11 +347,15 @@ impl Assignment<'_> {
     }
 }
 
+/// The group that the running kernel put a function into, as far as the dump says.
+fn formed(linux: &Linux<'_>, function: FunctionIndex) -> Option<u32> {
+    linux.topology().inventory().attributes(function)?.kernel_group
+}
+
 /// Whether the kernel knows of a region that firmware demands to be mapped to itself.
-fn demands_direct_mapping(topology: &Topology, function: FunctionIndex) -> bool {
-    let inventory = topology.inventory();
-    let group = inventory.attributes(function).and_then(|known| known.kernel_group);
-    let regions = group.map_or(&[][..], |group| inventory.reserved_regions(group));
+fn demands_direct_mapping(linux: &Linux<'_>, function: FunctionIndex) -> bool {
+    let regions = |group| linux.topology().inventory().reserved_regions(group);
+    let regions = formed(linux, function).map_or(&[][..], regions);
     regions.iter().any(|region| region.kind == RegionKind::Direct)
 }
 

@@ -59,16 +59,6 @@ impl Impersonation {
         }
     }
 
-    /// In words, to follow what may be done.
-    #[must_use]
-    pub const fn words(self) -> &'static str {
-        match self {
-            Self::Device { .. } => "by their making both send with one",
-            Self::Segment { .. } => "a driver made the segment, and all of it sends with one",
-            Self::NotValidated { .. } => "no port above keeps it from that",
-        }
-    }
-
     /// Whether the functions are made so, and nothing on the host changes it.
     #[must_use]
     pub const fn is_by_making(self) -> bool {
@@ -92,8 +82,9 @@ impl Fabric<'_> {
             self.reaches_requester_id(from, to, assumptions)
                 .then(|| Impersonation::NotValidated { missing: self.forging_rests_on(from, to) })
         };
-        // What is proved before what is not known.
-        let shared = [self.shared_segment(from, to), self.shared_requester_id(from, to)];
+        // What is proved before what is not known; of what does not answer nothing is proved.
+        let unseen = [from, to].into_iter().any(|index| self.node(index as u32).is_unseen());
+        let shared = [self.shared_segment(from, to, unseen), self.shared_requester_id(from, to, unseen)];
         let proved = shared.into_iter().flatten().find(|why| !why.is_unproven());
         proved.or_else(not_validated).or_else(|| shared.into_iter().flatten().next())
     }
@@ -105,14 +96,18 @@ impl Fabric<'_> {
     }
 
     /// The entry by which `from` sends with the requester ID of `to`, or with one that `to` sends with.
-    fn shared_requester_id(&self, from: FunctionIndex, to: FunctionIndex) -> Option<Impersonation> {
+    fn shared_requester_id(
+        &self,
+        from: FunctionIndex,
+        to: FunctionIndex,
+        unseen: bool,
+    ) -> Option<Impersonation> {
         let sent = self.sends_as(from);
         if sent.is_empty() || self.topology.bus_of(from) != self.topology.bus_of(to) {
             return None;
         }
         let own = self.topology.function(to)?.address.bdf.devfn();
         let (theirs, devfn) = (self.sends_as(to), self.topology.function(from)?.address.bdf.devfn());
-        let unseen = self.node(from as u32).is_unseen() || self.node(to as u32).is_unseen();
         let mut found: Option<Impersonation> = None;
         for (sends, alias) in sent.iter().filter_map(|sends| Some((sends, self.alias(sends)?))) {
             for id in (0..=u8::MAX).filter(|id| alias.covers(devfn, *id) != Some(false)) {
@@ -132,7 +127,7 @@ impl Fabric<'_> {
     }
 
     /// Whether both send with the requester ID of the function whose driver made a segment.
-    fn shared_segment(&self, from: FunctionIndex, to: FunctionIndex) -> Option<Impersonation> {
+    fn shared_segment(&self, from: FunctionIndex, to: FunctionIndex, unseen: bool) -> Option<Impersonation> {
         let (one, other) = (self.behind(from), self.behind(to));
         let (owner, unproven) = match (one, other) {
             (None, None) => return None,
@@ -149,9 +144,8 @@ impl Fabric<'_> {
             }
             _ => return None,
         };
-        let unseen = self.node(from as u32).is_unseen() || self.node(to as u32).is_unseen();
-        let unproven = unproven || unseen;
-        Some(Impersonation::Segment { owner: Some(owner as usize).filter(|_| owner != NONE), unproven })
+        let owner = Some(owner as usize).filter(|_| owner != NONE);
+        Some(Impersonation::Segment { owner, unproven: unproven || unseen })
     }
 
     fn alias(&self, sends: &SendsAs) -> Option<&Alias> {
@@ -167,10 +161,7 @@ pub(super) fn join_shared(fabric: &Fabric<'_>, proved: bool, joiner: &mut Joiner
     let all = fabric.all_sends_as();
     let bus_of = |sends: &SendsAs| fabric.topology.bus_of(sends.function as usize);
     for sends in all.chunk_by(|a, b| bus_of(a) == bus_of(b)) {
-        let Some(bus) = sends.first().and_then(|first| fabric.topology.bus_of(first.function as usize))
-        else {
-            continue;
-        };
+        let Some(bus) = sends.first().and_then(bus_of) else { continue };
         let devfn = |function: u32| {
             Some(usize::from(fabric.topology.function(function as usize)?.address.bdf.devfn()))
         };

@@ -28,7 +28,7 @@ pub(super) fn by_registers(function: &Function) -> Acs {
 pub(super) fn by_database(fabric: &Fabric<'_>, index: usize, subject: &Subject) -> Option<(Acs, usize)> {
     let function = fabric.topology.function(index)?;
     let mut ignored = None;
-    for found in fabric.database.lookup_indices(subject) {
+    for found in fabric.database.facts(subject) {
         let Some(entry) = fabric.database.entries().get(found) else { continue };
         let acs = match &entry.claim {
             Claim::Isolates { services, open, .. } => match conditions(fabric, index, entry) {
@@ -70,7 +70,7 @@ pub(super) fn aliases(fabric: &Fabric<'_>, index: usize, subject: &Subject) -> V
         };
         Some(SendsAs { function: index as u32, entry: found as u32, unproven })
     };
-    fabric.database.lookup_indices(subject).filter_map(of_entry).collect()
+    fabric.database.facts(subject).filter_map(of_entry).collect()
 }
 
 /// Controls that an entry claims to act as if on, beside those of the registers, and those of which it

@@ -59,6 +59,8 @@ pub struct Fabric<'a> {
     claims: Vec<(u32, u32)>,
     /// Functions that send with the requester ID of the owner of their segment, sorted.
     behind: Vec<Behind>,
+    /// The owners of such segments, sorted.
+    segment_owners: Vec<u32>,
     /// What the database says of functions that send with other requester IDs, by function.
     sends_as: Vec<SendsAs>,
     /// Bridges that keep the requester IDs of what is below them, by index.
@@ -92,6 +94,7 @@ impl<'a> Fabric<'a> {
             places,
             claims: Vec::new(),
             behind: Vec::new(),
+            segment_owners: Vec::new(),
             sends_as: Vec::new(),
             keeps_requester_id: Vec::new(),
             substitutes_secondary: Vec::new(),
@@ -130,6 +133,9 @@ impl<'a> Fabric<'a> {
             Some(Behind { function: index as u32, owner, unproven })
         });
         self.behind = behind.collect();
+        self.segment_owners = self.behind.iter().map(|behind| behind.owner).filter(|o| *o != NONE).collect();
+        self.segment_owners.sort_unstable();
+        self.segment_owners.dedup();
     }
 
     /// The entry that says that the driver of a function makes segments.
@@ -139,7 +145,7 @@ impl<'a> Fabric<'a> {
         let claims = |found: &usize| {
             self.database.entries().get(*found).is_some_and(|entry| entry.claim == Claim::OwnsSegment)
         };
-        self.database.lookup_indices(&subject).find(claims)
+        self.database.facts(&subject).find(claims)
     }
 
     /// Whose requester ID a function sends with because a driver made its segment.
@@ -218,7 +224,7 @@ impl<'a> Fabric<'a> {
     /// [`Database::entries`](crate::db::Database::entries): of its ACS, and of the requester IDs that it
     /// sends with.
     pub fn entries_about(&self, index: FunctionIndex) -> impl Iterator<Item = usize> + '_ {
-        let owns = self.behind.iter().any(|behind| behind.owner as usize == index);
+        let owns = self.segment_owners.binary_search(&(index as u32)).is_ok();
         let sent = self.sends_as(index).iter().map(|sends| sends.entry as usize);
         self.claim(index).into_iter().chain(sent).chain(owns.then(|| self.owns_segment(index)).flatten())
     }
@@ -299,17 +305,17 @@ impl<'a> Fabric<'a> {
                 continue;
             }
             // Nothing but the subject decides this; whether an entry's conditions hold, the place does, too.
-            if self.database.lookup_indices(&subject).next().is_none() {
+            if self.database.facts(&subject).next().is_none() {
                 *without = Some(subject);
                 continue;
             }
             let found = acs::by_database(self, index, &subject);
             let aliases = acs::aliases(self, index, &subject);
             self.sends_as.extend(aliases);
-            for entry in self.database.lookup(&subject) {
-                let list = match entry.claim {
-                    Claim::BridgeKeepsRequesterId => &mut self.keeps_requester_id,
-                    Claim::BridgeSubstitutesSecondary => &mut self.substitutes_secondary,
+            for found in self.database.facts(&subject) {
+                let list = match self.database.entries().get(found).map(|entry| &entry.claim) {
+                    Some(Claim::BridgeKeepsRequesterId) => &mut self.keeps_requester_id,
+                    Some(Claim::BridgeSubstitutesSecondary) => &mut self.substitutes_secondary,
                     _ => continue,
                 };
                 if list.last() != Some(&(index as u32)) {

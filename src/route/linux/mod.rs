@@ -42,6 +42,8 @@ pub struct Linux<'a> {
     paths: Vec<Answer>,
     has_amd_iommu: bool,
     driver_segments: DriverSegments,
+    /// What the running kernel made of the machine: groups and their functions, sorted.
+    formed: Vec<(u32, FunctionIndex)>,
 }
 
 /// Yes or no, and whether that is certain.
@@ -78,6 +80,7 @@ impl<'a> Linux<'a> {
             paths: Vec::with_capacity(count),
             has_amd_iommu: topology.functions().iter().any(is_amd_iommu),
             driver_segments: DriverSegments::default(),
+            formed: topology.inventory().kernel_groups().map(|(index, group)| (group, index)).collect(),
         };
         // Bridges have lower addresses than what is below them, so that each step finds the step of the
         // bridge above done.
@@ -87,6 +90,7 @@ impl<'a> Linux<'a> {
             let path = linux.path_from(index, isolation);
             linux.paths.push(path);
         }
+        linux.formed.sort_unstable();
         let owns = |index| linux.claims(index, |claim| *claim == Claim::OwnsSegment);
         linux.driver_segments = DriverSegments::new(topology, owns);
         linux
@@ -102,6 +106,19 @@ impl<'a> Linux<'a> {
     #[must_use]
     pub const fn database(&self) -> &'a Database {
         self.database
+    }
+
+    /// Whether the dump says of any function which group the running kernel put it into.
+    #[must_use]
+    pub fn has_formed_groups(&self) -> bool {
+        !self.formed.is_empty()
+    }
+
+    /// The functions that the running kernel put into a group of its own numbers, by address.
+    pub fn formed_group(&self, group: u32) -> impl Iterator<Item = FunctionIndex> + '_ {
+        let from = self.formed.partition_point(|(other, _)| *other < group);
+        let rest = self.formed.get(from..).unwrap_or_default().iter();
+        rest.take_while(move |(other, _)| *other == group).map(|(_, index)| *index)
     }
 
     /// How the kernel sees each function.
@@ -124,7 +141,7 @@ impl<'a> Linux<'a> {
     /// The built-in entries about a function, in order of precedence.
     fn entries<'s>(&'s self, subject: &'s Subject) -> impl Iterator<Item = (usize, &'s Entry)> {
         self.database
-            .lookup_indices(subject)
+            .facts(subject)
             .filter_map(|index| Some((index, self.database.entries().get(index)?)))
             .filter(|(_, entry)| entry.layer == Layer::BuiltIn)
     }

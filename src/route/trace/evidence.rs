@@ -320,6 +320,26 @@ impl Fabric<'_> {
         ports.peek().copied().map(|first| first || ports.any(|could| could))
     }
 
+    /// Why `from` can use the requester ID of `to`, in words that follow it.
+    #[must_use]
+    pub fn impersonation_words(
+        &self,
+        from: FunctionIndex,
+        to: FunctionIndex,
+        why: Impersonation,
+    ) -> &'static str {
+        match why {
+            Impersonation::Device { .. } => "by their making both send with one",
+            Impersonation::Segment { .. } => "a driver made the segment, and all of it sends with one",
+            Impersonation::NotValidated { .. } if self.validation_could_stop(from, to).is_some() => {
+                "a port above it does not validate them"
+            }
+            Impersonation::NotValidated { .. } => {
+                "the nearest port above it lets all requester IDs of the buses below it through, this one among them"
+            }
+        }
+    }
+
     /// The ports on the way up that let other requester IDs through, up to the first that does not.
     fn unvalidated(&self, index: FunctionIndex) -> Vec<FunctionIndex> {
         let mut ports = Vec::new();

@@ -107,7 +107,7 @@ proptest! {
         let (after, at) = cut(&before, which, length);
         for assumptions in both() {
             let turned = turned_round(&before.topology(), &after.topology(), &assumptions);
-            prop_assert!(turned.is_none(), "{turned:?}");
+            prop_assert!(turned.is_none(), "{turned:?} after function {at} was cut");
         }
     }
 

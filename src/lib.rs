@@ -132,7 +132,8 @@
 //! for devices without ACS.
 //!
 //! Not modelled: multicast, flattening portal bridges, bus numbers and BARs of Enhanced Allocation,
-//! AtomicOp egress blocking, non-transparent bridges, subtractive decode, VGA forwarding, messages.
+//! AtomicOp egress blocking, non-transparent bridges, subtractive decode, VGA forwarding, messages: findings
+//! where registers show them, and undetermined where an answer would rest on them.
 //! What a root complex does between its own ports is not specified, and no register tells: answers
 //! that rest on it say so.
 //!

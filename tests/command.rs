@@ -316,3 +316,91 @@ fn db_accept_says_that_a_day_is_over_and_db_check_that_a_directory_is_empty() {
     let stdout = String::from_utf8(output.stdout).expect("UTF-8");
     assert!(output.status.code() == Some(0) && stdout.contains("no files *.toml in /"), "{stdout}");
 }
+
+#[test]
+fn a_function_that_is_not_there_ends_every_verb_alike() {
+    let dump = ["--dump", "corpus/qemu-sriov/dump.txt"];
+    let told = &["7f:00.0: no such function in the dump; show -t lists them, such as 0000:00:00.0"];
+    for arguments in [
+        &["7f:00.0"][..],
+        &["show", "7f:00.0"],
+        &["p2p", "7f:00.0", "00:00.0"],
+        &["p2p", "00:00.0", "7f:00.0"],
+        &["p2p", "--cliques", "7f:00.0", "00:00.0"],
+        &["explain", "7f:00.0"],
+        &["explain", "00:00.0", "7f:00.0"],
+        &["check", "7f:00.0"],
+        &["plan", "isolate", "7f:00.0"],
+        &["plan", "connect", "7f:00.0", "00:00.0"],
+        &["db", "lookup", "7f:00.0"],
+        &["db", "accept", "7f:00.0", "--who", "us", "--reason", "known"],
+        &["--set", "7f:00.0=+ReqRedir"],
+        &["--remove", "7f:00.0"],
+    ] {
+        assert_refused(&[arguments, &dump].concat(), 4, told);
+    }
+}
+
+#[test]
+fn p2p_says_what_else_it_answers_and_which_classes_there_are() {
+    let dump = ["--dump", "corpus/qemu-sriov/dump.txt"];
+    for arguments in [&["p2p"][..], &["p2p", "00:00.0"]] {
+        assert_refused(&[arguments, &dump].concat(), 2, &["FROM TO", "--matrix", "--cliques"]);
+    }
+    let matrix = ["p2p", "--matrix", "--class", "gpu,accelerator"];
+    let told = &["--class gpu, accelerator: no such function in the dump; there are nic, "];
+    assert_refused(&[&matrix[..], &dump].concat(), 4, told);
+    let there = acsscan(&["p2p", "--matrix", "--class", "gpu,nic", "--dump", "corpus/qemu-sriov/dump.txt"]);
+    assert_eq!(there.status.code(), Some(0), "one of them is there");
+    let apart = acsscan(&["p2p", "02:00.0", "00:1f.2", "--dump", "corpus/qemu-sriov/dump.txt"]);
+    let apart = String::from_utf8(apart.stdout).expect("UTF-8");
+    assert!(
+        apart.contains("they have no common bridge, so that traffic would pass the host bridge: "),
+        "{apart}"
+    );
+}
+
+#[test]
+fn groups_say_what_they_assume_in_json_too() {
+    let assumptions = |model: &str| {
+        let arguments =
+            ["groups", "--model", model, "--dump", "corpus/qemu-sriov/dump.txt", "--format", "json"];
+        let document: serde_json::Value = serde_json::from_slice(&acsscan(&arguments).stdout).expect("JSON");
+        document["assumptions"].as_array().map(Vec::len)
+    };
+    let models = ["spec", "linux,spec", "linux", "libvirt"];
+    assert_eq!(models.map(assumptions), [Some(1), Some(1), None, None]);
+}
+
+/// Of a machine with many functions that show a thing, `check` tells of those that it was asked about.
+#[test]
+fn findings_of_a_question_are_about_its_functions_alone() {
+    let about = |arguments: &[&str]| {
+        let dump = ["--dump", "corpus/qemu-sriov/dump.txt", "--format", "json"];
+        let output = acsscan(&[arguments, &dump].concat());
+        let document: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+        let functions = |finding: &serde_json::Value| -> Vec<String> {
+            let functions = finding["functions"].as_array().expect("a list").iter();
+            functions.map(|function| function.as_str().expect("an address").to_owned()).collect()
+        };
+        let findings = document["findings"].as_array().expect("a list").clone();
+        findings.iter().filter(|finding| finding["code"] == "multi-function-without-acs").for_each(
+            |finding| {
+                let count = format!("{} function", functions(finding).len());
+                assert!(finding["message"].as_str().expect("text").starts_with(&count), "{finding}");
+                let evidence = finding["evidence"].as_array().expect("a list");
+                assert!(evidence.iter().all(|one| {
+                    functions(finding).iter().any(|function| one["function"] == function.as_str())
+                }));
+            },
+        );
+        findings.iter().flat_map(functions).collect::<Vec<_>>()
+    };
+    let all = about(&[]);
+    assert!(all.iter().any(|function| function.starts_with("0000:00:1f.")));
+    for arguments in [&["check", "02:00.0"][..], &["show", "02:00.0"], &["explain", "02:00.0"]] {
+        let some = about(arguments);
+        assert!(!some.is_empty(), "{arguments:?}");
+        assert!(some.iter().all(|function| !function.starts_with("0000:00:1f.")), "{arguments:?}: {some:?}");
+    }
+}

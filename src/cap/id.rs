@@ -16,6 +16,10 @@ impl CapabilityId {
     pub const BRIDGE_SUBSYSTEM: Self = Self(0x0d);
     /// PCI Express.
     pub const PCI_EXPRESS: Self = Self(0x10);
+    /// Enhanced Allocation.
+    pub const ENHANCED_ALLOCATION: Self = Self(0x14);
+    /// Flattening Portal Bridge.
+    pub const FLATTENING_PORTAL_BRIDGE: Self = Self(0x15);
 
     /// The specification's name; `None` if the ID is not assigned.
     #[must_use]

@@ -10,6 +10,7 @@
 //! | ATS (000Fh) | [`ats`] | capability, control |
 //! | SR-IOV (0010h) | [`sriov`] | everything that places virtual functions |
 //! | PRI (0013h), PASID (001Bh) | [`pri`], [`pasid`] | capability, control, status |
+//! | FPB (15h), EA (14h) | [`fpb`], [`ea`] | whether they are in force |
 //! | VC (0002h, 0009h), MFVC (0008h) | [`vc`] | presence, number of extended VCs |
 //!
 //! Every other capability of the lists is named ([`id`]), with its offset, and not decoded.
@@ -17,6 +18,8 @@
 pub mod acs;
 pub mod ari;
 pub mod ats;
+pub mod ea;
+pub mod fpb;
 pub mod id;
 pub mod list;
 pub mod pasid;

@@ -202,6 +202,16 @@ impl<'c, S: Source> Pcie<'c, S> {
         self.register_2(reg::DEVICE_CONTROL_2)
     }
 
+    /// Device Control 2 with its offset in configuration space; `None` in version 1, or if not captured.
+    #[must_use]
+    pub fn device_control_2(&self) -> Option<(u16, u16)> {
+        if self.version() < 2 {
+            return None;
+        }
+        let at = self.offset.checked_add(reg::DEVICE_CONTROL_2)?;
+        Some((at, self.config.u16(at)?))
+    }
+
     /// Bit 5 of a register that version 1 lacks, where it counts as clear.
     #[inline]
     fn register_2(&self, register: u16) -> Option<bool> {

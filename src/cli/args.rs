@@ -274,7 +274,7 @@ pub(super) struct LibvirtHook {
 #[derive(Debug, Args)]
 pub(super) struct P2p {
     /// The function that sends
-    #[arg(value_name = "FROM", required_unless_present = "among", requires = "to")]
+    #[arg(value_name = "FROM")]
     pub(super) from: Option<String>,
     /// The function that is to be reached
     #[arg(value_name = "TO")]

@@ -3,7 +3,7 @@
 use std::cell::LazyCell;
 
 use super::args::{Check, Common, PolicyArg, UnknownArg};
-use super::output::{Answers, keep_about};
+use super::output::Answers;
 use super::reach::assumptions;
 use super::selector::Wanted;
 use super::{Exit, Stop, input};
@@ -45,31 +45,28 @@ pub(super) fn run(common: &Common, check: &Check) -> Result<Exit, Stop> {
     let scanned = input::read(common, false)?;
     let functions = wanted.select(&scanned.topology)?;
     if functions.is_empty() {
-        return Err(Stop::Input(String::from(
-            "nothing to check: no function is selected; show -t lists them",
-        )));
+        return Err(Stop::Input(String::from("nothing to check")));
     }
     let linux = Linux::new(&scanned.topology, &scanned.database);
     let fabric = Fabric::seen_by(&linux);
     let mut answers = Answers::new(&scanned, &linux, &fabric, &assumptions(common), None);
-    let mut findings = answers.findings.clone();
-    let (decides, document) = {
+    let (decides, findings, document) = {
         let question = Question::new(answers.facts(), &functions, check.unknown.into());
         let chosen = question.judge(check.policy.into());
         let judgements = Policy::ALL.map(|policy| match policy == chosen.policy {
             true => chosen.clone(),
             false => question.judge(policy),
         });
+        let mut findings = answers.findings_about(&question.concerned(&chosen));
         findings.extend(in_use_findings(&scanned.topology, &chosen.unit));
         crate::finding::sort(&mut findings);
-        keep_about(&mut findings, &scanned.topology, &question.concerned(&chosen));
         let (reach, assignment) = (answers.reach(), question.assignment());
         let policies = judgements.iter().map(|judgement| {
             PolicyDocument::new(&reach, assignment, judgement, question.verdict(judgement).word())
         });
         let unknown = Unknown::from(check.unknown).word();
         let document = CheckDocument::new(&reach, &chosen, unknown, &question, policies.collect());
-        (question.verdict(&chosen), document)
+        (question.verdict(&chosen), findings, document)
     };
     answers.findings = LazyCell::new(Box::new(move || findings));
     answers.write(

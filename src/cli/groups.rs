@@ -132,6 +132,7 @@ fn of_libvirt(answers: &Answers<'_>) -> GroupsDocument {
     }
     GroupsDocument {
         model: String::from("libvirt"),
+        assumptions: None,
         groups,
         ungrouped: Vec::new(),
         other: None,
@@ -145,6 +146,7 @@ fn of_linux(answers: &Answers<'_>) -> GroupsDocument {
     let topology = answers.linux.topology();
     GroupsDocument {
         model: String::from("linux"),
+        assumptions: None,
         groups: json::groups(answers.linux, &answers.grouping).collect(),
         ungrouped: json::ungrouped(topology, &answers.grouping),
         other: None,
@@ -164,6 +166,7 @@ fn of_spec(answers: &Answers<'_>) -> GroupsDocument {
     let domains = json::domains(&reach);
     GroupsDocument {
         model: String::from("spec"),
+        assumptions: Some(answers.assumptions(answers.domains.assumptions())),
         groups: domains.map(group).collect(),
         ungrouped: Vec::new(),
         other: None,

@@ -155,7 +155,7 @@ mod tests {
     #[test]
     fn every_command_shows_examples() {
         let mut without = Vec::new();
-        without_examples(&crate::cli::command(), &mut without);
+        without_examples(&crate::cli::typed::command(), &mut without);
         assert!(without.is_empty(), "{without:?}");
     }
 }

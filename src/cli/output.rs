@@ -21,7 +21,7 @@ use crate::route::accept::Acceptances;
 use crate::route::domains::{Domains, Unsettled};
 use crate::route::fabric::Fabric;
 use crate::route::linux::{Grouping, Linux};
-use crate::topology::{FunctionIndex, Topology};
+use crate::topology::FunctionIndex;
 
 /// What is worked out when it is first asked for.
 type Lazily<'a, T> = LazyCell<T, Box<dyn FnOnce() -> T + 'a>>;
@@ -53,20 +53,7 @@ impl<'a> Answers<'a> {
         let (groups, selected) = (Rc::clone(&grouping), selected.map(<[FunctionIndex]>::to_vec));
         let accepted = Rc::new(scanned.acceptances());
         let judged = Rc::clone(&accepted);
-        let findings = move || {
-            let mut findings = finding::findings(&scanned.topology);
-            findings.extend(finding::reach_findings(fabric));
-            let (host, live) = (scanned.source.host.as_ref(), scanned.live);
-            findings.extend(finding::host_findings(linux, &groups, host, live));
-            findings.extend(finding::lost_findings(scanned.source.losses()));
-            findings.extend(finding::acceptance_findings(&scanned.topology, &judged));
-            findings.extend(scanned.refused.iter().map(|refused| refused_finding(&refused.to_string())));
-            finding::sort(&mut findings);
-            if let Some(selected) = selected {
-                keep_about(&mut findings, &scanned.topology, &selected);
-            }
-            findings
-        };
+        let findings = move || findings(scanned, linux, &groups, fabric, &judged, selected.as_deref());
         Self {
             scanned,
             linux,
@@ -103,6 +90,12 @@ impl<'a> Answers<'a> {
             live: self.scanned.live,
             findings: &self.findings,
         }
+    }
+
+    /// The findings about these functions (sorted), and those about the input as a whole, where the answers
+    /// are about all.
+    pub(super) fn findings_about(&self, selected: &[FunctionIndex]) -> Vec<Finding> {
+        findings(self.scanned, self.linux, &self.grouping, self.fabric, &self.accepted, Some(selected))
     }
 
     /// What was assumed, in words.
@@ -240,9 +233,30 @@ pub(super) fn write_text(
     Ok(out.flush()?)
 }
 
-/// Only the findings about these functions (sorted), and those about the input as a whole.
-pub(super) fn keep_about(findings: &mut Vec<Finding>, topology: &Topology, selected: &[FunctionIndex]) {
-    findings.retain(|finding| finding.is_about(topology, selected));
+/// All findings; if functions are selected (sorted), those about them, and those about the input as a whole.
+fn findings(
+    scanned: &Scanned,
+    linux: &Linux<'_>,
+    groups: &Grouping,
+    fabric: &Fabric<'_>,
+    accepted: &Acceptances<'_>,
+    selected: Option<&[FunctionIndex]>,
+) -> Vec<Finding> {
+    let topology = &scanned.topology;
+    let mut findings = finding::findings(topology);
+    findings.extend(finding::host_findings(linux, groups, scanned.source.host.as_ref(), scanned.live));
+    findings.extend(finding::lost_findings(scanned.source.losses()));
+    findings.extend(finding::acceptance_findings(topology, accepted));
+    findings.extend(scanned.refused.iter().map(|refused| refused_finding(&refused.to_string())));
+    match selected {
+        None => findings.extend(finding::reach_findings(fabric)),
+        Some(selected) => {
+            findings.retain_mut(|finding| finding.keep_about(topology, selected));
+            findings.extend(finding::reach_findings_about(fabric, selected));
+        }
+    }
+    finding::sort(&mut findings);
+    findings
 }
 
 pub(super) fn names(common: &Common) -> Result<Names, Stop> {

@@ -1,6 +1,7 @@
 //! `p2p` and `explain`: routes, and why.
 
 use super::args::{Common, Explain, P2p, RootComplexArg};
+use super::clique::of_labels;
 use super::output::Answers;
 use super::{Exit, Stop, address, input};
 use crate::report::json::{
@@ -12,11 +13,11 @@ use crate::report::words;
 use crate::route::domains::Impersonation;
 use crate::route::fabric::Fabric;
 use crate::route::linux::Linux;
-use crate::route::matrix::{Cell, MAX_CELLS};
+use crate::route::matrix::{Cell, Label, MAX_CELLS};
 use crate::route::p2pdma;
 use crate::route::port::TlpClass;
 use crate::route::{Assumptions, Disposition, Reason, RootComplex};
-use crate::topology::{FunctionIndex, Topology};
+use crate::topology::FunctionIndex;
 
 /// What the options assume, of hostile functions.
 pub(super) fn assumptions(common: &Common) -> Assumptions {
@@ -31,16 +32,18 @@ pub(super) fn assumptions(common: &Common) -> Assumptions {
     }
 }
 
-/// One function that was named.
-fn one(topology: &Topology, name: &str) -> Result<FunctionIndex, Stop> {
-    let found = address::resolve(topology, &[name.to_owned()])?;
-    found.first().copied().ok_or_else(|| Stop::Input(format!("{name}: no such function in the dump")))
-}
-
 pub(super) fn p2p(common: &Common, options: &P2p) -> Result<Exit, Stop> {
-    let (Some(from), Some(to)) = (&options.from, &options.to) else { return matrix(common, options) };
+    let (Some(from), Some(to)) = (&options.from, &options.to) else {
+        return match options.matrix {
+            true => matrix(common, options),
+            false => Err(Stop::Usage(String::from(
+                "p2p takes two functions: acsscan p2p FROM TO; --matrix has all classes of functions against each \
+                 other, --cliques what works between functions of a guest",
+            ))),
+        };
+    };
     let scanned = input::read(common, false)?;
-    let pair = (one(&scanned.topology, from)?, one(&scanned.topology, to)?);
+    let pair = (address::find(&scanned.topology, from)?, address::find(&scanned.topology, to)?);
     let linux = Linux::new(&scanned.topology, &scanned.database);
     let fabric = Fabric::seen_by(&linux);
     let answers = Answers::new(&scanned, &linux, &fabric, &assumptions(common), Some(&sorted(pair)));
@@ -74,6 +77,9 @@ fn matrix(common: &Common, options: &P2p) -> Result<Exit, Stop> {
     let linux = Linux::new(&scanned.topology, &scanned.database);
     let fabric = Fabric::seen_by(&linux);
     let assumed = assumptions(common);
+    if !options.class.is_empty() && of_labels(&fabric, &options.class).is_empty() {
+        return Err(no_such_class(&fabric, &options.class));
+    }
     let matrix = fabric.matrix(&options.class, &assumed).map_err(|error| {
         Stop::Usage(format!(
             "{} classes of functions have more than {MAX_CELLS} ways to stand to each other, too many for a \
@@ -97,14 +103,27 @@ fn matrix(common: &Common, options: &P2p) -> Result<Exit, Stop> {
     Ok(answers.exit_if(common, || matrix.cells.iter().any(rests)))
 }
 
+/// Says which kinds of functions there are, where those that were asked for are not.
+fn no_such_class(fabric: &Fabric<'_>, asked: &[Label]) -> Stop {
+    let words =
+        |labels: &mut dyn Iterator<Item = Label>| labels.map(Label::word).collect::<Vec<_>>().join(", ");
+    let there = words(&mut Label::ALL.into_iter().filter(|label| !of_labels(fabric, &[*label]).is_empty()));
+    let there = match there.as_str() {
+        "" => String::from("nor any other that could send"),
+        there => format!("there are {there}"),
+    };
+    let asked = words(&mut asked.iter().copied());
+    Stop::Input(format!("--class {asked}: no such function in the dump; {there}"))
+}
+
 fn sorted((a, b): (FunctionIndex, FunctionIndex)) -> [FunctionIndex; 2] {
     [a.min(b), a.max(b)]
 }
 
 pub(super) fn explain(common: &Common, options: &Explain) -> Result<Exit, Stop> {
     let scanned = input::read(common, false)?;
-    let function = one(&scanned.topology, &options.function)?;
-    let other = options.other.as_deref().map(|other| one(&scanned.topology, other)).transpose()?;
+    let function = address::find(&scanned.topology, &options.function)?;
+    let other = options.other.as_deref().map(|other| address::find(&scanned.topology, other)).transpose()?;
     let linux = Linux::new(&scanned.topology, &scanned.database);
     let fabric = Fabric::seen_by(&linux);
     let named = sorted((function, other.unwrap_or(function)));

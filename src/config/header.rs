@@ -114,6 +114,8 @@ impl ClassCode {
     pub const HOST_BRIDGE: u16 = 0x0600;
     /// PCI-to-PCI bridge, 0604h: every PCIe port, too.
     pub const PCI_BRIDGE: u16 = 0x0604;
+    /// PCI-to-PCI bridge that passes on what nobody else claims, 060401h.
+    pub const SUBTRACTIVE_BRIDGE: Self = Self { base: 0x06, sub: 0x04, interface: 0x01 };
     /// IOMMU, 0806h: the function through which AMD's IOMMU is found.
     pub const IOMMU: u16 = 0x0806;
 }

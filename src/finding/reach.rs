@@ -4,6 +4,7 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use super::beyond::beyond;
 use super::{Code, Finding, count};
 use crate::addr::Sbdf;
 use crate::anomaly::Presence;
@@ -21,13 +22,23 @@ const SHOWN: usize = 8;
 /// What the ports and devices of a topology leave open. One finding for each code.
 #[must_use]
 pub fn reach_findings(fabric: &Fabric<'_>) -> Vec<Finding> {
+    of(fabric, |_| true)
+}
+
+/// The same of these functions (sorted) only.
+#[must_use]
+pub fn reach_findings_about(fabric: &Fabric<'_>, functions: &[FunctionIndex]) -> Vec<Finding> {
+    of(fabric, |index| functions.binary_search(&index).is_ok())
+}
+
+fn of(fabric: &Fabric<'_>, is_asked: impl Fn(FunctionIndex) -> bool) -> Vec<Finding> {
     let topology = fabric.topology();
     let mut found = Found::default();
     let drivers_known = (0..topology.functions().len())
         .any(|index| topology.inventory().attributes(index).is_some_and(|known| known.driver.is_some()));
     let below = below(topology);
     for (index, function) in topology.functions().iter().enumerate() {
-        if !function.answers {
+        if !function.answers || !is_asked(index) {
             continue;
         }
         port(fabric, index, function, below.get(index).copied().unwrap_or_default(), &mut found);
@@ -47,6 +58,7 @@ pub fn reach_findings(fabric: &Fabric<'_>) -> Vec<Finding> {
         if topology.inventory().extras(index).is_some_and(|extras| extras.multicast) {
             found.note(Code::Multicast, function, None);
         }
+        beyond(fabric, index, function, &mut found);
         let driver = topology.inventory().attributes(index).and_then(|known| known.driver.as_deref());
         if drivers_known && driver.is_none() && fabric.initiates(index) && function.command & BUS_MASTER != 0
         {
@@ -68,12 +80,17 @@ const BUS_MASTER: u16 = 1 << 2;
 
 /// Functions and evidence by code.
 #[derive(Default)]
-struct Found {
+pub(super) struct Found {
     by_code: Vec<(Code, Vec<Sbdf>, Vec<Evidence>)>,
 }
 
 impl Found {
-    fn note(&mut self, code: Code, function: &Function, evidence: Option<Evidence>) {
+    pub(super) fn note(
+        &mut self,
+        code: Code,
+        function: &Function,
+        evidence: impl IntoIterator<Item = Evidence>,
+    ) {
         let at = match self.by_code.iter().position(|(known, ..)| *known == code) {
             Some(at) => at,
             None => {
@@ -132,6 +149,19 @@ const fn meaning(code: Code) -> &'static str {
         }
         Code::Multicast => {
             "has Multicast, which is not modelled: of the ACS controls only Source Validation acts on it"
+        }
+        Code::FlatteningPortal => {
+            "bridge that decodes by vectors beside its bus numbers and windows (FPB): bus numbers do not tell all \
+             that is below"
+        }
+        Code::EnhancedAllocation => "with Enhanced Allocation in place of BARs, windows or bus numbers",
+        Code::AtomicOpEgressBlocking => "port with AtomicOp Egress Blocking on: AtomicOps end there",
+        Code::NonTransparentBridge => {
+            "of a class that non-transparent bridges have: another hierarchy may be on the other side"
+        }
+        Code::SubtractiveDecode => "bridge that decodes subtractively: it passes on what nobody else claims",
+        Code::LegacyForwarding => {
+            "bridge that forwards VGA's addresses or keeps ISA's above (Bridge Control)"
         }
         Code::BusMasterWithoutDriver => "may master the bus although no driver is bound",
         _ => "",

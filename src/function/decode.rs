@@ -4,8 +4,9 @@ use alloc::boxed::Box;
 
 use byteorder::{ByteOrder, LittleEndian};
 
+use super::beyond;
 use super::regular::{self, Extended, Standard};
-use super::{Function, Known, ListState, PcieSummary};
+use super::{Beyond, Function, Known, ListState, PcieSummary};
 use crate::addr::Sbdf;
 use crate::anomaly::{Anomaly, Presence};
 use crate::cap::acs::Acs;
@@ -45,6 +46,8 @@ pub struct Extras {
     pub egress_vector: Option<[Option<u32>; 8]>,
     /// Whether a Multicast capability was found: multicast TLPs are not modelled.
     pub multicast: bool,
+    /// What is in force that routing does not follow.
+    pub beyond: Beyond,
     /// Root Complex Base Address register (F0h) of an Intel ISA bridge, where the PCH's peer decode
     /// controls are found. `None` elsewhere, or if not captured.
     pub root_complex_base: Option<u32>,
@@ -85,12 +88,13 @@ impl Extras {
 
 /// Extras come to be when the first of them is found: most functions have none.
 #[cold]
-fn of(extras: &mut Option<Box<Extras>>) -> &mut Extras {
+pub(super) fn of(extras: &mut Option<Box<Extras>>) -> &mut Extras {
     extras.get_or_insert_with(|| {
         Box::new(Extras {
             sriov: Presence::NotCaptured,
             egress_vector: None,
             multicast: false,
+            beyond: Beyond::default(),
             root_complex_base: None,
             anomalies: [None; MAX_ANOMALIES],
         })
@@ -250,6 +254,9 @@ fn read<S: Source, const CAREFUL: bool>(
             function.known.insert(Known::REGISTERS_MISSING);
         }
         has_sriov = read_extended::<S, CAREFUL>(config, function, extras);
+    }
+    if layout != HeaderLayout::Type0 || standard.leads_beyond() {
+        beyond::read(config, standard, function, extras);
     }
     if function.vendor_id == reg::VENDOR_INTEL && function.class.class() == reg::CLASS_ISA_BRIDGE {
         if let Some(base) = config.u32(reg::ROOT_COMPLEX_BASE) {

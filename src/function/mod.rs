@@ -4,6 +4,7 @@
 //! have ([`Extras`]); [`Inventory`] collects the functions of a dump.
 
 mod ahead;
+mod beyond;
 mod decode;
 mod detail;
 mod inventory;
@@ -11,6 +12,7 @@ mod pcie;
 mod regular;
 
 pub use ahead::{AHEAD, touch};
+pub use beyond::Beyond;
 #[cfg(feature = "testkit")]
 pub(crate) use decode::decode_carefully;
 pub use decode::{Decoded, Extras, decode};

@@ -4,7 +4,7 @@ use crate::finding::count;
 use crate::route::domains::{Impersonated, Impersonation, Unsettled};
 use crate::route::fabric::Fabric;
 use crate::route::linux::{Dependency, Guess, Linux};
-use crate::route::p2pdma::Why;
+use crate::route::p2pdma::{Mapping, Why};
 use crate::route::trace::GateKind;
 use crate::route::{Assumptions, Reason, RootComplex};
 use crate::topology::{FunctionIndex, Parent, Topology};
@@ -270,6 +270,17 @@ pub const fn remedy(reason: Reason) -> &'static str {
         Reason::RootComplex | Reason::OtherHostBridge | Reason::OneRootDevice => {
             "the vendor's word, as a database entry: no register says what the root complex does"
         }
+        Reason::FlatteningPortal => {
+            "firmware or the operating system: with the bridge's RID Decode Mechanism off, bus numbers tell what is \
+             below it"
+        }
+        Reason::EnhancedAllocation => {
+            "firmware: bus numbers of the bridge that are those of its Enhanced Allocation; no register of BARs or \
+             windows helps"
+        }
+        Reason::SubtractiveDecode | Reason::LegacyForwarding => {
+            "nothing that isolates: what the bridge lets through beside its windows is not followed"
+        }
         Reason::RelaxedOrdering | Reason::IoNotGoverned => "nothing: no ACS control acts on it",
         _ => "nothing has to change",
     }
@@ -328,19 +339,34 @@ pub const fn shut(kind: GateKind, known: bool) -> &'static str {
     }
 }
 
-/// Why the kernel's p2pdma answers as it does; `redirect` is the port that sends traffic upstream.
+/// Why the kernel's p2pdma answers as it does: what makes the host bridge matter, and what the kernel knows of
+/// that.
 #[must_use]
-pub fn p2pdma(why: Why, redirect: Option<&str>) -> String {
-    let redirect = redirect.map(|port| format!("{port} redirects; ")).unwrap_or_default();
-    let why = match why {
+pub fn p2pdma(topology: &Topology, mapping: &Mapping) -> String {
+    let why = host_bridge(mapping.why);
+    match (mapping.common, mapping.redirect) {
+        (None, _) => format!("they have no common bridge, so that traffic would pass the host bridge: {why}"),
+        (Some(_), Some(port)) => {
+            format!(
+                "{} redirects, so that traffic would pass the host bridge: {why}",
+                address(topology, port)
+            )
+        }
+        (Some(_), None) => String::from(why),
+    }
+}
+
+/// What the kernel knows of the host bridge that traffic would pass, if it passes one.
+#[must_use]
+pub const fn host_bridge(why: Why) -> &'static str {
+    match why {
         Why::NoRedirect => "they have a common bridge, and no port on the way redirects",
         Why::AmdZenGuessed => "AMD's root complexes from Zen on pass it (the processor is guessed)",
         Why::Listed => "the kernel lists the host bridge as one that passes it",
         Why::ListedForOneHostBridge => "the kernel lists the host bridge for peers of one host bridge only",
         Why::NotListed => "the kernel does not list the host bridge as one that passes it",
         Why::HostBridgeNotFound => "the host bridge that the kernel would look up is not in the dump",
-    };
-    format!("{redirect}{why}")
+    }
 }
 
 /// A function's address as text.

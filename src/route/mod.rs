@@ -8,6 +8,8 @@
 #[cfg(feature = "alloc")]
 pub mod accept;
 #[cfg(feature = "alloc")]
+pub(crate) mod beyond;
+#[cfg(feature = "alloc")]
 pub mod check;
 #[cfg(feature = "alloc")]
 pub mod clique;

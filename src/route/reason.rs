@@ -155,6 +155,18 @@ reasons! {
         "the ACS with which one enters the root complex is not known, and the root complex may route peers directly";
     /// Ports and functions of one device on a root bus, without a control that redirects.
     OneRootDevice = "one-root-device", "ports or functions of one root complex device, without redirection";
+    /// A bridge takes requester IDs outside its bus range for its own, by a vector that no dump holds.
+    FlatteningPortal = "flattening-portal",
+        "a bridge on the way is a flattening portal: bus numbers do not tell what is below it";
+    /// The bus numbers, BARs or windows that count stand in Enhanced Allocation.
+    EnhancedAllocation = "enhanced-allocation",
+        "Enhanced Allocation takes the place of the registers that would tell";
+    /// A bridge passes on what nobody else claims.
+    SubtractiveDecode = "subtractive-decode",
+        "a bridge on the way decodes subtractively: its windows do not tell what it passes";
+    /// A bridge forwards VGA's addresses, or keeps ISA's above.
+    LegacyForwarding = "legacy-forwarding",
+        "VGA Enable or ISA Enable of a bridge on the way decides, which is not followed";
     /// The dump lacks the bridge above a bus; only what is above the dump's topmost bridges lies between.
     BridgeNotInDump = "bridge-not-in-dump", "the bridge above one of the two is not in the dump";
     /// A port between the two is hidden, or not in the dump.

@@ -127,20 +127,34 @@ pub fn answers(topology: &Topology, assumptions: &Assumptions) -> Vec<(Dispositi
     answers
 }
 
-/// An answer that is turned round between a machine and the same machine with bytes taken away: what
-/// is known may become unknown, and nothing else. `None` if there is none.
+/// An answer that is turned round between a machine and the same machine with bytes taken away: what is known
+/// may become unknown, and nothing else. `None` if there is none.
+///
+/// What closed a route may have been among the bytes, so that one that is blocked comes to be redirected: neither
+/// reaches its target. A port that does not answer any more counts as what is kept apart, an initiator, and no
+/// more as a port with memory of its own; for that the root complex is asked what it redirects.
 #[must_use]
 pub fn turned_round(before: &Topology, after: &Topology, assumptions: &Assumptions) -> Option<String> {
     let count = before.functions().len();
     let (old, new) = (answers(before, assumptions), answers(after, assumptions));
-    let turned = |(old, new): (&(Disposition, Reason), &(Disposition, Reason))| match old.0 {
-        Disposition::Direct => !matches!(new.0, Disposition::Direct | Disposition::Undetermined),
-        Disposition::Undetermined | Disposition::Redirected | Disposition::Blocked => {
-            new.0 == Disposition::Direct
-        }
-    };
-    let n = old.iter().zip(&new).position(turned)?;
     let classes = TlpClass::ALL.len();
+    let silenced = |n: usize| {
+        let target = n / classes % count;
+        before.functions()[target].is_bridge() && !after.functions()[target].answers
+    };
+    let turned = |n: &usize| match (old[*n].0, new[*n].0) {
+        (_, Disposition::Undetermined) | (Disposition::Blocked, Disposition::Redirected) => false,
+        (Disposition::Undetermined, Disposition::Redirected) => !silenced(*n),
+        (old, new) => old != new,
+    };
+    let n = (0..old.len()).find(turned)?;
     let pair = [n / classes / count, n / classes % count].map(|index| before.functions()[index].address);
-    Some(format!("{pair:?}, {:?}: {:?} became {:?}", TlpClass::ALL[n % classes], old[n], new[n]))
+    Some(format!(
+        "{} to {}, {:?}: {:?} became {:?}",
+        pair[0],
+        pair[1],
+        TlpClass::ALL[n % classes],
+        old[n],
+        new[n]
+    ))
 }

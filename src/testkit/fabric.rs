@@ -40,11 +40,13 @@ pub struct Shape {
     pub without: u16,
     /// Hidden parts, short dumps and broken types occur.
     pub damaged: bool,
+    /// Bridges and functions occur that have in force what the model does not follow.
+    pub beyond: bool,
 }
 
 impl Default for Shape {
     fn default() -> Self {
-        Self { buses: 14, without: 0, damaged: false }
+        Self { buses: 14, without: 0, damaged: false, beyond: false }
     }
 }
 
@@ -87,6 +89,10 @@ impl Maker<'_, '_> {
 
     fn add(&mut self, bus: u8, devfn: u8, config: Config) {
         let bdf = Bdf::from_bits(u16::from(bus) << 8 | u16::from(devfn));
+        let config = match self.shape.beyond && self.choices.one_in(8) {
+            true => self.beyond(config),
+            false => config,
+        };
         let config = match self.shape.damaged && self.choices.one_in(16) {
             true => {
                 let length = [64, 256, 0x104, 0x148, 0][self.choices.below(5) as usize];
@@ -95,6 +101,20 @@ impl Maker<'_, '_> {
             false => config,
         };
         self.machine.add(Sbdf { segment: Segment(0), bdf }, config);
+    }
+
+    /// With something in force that the model does not follow.
+    fn beyond(&mut self, config: Config) -> Config {
+        let is_bridge = config.bytes()[0x0e] & 0x7f == 1;
+        match self.choices.below(7) {
+            0 if is_bridge => config.flattening_portal(true, false),
+            1 if is_bridge => config.flattening_portal(false, true),
+            2 if is_bridge => config.enhanced_allocation(6, Some((self.choices.below(4) as u8, 9))),
+            3 if is_bridge => config.dword(0x3c, 0x000c_0000),
+            4 if is_bridge => config.dword(0x08, 0x0604_0100),
+            5 => config.class(0x0300),
+            _ => config.enhanced_allocation(0, is_bridge.then_some((0, 0))),
+        }
     }
 
     /// ACS of any shape, or none.

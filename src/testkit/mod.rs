@@ -179,6 +179,40 @@ impl Config {
         self.dword(0x24, low(base) | low(limit) << 16).dword(0x28, high(base)).dword(0x2c, high(limit))
     }
 
+    /// A capability of the standard list, linked last, with these bytes from +2 on. `at`: where it goes.
+    #[must_use]
+    pub fn standard(mut self, at: u8, id: u8, body: &[u8]) -> Self {
+        let mut link = 0x34;
+        while self.bytes[link] != 0 {
+            link = usize::from(self.bytes[link]) + 1;
+        }
+        self.bytes[0x06] |= 0x10;
+        self.bytes[link] = at;
+        let at = usize::from(at);
+        self.bytes[at..at + 2].copy_from_slice(&[id, 0]);
+        self.bytes[at + 2..at + 2 + body.len()].copy_from_slice(body);
+        self
+    }
+
+    /// A Flattening Portal Bridge that decodes requester IDs, or memory below 4 GiB, by vectors.
+    #[must_use]
+    pub fn flattening_portal(self, requester_ids: bool, memory: bool) -> Self {
+        let mut body = [0; 0x22];
+        body[6] = u8::from(requester_ids);
+        body[0x0e] = u8::from(memory);
+        self.standard(0x80, 0x15, &body)
+    }
+
+    /// Enhanced Allocation with one enabled entry for this indicator; a bridge's fixed bus numbers before it.
+    #[must_use]
+    pub fn enhanced_allocation(self, indicator: u8, buses: Option<(u8, u8)>) -> Self {
+        let mut body = vec![1, 0];
+        body.extend(buses.iter().flat_map(|(secondary, subordinate)| [*secondary, *subordinate, 0, 0]));
+        body.extend([2 | indicator << 4, 0, 0, 0x80]);
+        body.extend([0; 8]);
+        self.standard(0xb0, 0x14, &body)
+    }
+
     /// An extended capability of this ID with these bytes from +4 on.
     #[must_use]
     pub fn extended(mut self, id: u16, body: &[u8]) -> Self {

@@ -82,7 +82,7 @@ proptest! {
         groups in prop::collection::vec(0_usize..9, 1..24),
         damaged in any::<bool>(),
     ) {
-        let shape = Shape { damaged, ..Shape::default() };
+        let shape = Shape { damaged, beyond: damaged, ..Shape::default() };
         let topology = machine(&mut Choices::new(&numbers), shape).topology();
         let linux = Linux::new(&topology, &Database::default()).group().group_of;
         assert_worst(&topology, &linux)?;

@@ -103,7 +103,7 @@ proptest! {
         numbers in prop::collection::vec(any::<u32>(), 0..160),
         damaged in any::<bool>(),
     ) {
-        let shape = Shape { damaged, ..Shape::default() };
+        let shape = Shape { damaged, beyond: damaged, ..Shape::default() };
         assert_unsettled(&machine(&mut Choices::new(&numbers), shape).topology())?;
     }
 

@@ -2,9 +2,11 @@
 //! kernel has seen.
 
 mod across;
+mod beyond;
 mod cases;
 mod engines;
 mod evidence;
+mod growth;
 mod matrix;
 mod models;
 mod oracle;

@@ -6,11 +6,12 @@ use acsscan::route::check::{Assignment, Policy, Unknown, Verdict};
 use acsscan::route::fabric::Fabric;
 use acsscan::route::linux::Linux;
 use acsscan::route::port::TlpClass;
+use acsscan::route::trace::Rule;
 use acsscan::route::{Assumptions, Reason};
 use acsscan::testkit::Machine;
 use acsscan::testkit::engines::{answers, turned_round};
 use acsscan::testkit::fabric::{Choices, Shape, machine};
-use acsscan::topology::{Parent, Topology};
+use acsscan::topology::{Kind, Parent, Topology};
 use proptest::prelude::*;
 
 fn both() -> [Assumptions; 2] {
@@ -18,7 +19,7 @@ fn both() -> [Assumptions; 2] {
 }
 
 pub(super) fn make(numbers: &[u32], damaged: bool) -> Machine {
-    machine(&mut Choices::new(numbers), Shape { damaged, buses: 12, ..Shape::default() })
+    machine(&mut Choices::new(numbers), Shape { damaged, beyond: damaged, buses: 12, ..Shape::default() })
 }
 
 /// What the specification's policy answers for one function, bytes of its own way up being missing or not.
@@ -167,16 +168,33 @@ proptest! {
                         let route = fabric.trace(s, t, class, &assumptions);
                         let answer = fabric.disposition(s, t, class, &assumptions);
                         prop_assert_eq!((route.disposition, route.reason), answer);
-                        // Two more for what the initiator and the target decide themselves.
-                        let bound = 2 * depth(&topology, s).max(depth(&topology, t)) + 2;
+                        // Two more for what the initiator and the target decide themselves, one for the bridge
+                        // that leaves open where they are.
+                        let astray = route.hops.iter().filter(|hop| hop.rule == Rule::NotFollowed).count();
+                        prop_assert!(astray <= 1);
+                        let bound = 2 * depth(&topology, s).max(depth(&topology, t)) + 2 + astray;
                         prop_assert!(route.hops.len() <= bound, "{} hops, {}", route.hops.len(), bound);
                         prop_assert!(!route.hops.is_empty());
                         let isolating = route.disposition.isolates();
                         let decided = route.hops.iter().any(|hop| hop.decision.reason() == Some(route.reason));
                         prop_assert!(decided || !isolating, "{:?} without a hop that says so", route.reason);
+                        for hop in &route.hops {
+                            // A virtual function's decoding is its physical one's; VGA's addresses are those of
+                            // the bridge above that forwards them.
+                            let other = match topology.kind(hop.function) {
+                                Kind::Virtual(physical) => Some(physical),
+                                _ if hop.decision.reason() == Some(Reason::LegacyForwarding) => {
+                                    topology.bridges_above(hop.function).next()
+                                }
+                                _ => None,
+                            };
+                            let owners = [Some(hop.function), other].map(|owner| topology.address(owner?));
+                            let strays = hop.evidence.iter().find(|one| !owners.contains(&Some(one.function())));
+                            prop_assert!(strays.is_none(), "{strays:?} with {hop:?}");
+                        }
                         if let Some(hop) = route.hops.iter().find(|hop| hop.decision.reason() == Some(route.reason)) {
                             let silent = matches!(route.reason, Reason::SameFunction | Reason::NoMemoryBar | Reason::NoIoBar | Reason::TargetNotCaptured);
-                            prop_assert!(silent || !hop.evidence.is_empty(), "{:?} without evidence", route.reason);
+                            prop_assert!(silent || !hop.evidence.is_empty(), "{route:?} without evidence");
                         }
                     }
                 }

@@ -196,13 +196,12 @@ impl Reach {
         let routes = routes.map(|route| self.route(inputs, &route)).collect();
         let forges = fabric.impersonation(from, to, assumptions);
         let mapping = p2pdma::mapping(inputs.topology(), fabric.database(), to, from);
-        let redirect = mapping.redirect.map(|port| address(inputs.topology(), port));
         let guessed = if mapping.guessed { " (as far as the dump tells)" } else { "" };
         let p2pdma = format!(
             "{}, distance {}: {}{guessed}",
             mapping.map_type.word(),
             mapping.distance,
-            words::p2pdma(mapping.why, redirect.as_deref())
+            words::p2pdma(inputs.topology(), &mapping)
         );
         let forgery = match forges {
             None => 0,

@@ -161,7 +161,7 @@ impl CliquePairDocument {
                 (Some(gate.function), reason, message, Some(GateDocument::new(topology, &gate)))
             }
             Hindrance::HostBridge(why) => {
-                let message = format!("it has to go through the root complex: {}", words::p2pdma(why, None));
+                let message = format!("it has to go through the root complex: {}", words::host_bridge(why));
                 (None, why.code().to_owned(), message, None)
             }
         };

@@ -189,6 +189,9 @@ pub struct ShowDocument {
 pub struct GroupsDocument {
     /// The model: `linux`, `spec`, or `spec,linux`, of which `groups` has the first.
     pub model: String,
+    /// What was assumed where no dump can tell, if one of the models is `spec`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub assumptions: Option<Vec<String>>,
     /// Its groups.
     pub groups: Vec<GroupDocument>,
     /// Functions that the model puts into no group.

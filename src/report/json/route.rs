@@ -406,12 +406,11 @@ impl P2pdmaDocument {
     /// Describes the kernel's answer.
     #[must_use]
     pub fn new(topology: &Topology, mapping: &Mapping) -> Self {
-        let redirect = mapping.redirect.map(|port| address(topology, port));
         Self {
             map_type: mapping.map_type.word(),
             distance: mapping.distance,
             reason: mapping.why.code(),
-            message: words::p2pdma(mapping.why, redirect.as_deref()),
+            message: words::p2pdma(topology, mapping),
             guessed: mapping.guessed,
         }
     }

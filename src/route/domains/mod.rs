@@ -15,6 +15,7 @@
 
 mod across;
 mod ask;
+mod astray;
 mod identity;
 mod join;
 mod lists;
@@ -215,6 +216,9 @@ impl Fabric<'_> {
         scope::impersonate(fabric, assumptions, proved, &mut lists.joiner);
         identity::join_shared(fabric, proved, &mut lists.joiner);
         identity::join_segments(fabric, proved, &mut lists.joiner);
+        if !proved {
+            astray::join(fabric, &mut lists.joiner);
+        }
     }
 
     /// Gives each port the label of what is below it, if that is one.

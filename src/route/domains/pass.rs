@@ -8,7 +8,7 @@ use super::ask::Question;
 use super::lists::{Below, Lists, Which};
 use super::runs::{Child, Runs};
 use crate::route::fabric::{BusKind, Emits, Fabric, Kind, Node, has_egress_control};
-use crate::route::port::{Acs, TlpClass};
+use crate::route::port::{Acs, Role, TlpClass};
 use crate::route::trace::{Outcome, ends, may_emit};
 use crate::route::{Assumptions, Disposition, Reason, RootComplex};
 use crate::topology::Parent;
@@ -408,6 +408,8 @@ impl Pass<'_, '_> {
     /// index; those of one index that came together count as two from then on, whoever asks.
     fn by_vector(&mut self, x: u32, node: &Node, peers: &mut [Peers]) {
         let own = self.single(x, node);
+        // Of a peer, the answer depends on its bit alone.
+        let mut answers = [[None; 3]; 5];
         for peers in peers {
             for class in 0..self.classes.len() {
                 let Some(class) = self.classes.get(class).copied() else { break };
@@ -416,7 +418,14 @@ impl Pass<'_, '_> {
                 if own.get(Which::from(class)).is_empty() || (io && !peers.io) {
                     continue;
                 }
-                let Some(why) = self.asks(x, first, x, first, class) else { continue };
+                let bit = self.fabric.vector_bit(x, first, Role::Function) as usize;
+                let answer = answers.get_mut(class as usize).and_then(|of_class| of_class.get_mut(bit));
+                let asked = answer.as_ref().and_then(|answer| **answer);
+                let why = asked.unwrap_or_else(|| self.asks(x, first, x, first, class));
+                if let Some(answer) = answer {
+                    *answer = Some(why);
+                }
+                let Some(why) = why.map(|why| Merge { to: first as usize, ..why }) else { continue };
                 if mem::replace(&mut peers.joined, true) {
                     self.lists.join(x, first, &why);
                     continue;
@@ -430,7 +439,6 @@ impl Pass<'_, '_> {
 
     /// The functions of a device by the index that stands for them in egress control vectors.
     fn peers(&self, members: &[Child]) -> Vec<Peers> {
-        use crate::route::port::Role;
         let io = |y: u32| self.assumptions.count_relaxed_and_io && self.is_io_target(y);
         let leaves = members.iter().flat_map(|child| child.2..child.3);
         let leaves = leaves.filter(|y| self.fabric.node(*y).kind == Kind::Leaf);

@@ -7,7 +7,7 @@
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
-use crate::route::fabric::{BusKind, Fabric, NONE, has_egress_control};
+use crate::route::fabric::{BusKind, Fabric, NONE, Node, has_egress_control};
 use crate::route::port::{Decision, Role, TlpClass, VectorBit, Way, decide};
 use crate::route::trace::{ends, may_emit};
 use crate::route::{Assumptions, Reason};
@@ -72,7 +72,7 @@ impl Fabric<'_> {
         let assumptions = Assumptions { hostile: true, ..*assumptions };
         let mut below: BTreeMap<u32, u64> = BTreeMap::new();
         let mut orphans: BTreeMap<u32, u64> = BTreeMap::new();
-        for (index, node) in self.nodes().iter().enumerate().filter(|(_, node)| node.initiates()) {
+        for (index, node) in self.counted() {
             let place = self.place(node.bus);
             let of = match self.bus_kind(place.root) {
                 BusKind::Root if place.top == NONE => below.entry(index as u32),
@@ -89,6 +89,12 @@ impl Fabric<'_> {
         found.extend(self.missing(&below, &hidden, &orphans, &tops));
         found.retain(|unsettled| unsettled.pairs > 0);
         found
+    }
+
+    /// The initiators that count: no assumption keeps apart what is astray.
+    fn counted(&self) -> impl Iterator<Item = (usize, &Node)> {
+        let nodes = self.nodes().iter().enumerate();
+        nodes.filter(|(index, node)| node.initiates() && self.astray(*index as u32).is_none())
     }
 
     /// Each top with how many functions below it are kept from getting further.
@@ -130,7 +136,7 @@ impl Fabric<'_> {
         }
         // The rest depends on what each function can emit, and on the ports on its way.
         let mut of_top: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
-        for (index, node) in self.nodes().iter().enumerate().filter(|(_, node)| node.initiates()) {
+        for (index, node) in self.counted() {
             let top = self.place(node.bus).top;
             of_top.entry(if top == NONE { index as u32 } else { top }).or_default().push(index as u32);
         }

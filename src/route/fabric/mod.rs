@@ -8,6 +8,7 @@
 //! registers do not tell.
 
 mod acs;
+mod astray;
 mod node;
 
 pub(in crate::route) use node::{BusKind, Emits, Kind, NONE, Node, Place};
@@ -66,6 +67,8 @@ pub struct Fabric<'a> {
     keeps_requester_id: Vec<u32>,
     /// Bridges that are said to put their own in their place although they look conventional, by index.
     substitutes_secondary: Vec<u32>,
+    /// Functions of which bus numbers do not tell where they are.
+    astray: astray::Astray,
 }
 
 impl<'a> Fabric<'a> {
@@ -95,6 +98,7 @@ impl<'a> Fabric<'a> {
             sends_as: Vec::new(),
             keeps_requester_id: Vec::new(),
             substitutes_secondary: Vec::new(),
+            astray: astray::Astray::default(),
         };
         if !database.entries().is_empty() {
             match views {
@@ -103,6 +107,7 @@ impl<'a> Fabric<'a> {
             }
         }
         fabric.look_behind_drivers();
+        fabric.look_for_strays();
         node::watch(&fabric.nodes, &mut fabric.places);
         fabric
     }

@@ -10,8 +10,8 @@ use crate::route::port::Acs;
 use crate::topology::{BusDefect, FunctionIndex};
 
 /// What routing knows of a function: the number of the way up from its bus, kind and what it can emit,
-/// ACS, and who it is where that makes a difference.
-type Own = (u32, u8, (u8, u16, u16), Alone);
+/// ACS, the bridge that leaves open where it is, and who it is where that makes a difference.
+type Own = (u32, u8, (u8, u16, u16), Option<u32>, Alone);
 
 /// Whether nothing else answers alike.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -59,7 +59,8 @@ impl Fabric<'_> {
             };
             let traits = (node.kind as u8) << 3 | (node.emits as u8) << 1 | u8::from(node.misplaced);
             let next = u32::try_from(ways.len()).unwrap_or(NONE).saturating_add(KINDS);
-            let way = *ways.entry((above, traits, signature(node.acs), itself)).or_insert(next);
+            let astray = self.astray(index as u32).map(|(bridge, _)| bridge);
+            let way = *ways.entry((above, traits, signature(node.acs), astray, itself)).or_insert(next);
             if let Some(slot) = way_of.get_mut(index) {
                 *slot = way;
             }

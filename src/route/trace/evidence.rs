@@ -11,6 +11,7 @@ use crate::anomaly::Presence;
 use crate::cap::acs::{AcsCapability, AcsControl};
 use crate::function::Function;
 use crate::route::Reason;
+use crate::route::beyond;
 use crate::route::domains::Impersonation;
 use crate::route::evidence::{Evidence, control_tokens};
 use crate::route::fabric::{Fabric, Kind, NONE};
@@ -156,8 +157,36 @@ impl Fabric<'_> {
             Reason::AtsOff | Reason::AtsNotCaptured => ats(function),
             Reason::NoIoBar | Reason::NoMemoryBar => self.bar_evidence(index, function),
             Reason::WindowClosed => windows(function, class),
+            Reason::FlatteningPortal
+            | Reason::EnhancedAllocation
+            | Reason::SubtractiveDecode
+            | Reason::LegacyForwarding => self.beyond_evidence(index, reason),
             Reason::SameFunction | Reason::TargetNotCaptured | Reason::NotInDump => Vec::new(),
         }
+    }
+
+    /// What a function has in force that is not followed, or its physical function, or the bridge above it.
+    fn beyond_evidence(&self, index: FunctionIndex, reason: Reason) -> Vec<Evidence> {
+        let owner = match self.topology.kind(index) {
+            crate::topology::Kind::Virtual(physical) => physical,
+            _ => self.node(index as u32).up as usize,
+        };
+        let of = |index: FunctionIndex| {
+            let beyond = self.topology.inventory().extras(index).map(|extras| extras.beyond);
+            let (function, beyond) = (self.topology.function(index)?, beyond.unwrap_or_default());
+            let mut shown = beyond::evidence(function, &beyond, reason);
+            let structure = match reason {
+                Reason::FlatteningPortal => {
+                    beyond.flattening_portal.map(|_| "Flattening Portal Bridge capability")
+                }
+                _ => beyond.enhanced_allocation.map(|_| "Enhanced Allocation capability"),
+            };
+            if shown.is_empty() {
+                shown.extend(structure.map(|structure| absent(function, structure, "not-captured")));
+            }
+            (!shown.is_empty()).then_some(shown)
+        };
+        [index, owner].into_iter().find_map(of).unwrap_or_default()
     }
 
     /// The BARs as they read; of a virtual function those in its physical function's SR-IOV structure.

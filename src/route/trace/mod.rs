@@ -55,6 +55,8 @@ pub enum Rule {
     NoWay,
     /// Downstream towards the target; no control acts.
     Downstream,
+    /// A bridge decodes by more than what the model follows.
+    NotFollowed,
 }
 
 impl Rule {
@@ -74,6 +76,7 @@ impl Rule {
             Self::Conventional => "R7",
             Self::NoWay => "R8",
             Self::Downstream => "downstream",
+            Self::NotFollowed => "not-followed",
         }
     }
 }

@@ -68,6 +68,21 @@ impl<S: Sink> Walk<'_, '_, S> {
         if !s.initiates() {
             return self.by_port(from, s, to, t);
         }
+        if let Some(reason) = self.not_emitted(from, s) {
+            return self.stop(from, Rule::Emission, Decision::Block(reason));
+        }
+        let outcome = self.between(from, s, to, t);
+        match self.fabric.strays_between(from, to) {
+            // What more a bridge decodes takes nothing away from what goes directly.
+            Some((bridge, reason)) if outcome.0 != Disposition::Direct => {
+                self.stop(bridge, Rule::NotFollowed, Decision::Undetermined(reason))
+            }
+            _ => outcome,
+        }
+    }
+
+    /// From an initiator that can emit the transaction, as far as registers tell that the model follows.
+    fn between(&mut self, from: u32, s: &Node, to: u32, t: &Node) -> Outcome {
         // What does not answer may be the very bridge that leads to an orphan.
         if s.emits == Emits::Unseen
             && top_bus(self.fabric, t) != top_bus(self.fabric, s)
@@ -75,9 +90,6 @@ impl<S: Sink> Walk<'_, '_, S> {
         {
             let reason = self.fabric.missing_between(from, to);
             return self.stop(from, Rule::HostBridges, Decision::Undetermined(reason));
-        }
-        if let Some(reason) = self.not_emitted(from, s) {
-            return self.stop(from, Rule::Emission, Decision::Block(reason));
         }
         // What does not answer may be a port, of whose place and BARs nothing is known.
         if t.is_unseen() {

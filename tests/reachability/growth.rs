@@ -1,0 +1,91 @@
+//! How the work grows where egress control vectors decide: pairs are looked at inside one switch or device,
+//! never between them.
+
+use std::hint::black_box;
+use std::time::{Duration, Instant};
+
+use acsscan::addr::{Bdf, Sbdf, Segment};
+use acsscan::db::Database;
+use acsscan::route::Assumptions;
+use acsscan::route::fabric::Fabric;
+use acsscan::testkit::engines::all_assumptions;
+use acsscan::testkit::{Config, Machine};
+use acsscan::topology::Topology;
+
+fn add(machine: &mut Machine, segment: usize, bus: usize, devfn: usize, config: Config) {
+    let bdf = Bdf::from_bits((bus << 8 | devfn) as u16);
+    machine.add(Sbdf { segment: Segment(segment as u32), bdf }, config);
+}
+
+/// A vector that differs from port to port.
+fn vector(n: usize) -> u32 {
+    (n as u32).wrapping_mul(0x9e37_79b9)
+}
+
+/// In each segment six root ports with egress control, each above a switch with eight ports that have it, each
+/// above a device of eight functions that have it, too.
+fn switches(segments: usize) -> Topology {
+    let mut machine = Machine::new();
+    for segment in 0..segments {
+        for root in 0..6 {
+            let first = root * 10 + 1;
+            let (last, number) = (first as u8 + 9, root as u8);
+            let port =
+                Config::root_port(first as u8, last).port_number(number).acs(0x207f, 0x3d, vector(root));
+            add(&mut machine, segment, 0, (root + 1) << 3, port);
+            add(&mut machine, segment, first, 0, Config::upstream(first as u8 + 1, last));
+            for n in 0..8 {
+                let bus = first as u8 + 2 + n as u8;
+                let port = Config::downstream(n as u8, bus, bus).acs(0x207f, 0x3d, vector(root * 8 + n));
+                add(&mut machine, segment, first + 1, n << 3, port);
+                for function in 0..8 {
+                    let config = Config::endpoint().multi_function().bar(1, 0xc001);
+                    let config = config.acs(0x087f, 0x3d, vector(n * 8 + function));
+                    add(&mut machine, segment, usize::from(bus), function, config);
+                }
+            }
+        }
+    }
+    machine.topology()
+}
+
+/// A device whose virtual functions fill this many buses, each with a vector of its own.
+fn virtual_functions(buses: usize) -> Topology {
+    let mut machine = Machine::new();
+    let port = Config::root_port(1, buses as u8).acs(0x5f, 0x1d, 0).ari_forwarding();
+    add(&mut machine, 0, 0, 8, port);
+    let count = buses * 256 - 1;
+    let physical = Config::endpoint().ari().acs(0x007f, 0x3d, vector(0)).sriov(1, 1, count as u16);
+    add(&mut machine, 0, 1, 0, physical);
+    for n in 1..=count {
+        let config = Config::virtual_function().acs(0x007f, 0x3d, vector(n));
+        add(&mut machine, 0, 1 + n / 256, n % 256, config);
+    }
+    machine.topology()
+}
+
+/// The shortest of some runs, of domains under all assumptions and of what keeps pairs apart.
+fn shortest(topology: &Topology) -> Duration {
+    let database = Database::default();
+    let fabric = Fabric::new(topology, &database);
+    let run = || {
+        let started = Instant::now();
+        for assumptions in all_assumptions() {
+            black_box(fabric.domains(&assumptions));
+        }
+        black_box(fabric.unsettled(&Assumptions::default()));
+        started.elapsed()
+    };
+    (0..3).map(|_| run()).min().expect("some runs")
+}
+
+#[test]
+fn work_with_egress_control_vectors_grows_with_switches_and_devices_not_with_pairs_of_them() {
+    for (name, make, size) in
+        [("switches", switches as fn(usize) -> Topology, 2), ("virtual functions", virtual_functions, 1)]
+    {
+        let (small, large) = (shortest(&make(size)), shortest(&make(4 * size)));
+        // Four times as long if it grows with them, sixteen times with their pairs.
+        assert!(large < 10 * small, "{name}: {small:?}, and of four times as many {large:?}");
+    }
+}

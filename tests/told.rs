@@ -129,3 +129,124 @@ fn a_pair_whose_answer_needs_a_root_ports_acs_is_inconclusive_without_it() {
     assert!(text.contains("is not known, and the root complex may route"), "{text}");
     assert_eq!(status, Some(3), "{text}");
 }
+
+/// The whole dump, and one that ends within a line, alone and compressed.
+#[test]
+fn a_dump_cut_within_a_functions_first_line_is_incomplete_and_assigns_nothing() {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("corpus/qemu-sriov/dump.txt");
+    let whole = std::fs::read_to_string(path).expect("the corpus");
+    let scratch = tempfile::tempdir().expect("a directory");
+    let of = |name: &str, text: &str| {
+        let path = scratch.path().join(name);
+        std::fs::write(&path, text).expect("a dump");
+        path.into_os_string().into_string().expect("a path")
+    };
+    let next = whole.find("0000:00:1f.2 ").expect("there");
+    for length in 1..=28 {
+        let cut = &whole[..next + length];
+        let plain = of("cut.txt", cut);
+        for arguments in [&["--summary"][..], &["check", "00:1f.0"]] {
+            let (text, status) = told(arguments, &plain);
+            assert!(text.contains("input-incomplete") && status == Some(3), "{length}: {text}");
+            assert!(!text.contains("complete (") && !text.contains(", complete"), "{length}: {text}");
+        }
+        if cfg!(feature = "archive") && length % 9 == 1 {
+            let packed = std::process::Command::new("gzip").args(["-kf", &plain]).status();
+            assert!(packed.expect("gzip is installed").success());
+            let (text, status) = told(&["--summary"], &format!("{plain}.gz"));
+            assert!(text.contains("input-incomplete") && status == Some(3), "{length}: {text}");
+        }
+    }
+    let without_last_newline = whole.trim_end();
+    for end in ["", "\n-- \nme", "\n\nreported by"] {
+        let (text, status) = told(&["--summary"], &of("whole.txt", &format!("{without_last_newline}{end}")));
+        assert!(text.contains("32 functions, complete") && status == Some(0), "{end:?}: {text}");
+    }
+}
+
+#[test]
+fn a_plan_for_a_function_that_nothing_is_known_of_is_not_reached_already() {
+    let machine = Machine::new()
+        .with("00:01.0", Config::root_port(1, 1).acs(0x5f, ALL, 0))
+        .with("01:00.0", Config::endpoint())
+        .with("04:00.0", Config::endpoint().captured(64));
+    let dump = dump("plan-unknown", &machine);
+    for model in ["spec", "linux"] {
+        let plan = ["plan", "isolate", "04:00.0", "--model", model];
+        let (text, status) = told(&plan, &dump);
+        assert!(text.contains("not known whether it is reached"), "{text}");
+        assert!(text.contains("Assumed that bridges which the dump lacks keep"), "{text}");
+        assert!(!text.contains("reached already") && status == Some(3), "{text}");
+        let answer = json(&plan, &dump);
+        assert_eq!(answer["outcome"], "inconclusive", "{answer}");
+        let missing = answer["missing"].as_array().expect("a list");
+        let says =
+            |what: &str| missing.iter().any(|line| line.as_str().is_some_and(|line| line.contains(what)));
+        assert!(says("orphan-bus") && says("not all of its configuration space"), "{missing:?}");
+        assert_eq!(json(&["check", "04:00.0", "--policy", model], &dump)["verdict"], "inconclusive");
+    }
+    let whole = Machine::new()
+        .with("00:01.0", Config::root_port(1, 1).acs(0x5f, ALL, 0))
+        .with("01:00.0", Config::endpoint());
+    let (text, status) = told(&["plan", "isolate", "01:00.0"], &self::dump("plan-known", &whole));
+    assert!(text.contains("reached already") && status == Some(0), "{text}");
+}
+
+#[test]
+fn a_page_that_is_inconclusive_is_told_to_be_and_a_folder_that_is_not_there_too() {
+    let scratch = tempfile::tempdir().expect("a directory");
+    let page = scratch.path().join("page.html");
+    let page = page.to_str().expect("a path");
+    let short = dump("page", &Machine::new().with("00:02.0", Config::endpoint().captured(64)));
+    let (text, status) = told(&["report", "-o", page], &short);
+    assert_eq!(status, Some(3), "{text}");
+    assert!(text.contains("is not in the dump: the page names it"), "{text}");
+    assert!(std::fs::read_to_string(page).expect("a page").contains("config-not-captured"));
+    let nowhere = scratch.path().join("none/page.html");
+    let (text, status) = told(&["report", "-o", nowhere.to_str().expect("a path")], &short);
+    assert!(text.contains("none: no such directory: make it first") && status == Some(4), "{text}");
+    assert!(!text.contains(".acsscan-"), "{text}");
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_acsscan"));
+    let output = command.args(["--ids", "/nonexistent", "--dump", &short]).output().expect("runs");
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        text.contains("without --ids the system's is taken") && output.status.code() == Some(4),
+        "{text}"
+    );
+}
+
+#[test]
+fn kinds_of_functions_are_named_in_any_case_and_with_spaces_behind_the_comma() {
+    let port = |bus| Config::root_port(bus, bus).acs(0x5f, ALL, 0);
+    let machine = Machine::new()
+        .with("00:01.0", port(1))
+        .with("00:02.0", port(2))
+        .with("01:00.0", Config::endpoint().class(0x0200))
+        .with("02:00.0", Config::endpoint().class(0x0108));
+    let dump = dump("kinds", &machine);
+    for kinds in ["nic,nvme", "NIC, NVMe", " Nic ,nvme "] {
+        let (text, status) = told(&["p2p", "--matrix", "--class", kinds], &dump);
+        assert!(text.contains("0000:01:00.0") && status == Some(0), "{kinds}: {text}");
+        let (text, status) = told(&["plan", "connect", "--all-pairs", "--class", kinds], &dump);
+        assert!(text.contains("0000:02:00.0") && status != Some(2), "{kinds}: {text}");
+        let checked = acsscan(&["fleet", "--check", kinds, "--format", "jsonl", &dump]);
+        let host: Value = serde_json::from_slice(&checked.stdout).expect("a line");
+        assert_eq!(host["check"]["devices"].as_array().map(Vec::len), Some(2), "{kinds}: {host}");
+    }
+    let (text, status) = told(&["p2p", "--matrix", "--class", "GPU"], &dump);
+    assert!(
+        text.contains("--class gpu: no such function in the dump; there are") && status == Some(4),
+        "{text}"
+    );
+}
+
+#[test]
+fn a_function_of_another_segment_is_offered_where_the_segment_is_wrong() {
+    let machine =
+        Machine::new().with("00:02.0", Config::endpoint()).with("10000:01:00.0", Config::endpoint());
+    let dump = dump("segments", &machine);
+    let (text, _) = told(&["explain", "01:00.0"], &dump);
+    assert!(text.contains("there is 10000:01:00.0, of another segment"), "{text}");
+    let (text, _) = told(&["explain", "05:00.0"], &dump);
+    assert!(text.contains("show -t lists them, such as 0000:00:02.0"), "{text}");
+}

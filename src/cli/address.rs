@@ -39,12 +39,21 @@ fn find_or(topology: &Topology, name: &str, wrong: impl Fn(&str) -> String) -> R
         (Err(_), Err(_)) => return Err(Stop::Usage(wrong(name))),
     };
     found.ok_or_else(|| {
-        let near = topology.functions().first().map(|function| format!(", such as {}", function.address));
-        Stop::Input(format!(
-            "{name}: no such function in the dump; show -t lists them{}",
-            near.unwrap_or_default()
-        ))
+        Stop::Input(format!("{name}: no such function in the dump; {}", instead(topology, name)))
     })
+}
+
+/// What could have been meant: the same function of another segment, or else where all are listed.
+fn instead(topology: &Topology, name: &str) -> String {
+    let meant = name.parse::<Sbdf>().ok();
+    let mut like = topology.functions().iter().map(|function| function.address);
+    if let Some(found) = like.find(|address| meant.is_some_and(|meant| meant.bdf == address.bdf)) {
+        return format!("there is {found}, of another segment");
+    }
+    match topology.functions().first() {
+        Some(function) => format!("show -t lists them, such as {}", function.address),
+        None => String::from("show -t lists them"),
+    }
 }
 
 fn not_an_address(name: &str) -> String {

@@ -210,7 +210,15 @@ pub(super) struct Common {
     #[arg(long, global = true)]
     pub(super) no_default_db: bool,
     /// Largest database file in bytes
-    #[arg(long, value_name = "BYTES", global = true, default_value_t = FILE_BYTES as u64, hide_short_help = true)]
+    // Manual pages show the long help of what the short help leaves out.
+    #[arg(
+        long,
+        value_name = "BYTES",
+        global = true,
+        default_value_t = FILE_BYTES as u64,
+        hide_short_help = true,
+        long_help = "Largest database file in bytes"
+    )]
     pub(super) db_limit: u64,
     /// Root of the file system that has both directories; for tests
     #[arg(long, value_name = "DIR", global = true, default_value = "/", hide = true)]

@@ -42,8 +42,14 @@ impl To {
             let text = "is no regular file, and is not replaced; -o - is standard output";
             return Err(Stop::Usage(format!("{}: {text}", path.display())));
         }
-        let failed = |error: io::Error| Stop::Input(format!("{}: cannot write: {error}", path.display()));
+        // Not the error's own text: it names a file that nobody has asked for.
+        let failed =
+            |error: io::Error| Stop::Input(format!("{}: cannot write: {}", path.display(), error.kind()));
         let directory = directory(path);
+        if !directory.is_dir() {
+            let text = "no such directory: make it first, or name another with -o";
+            return Err(Stop::Input(format!("{}: {text}", directory.display())));
+        }
         // Only its owner may read it.
         let file = tempfile::Builder::new().prefix(".acsscan-").tempfile_in(directory).map_err(failed)?;
         let status =

@@ -9,12 +9,14 @@ use super::reach::assumptions;
 use super::{Exit, Stop, address, clique, help, input};
 use crate::cap::acs::AcsControl;
 use crate::diff::{State, diff};
+use crate::finding::Question;
 use crate::kernel::Version;
 use crate::kernel::acs_param::AcsOptions;
 use crate::report::json::{
     Body, ConnectionDocument, DiffDocument, GateDocument, ObstacleDocument, P2pdmaDocument, PlanDocument,
 };
 use crate::report::{text, words};
+use crate::route::check::{Policy, Unknown};
 use crate::route::fabric::Fabric;
 use crate::route::linux::{Linux, REQUIRED};
 use crate::route::matrix::Label;
@@ -125,6 +127,9 @@ pub(super) fn run(common: &Common, verb: &PlanVerb) -> Result<Exit, Stop> {
         difference,
     );
     document.obstacles.extend(left_out);
+    if let PlanVerb::Isolate(options) = verb {
+        document.leave_open(not_known(&answers, options.model, &named, &outcome));
+    }
     if let Outcome::Reached(plan) = &outcome {
         document.warnings = warnings(&scanned, &fabric, plan, goal, &document);
         let both = pairs.iter().flat_map(|(a, b)| [(*a, *b), (*b, *a)]);
@@ -140,9 +145,28 @@ pub(super) fn run(common: &Common, verb: &PlanVerb) -> Result<Exit, Stop> {
         |mut out, _| text::plan(&mut out, &document),
     )?;
     Ok(match (&outcome, document.obstacles.is_empty()) {
-        (Outcome::Reached(_), true) => answers.exit(common, Some(&named)),
+        (Outcome::Reached(_), true) => {
+            answers.exit_if(common, || !document.missing.is_empty() || answers.is_inconclusive(Some(&named)))
+        }
         _ => Exit::Negative,
     })
+}
+
+/// What is not known of what functions are to be kept apart from, as `check` tells it: what the dump lacks, and
+/// where nothing has to change, what then remains open.
+fn not_known(answers: &Answers<'_>, by: By, named: &[FunctionIndex], outcome: &Outcome) -> Vec<String> {
+    let question = Question::new(answers.facts(), named, Unknown::Fail);
+    let mut found = Vec::new();
+    if matches!(outcome, Outcome::Reached(plan) if plan.writes.is_empty()) {
+        let judgement = question.judge(match by {
+            By::Spec => Policy::Spec,
+            By::Linux => Policy::Linux,
+        });
+        let open = judgement.objections.iter().filter(|objection| !objection.certain);
+        found.extend(open.map(|objection| question.objection(objection)));
+    }
+    found.extend(question.missing().iter().cloned());
+    found
 }
 
 fn of_labels(fabric: &Fabric<'_>, labels: &[Label]) -> Result<Vec<FunctionIndex>, Stop> {

@@ -34,5 +34,11 @@ pub(super) fn run(common: &Common) -> Result<Exit, Stop> {
     let mut page = Vec::new();
     html::write(&mut page, &answers.view(&names, None), &repeat::options(common))?;
     io::stdout().lock().write_all(&page)?;
-    Ok(answers.exit(common, None))
+    let exit = answers.exit(common, None);
+    if exit == Exit::Inconclusive {
+        eprintln!(
+            "acsscan: something that the answer needs is not in the dump: the page names it among its findings"
+        );
+    }
+    Ok(exit)
 }

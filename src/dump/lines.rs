@@ -21,11 +21,13 @@ pub(super) struct Window<R> {
     start: usize,
     end: usize,
     finished: bool,
+    /// Where the last line begins, if nothing ended it.
+    open_line: Option<usize>,
 }
 
 impl<R: Read> Window<R> {
     pub(super) fn new(input: R) -> Self {
-        Self { input, buffer: vec![0; SIZE], start: 0, end: 0, finished: false }
+        Self { input, buffer: vec![0; SIZE], start: 0, end: 0, finished: false, open_line: None }
     }
 
     /// What is in the window, without reading more.
@@ -77,6 +79,7 @@ impl<R: Read> Window<R> {
                 }
                 let from = self.start;
                 self.consume(searched);
+                self.open_line = Some(from);
                 return Ok(Some(self.bounded(from, searched)));
             }
             if searched > MAX_LINE {
@@ -85,6 +88,11 @@ impl<R: Read> Window<R> {
             }
             self.fill()?;
         }
+    }
+
+    /// The last line of the stream, once it was given, if no line end stands behind it.
+    pub(super) fn open_line(&self) -> Option<&[u8]> {
+        self.buffer.get(self.open_line?..self.end)
     }
 
     fn bounded(&self, from: usize, length: usize) -> &[u8] {

@@ -12,6 +12,7 @@ mod archive;
 #[cfg(all(feature = "archive", feature = "serde"))]
 pub mod capture;
 mod config_file;
+mod cut;
 #[allow(clippy::arithmetic_side_effects, reason = "shifts of fields by constants")]
 mod decoded;
 mod detect;

@@ -14,7 +14,7 @@ use super::decoded::{Filled, Image, Text};
 use super::error::{Error, Unsupported};
 use super::hex::{Body, HexLine, HexRecord, hex_line};
 use super::lines::Window;
-use super::{Delivery, Format, NOTHING, ProblemKind, lazy, uniform};
+use super::{Delivery, Format, NOTHING, ProblemKind, cut, lazy, uniform};
 use crate::addr::{Bdf, Sbdf};
 use crate::config::{ConfigSpace, SIZE, Source};
 use crate::function::{Attributes, Sink, decode};
@@ -51,7 +51,7 @@ pub(super) fn read<R: Read, K: Sink>(
             None => break,
         }
     }
-    reader.finish(delivery);
+    reader.finish(window.open_line(), delivery);
     if reader.hex_records > 0 {
         return Ok(Format::LspciHex);
     }
@@ -398,17 +398,28 @@ impl Reader {
         }
     }
 
-    fn finish<K: Sink>(&mut self, delivery: &mut Delivery<'_, K>) {
-        if let State::Record { address, .. } = self.state {
-            // lspci prints 64 (for CardBus bridges 128), 256 or 4096 bytes.
-            let extent = self.body.record().extent();
-            if !matches!(extent, 0 | 64 | 128 | 256 | 4096) {
+    /// Ends the text; `open_line` is its last line if no line end stands behind it.
+    fn finish<K: Sink>(&mut self, open_line: Option<&[u8]>, delivery: &mut Delivery<'_, K>) {
+        let open_line = open_line.map(|line| self.decoded.dedented(unquoted(line)));
+        // lspci prints 64 (for CardBus bridges 128), 256 or 4096 bytes.
+        let extent = self.body.record().extent();
+        let cut = match self.state {
+            State::Record { address, .. } if !matches!(extent, 0 | 64 | 128 | 256 | 4096) => {
                 let text = format!(
                     "the text ends in the middle of this function, after {extent} bytes: functions behind it \
                      may be missing"
                 );
-                delivery.problem(ProblemKind::Truncated, Some(address), text);
+                Some((Some(address), text))
             }
+            _ if open_line.is_some_and(cut::may_begin_more) => {
+                let text = "the text ends within a line that may begin a function, or more hex of one: functions \
+                            may be missing";
+                Some((None, String::from(text)))
+            }
+            _ => None,
+        };
+        if let Some((address, text)) = cut {
+            delivery.problem(ProblemKind::Truncated, address, text);
         }
         self.finish_record(delivery);
         self.state = State::Start;
@@ -424,7 +435,7 @@ fn unquoted(mut line: &[u8]) -> &[u8] {
 }
 
 /// The address that a line starts with, and whether the line is surely one of lspci's.
-fn header(line: &[u8]) -> Option<(Sbdf, bool)> {
+pub(super) fn header(line: &[u8]) -> Option<(Sbdf, bool)> {
     let slot = line.strip_prefix(b"Slot:\t");
     let line = slot.unwrap_or(line);
     // Without a domain, or with one of four to eight digits and its colon.

@@ -208,3 +208,47 @@ fn a_text_cut_anywhere_gives_no_more_than_it_holds() {
     }
     assert_eq!(last, whole);
 }
+
+#[test]
+fn a_text_that_ends_within_the_line_of_the_next_function_is_told_to_be_cut() {
+    let vv = "00:02.0 VGA [0300]: x [8086:1234]\n\tControl: I/O+ Mem+ BusMaster+\n\tKernel modules: a\n";
+    for (whole, indent) in
+        [(format!("00:02.0 VGA: x\n{}", hex(16)), ""), (vv.to_owned(), ""), (vv.to_owned(), "    ")]
+    {
+        let lines = |text: &str| -> String { text.lines().map(|line| format!("{indent}{line}\n")).collect() };
+        let whole = lines(&whole);
+        let next = format!("{indent}00:1f.2 SATA controller: Intel");
+        for end in indent.len() + 1..=next.len() {
+            for between in ["", "\n"] {
+                let text = format!("{whole}{between}{}", &next[..end]);
+                let (result, _, problems) = read_text(&text);
+                assert!(result.is_ok());
+                let told = problems.iter().filter(|problem| problem.kind == ProblemKind::Truncated).count();
+                assert_eq!(told, 1, "{:?}: {problems:?}", &next[..end]);
+            }
+        }
+        for end in ["", "\n", "\n\n", "\n-- \nme", "\nthe end"] {
+            let text = format!("{}{end}", whole.trim_end());
+            let (_, inventory, problems) = read_text(&text);
+            assert!(
+                problems.iter().all(|problem| problem.kind != ProblemKind::Truncated),
+                "{end:?}: {problems:?}"
+            );
+            assert_eq!(inventory.functions().len(), 1);
+        }
+    }
+}
+
+#[test]
+fn a_text_that_ends_within_a_line_of_hex_is_told_to_be_cut_even_after_256_bytes() {
+    let text = format!("00:02.0 VGA: x\n{}", hex(17));
+    let second = text.rfind("100:").expect("there");
+    for end in second + 1..text.len() - 1 {
+        let (_, _, problems) = read_text(&text[..end]);
+        assert!(
+            problems.iter().any(|problem| problem.kind == ProblemKind::Truncated),
+            "{:?}",
+            &text[second..end]
+        );
+    }
+}

@@ -220,6 +220,9 @@ codes! {
     /// A multi-function device without ACS.
     MultiFunctionWithoutAcs = "multi-function-without-acs", Note,
         "whether its functions reach each other inside the device only the vendor knows";
+    /// Function 0 of a multi-function device, and no other function of it.
+    MultiFunctionAlone = "multi-function-alone", Note,
+        "firmware hides its other functions, or the dump lacks them, and what they could do is not looked at: take the dump of the whole host to be sure";
     /// An ACS capability that offers nothing.
     EmptyAcs = "empty-acs-capability", Note, "";
     /// Enhanced controls are left direct.

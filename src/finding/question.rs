@@ -132,8 +132,9 @@ impl<'q, 'a> Question<'q, 'a> {
         with_bridges_above(self.topology(), self.assignment.functions(), judgement.unit.clone())
     }
 
-    /// An objection in one sentence.
-    fn objection(&self, objection: &Objection) -> String {
+    /// An objection of a [judgement](Self::judge) in one sentence.
+    #[must_use]
+    pub fn objection(&self, objection: &Objection) -> String {
         let topology = self.topology();
         let certain = if objection.certain { "" } else { "not known: " };
         let function = address(topology, objection.function);

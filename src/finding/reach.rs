@@ -59,6 +59,16 @@ fn of(fabric: &Fabric<'_>, is_asked: impl Fn(FunctionIndex) -> bool) -> Vec<Find
             found.note(Code::Multicast, function, None);
         }
         beyond(fabric, index, function, &mut found);
+        if topology.lacks_siblings(index) {
+            let evidence = Evidence::Register {
+                function: function.address,
+                register: "Header Type",
+                offset: 0x0e,
+                bits: String::from("Multi-Function Device+"),
+                value: u32::from(function.header_type.0),
+            };
+            found.note(Code::MultiFunctionAlone, function, Some(evidence));
+        }
         let driver = topology.inventory().attributes(index).and_then(|known| known.driver.as_deref());
         if drivers_known && driver.is_none() && fabric.initiates(index) && function.command & BUS_MASTER != 0
         {
@@ -138,6 +148,10 @@ const fn meaning(code: Code) -> &'static str {
         Code::TranslationBlockingOff => "port to a hot-plug slot with Translation Blocking off",
         Code::SourceValidationOff => "port with Source Validation off: requester IDs can be forged below it",
         Code::MultiFunctionWithoutAcs => "part of a multi-function device without ACS",
+        Code::MultiFunctionAlone => {
+            "function 0 that says it is one of several of its device, of which no other is in the dump: hidden by \
+             firmware, or missing"
+        }
         Code::EmptyAcs => "ACS capability that offers nothing: the device declares no internal peer traffic",
         Code::EnhancedControlsDirect => "port with enhanced ACS that leaves access to port BARs direct",
         Code::UpstreamForwardingOff => {

@@ -53,7 +53,10 @@ impl Names {
                 Err(format!("{shown}: no vendor in it: --ids takes a file in the form of pci.ids"))
             }
             Ok(database) => Ok(Self { database: Some(database) }),
-            Err(error) => Err(format!("{shown}: not readable as pci.ids: {}", clean(&error.to_string()))),
+            Err(error) => Err(format!(
+                "{shown}: not readable as pci.ids: {}; without --ids the system's is taken, -n shows numbers only",
+                clean(&error.to_string())
+            )),
         }
     }
 

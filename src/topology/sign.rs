@@ -5,7 +5,7 @@
 
 use alloc::vec::Vec;
 
-use super::{FunctionIndex, Parent, Topology};
+use super::{FunctionIndex, Kind, Parent, Topology};
 use crate::anomaly::Presence;
 use crate::cap::pcie::DevicePortType;
 
@@ -93,6 +93,24 @@ impl Topology {
                 _ => None,
             },
         }
+    }
+
+    /// Whether it is function 0 of a multi-function device (Header Type bit 7) without another function of that
+    /// device in the dump. With ARI, or where the dump does not tell whether it is in use, every other function of
+    /// the bus may be of the device.
+    #[must_use]
+    pub fn lacks_siblings(&self, index: FunctionIndex) -> bool {
+        let (Some(function), Some(bus)) = (self.function(index), self.bus_of(index)) else { return false };
+        let says_several = function.answers && function.header_type.multi_function();
+        if !says_several || function.address.bdf.function() > 0 || self.kind(index).is_virtual() {
+            return false;
+        }
+        let may_be_of_it = match self.uses_ari(bus) {
+            Some(false) => self.in_slot(index),
+            _ => self.on_bus(bus),
+        };
+        // Virtual functions do not make a device one of several functions.
+        may_be_of_it.into_iter().all(|other| other == index || matches!(self.kind(other), Kind::Virtual(_)))
     }
 
     fn has_downstream_ports(&self, upstream: FunctionIndex) -> bool {

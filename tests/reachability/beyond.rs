@@ -326,3 +326,31 @@ fn translated_requests_below_a_flattening_portal_are_blocked_by_nothing_for_cert
     let answer = ask(&topology, "03:00.0", "05:00.0", MemoryTranslated);
     assert_eq!(answer, (UNDETERMINED, Reason::FlatteningPortal));
 }
+
+#[test]
+fn function_0_that_says_it_has_siblings_is_told_where_none_is_in_the_dump() {
+    let alone = |machine: Machine| shown(&machine.topology(), Code::MultiFunctionAlone);
+    let several = || Config::endpoint().multi_function();
+    let function_0 = Machine::new().with("00:02.0", several());
+    let (functions, evidence) = alone(function_0.clone()).expect("a finding");
+    assert_eq!(functions, ["0000:00:02.0"]);
+    assert_eq!(evidence, ["Header Type at 0x00e reads 0x0080: Multi-Function Device+"]);
+    assert!(alone(function_0.clone().with("00:03.0", Config::endpoint())).is_some(), "another device");
+    for (sibling, config) in [("00:02.1", several()), ("00:02.7", several().captured(0))] {
+        assert_eq!(alone(function_0.clone().with(sibling, config)), None, "the sibling is there");
+    }
+    for silent in [several().captured(0), Config::endpoint()] {
+        assert_eq!(alone(Machine::new().with("00:02.0", silent)), None);
+    }
+    // A device of two functions by ARI, 1 and 8 apart.
+    let ari = |other: &str, config: Config| {
+        alone(
+            Machine::new()
+                .with("00:01.0", Config::root_port(1, 1).ari_forwarding())
+                .with("01:00.0", several().ari())
+                .with(other, config),
+        )
+    };
+    assert_eq!(ari("01:01.0", several().ari()), None);
+    assert!(ari("00:03.0", Config::endpoint()).is_some(), "nothing else is on the bus");
+}

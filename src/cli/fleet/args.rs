@@ -64,8 +64,8 @@ pub(in crate::cli) struct Fleet {
     #[arg(short = 'j', long, value_name = "N")]
     pub(super) jobs: Option<NonZeroUsize>,
     /// Ask whether these may be assigned, each device of its own: an ID as lspci -d takes it
-    /// ([vendor]:[device][:class[:prog-if]]), or gpu, nic, nvme, storage, accelerator, usb; may be repeated
-    #[arg(long = "check", value_name = "ID|KIND")]
+    /// ([vendor]:[device][:class[:prog-if]]), or gpu, nic, nvme, storage, accelerator, usb; several with commas between
+    #[arg(long = "check", value_name = "ID|KIND", value_delimiter = ',')]
     pub(super) check: Vec<String>,
     /// Whose rules decide about --check
     #[arg(long, value_name = "POLICY", default_value = "spec", requires = "check")]

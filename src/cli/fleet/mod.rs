@@ -69,6 +69,7 @@ enum Selector {
 
 impl Selector {
     fn parse(text: &str) -> Result<Self, Stop> {
+        let text = text.trim();
         if let Some(label) = Label::from_word(text).filter(|label| *label != Label::Other) {
             return Ok(Self::Kind(label));
         }

@@ -21,10 +21,13 @@ pub struct PlanDocument {
     pub goal: &'static str,
     /// The functions that were named.
     pub functions: Vec<String>,
-    /// `reached` (already), `plan`, `impossible`.
+    /// `reached` (already), `plan`, `impossible`; `inconclusive` where nothing has to change as far as the dump
+    /// tells, and `missing` could change that.
     pub outcome: &'static str,
     /// What was assumed.
     pub assumptions: Vec<String>,
+    /// What is not known of what functions are to be kept apart from, as `check` has it.
+    pub missing: Vec<String>,
     /// Whether no smaller plan exists, by exhaustive search.
     pub proved_smallest: bool,
     /// How many functions change.
@@ -163,6 +166,7 @@ impl PlanDocument {
             functions,
             outcome: word,
             assumptions,
+            missing: Vec::new(),
             proved_smallest: plan.proved_smallest,
             changed_functions: plan.functions().len(),
             changed_bits: plan.bits(),
@@ -181,6 +185,14 @@ impl PlanDocument {
                 .map(|obstacle| ObstacleDocument::new(before, goal, obstacle))
                 .collect(),
         }
+    }
+
+    /// Notes what is not known: a goal is not reached already where that could change it.
+    pub fn leave_open(&mut self, missing: Vec<String>) {
+        if self.outcome == "reached" && !missing.is_empty() {
+            self.outcome = "inconclusive";
+        }
+        self.missing = missing;
     }
 }
 

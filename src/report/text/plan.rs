@@ -20,6 +20,11 @@ pub fn plan(out: &mut impl Write, plan: &PlanDocument) -> io::Result<()> {
     }
     match plan.outcome {
         "reached" => writeln!(out, "reached already: nothing has to change")?,
+        "inconclusive" => writeln!(
+            out,
+            "not known whether it is reached: as far as the dump tells, and under what is assumed, nothing has to \
+             change"
+        )?,
         "impossible" => writeln!(out, "no change of registers reaches it")?,
         _ => {
             let (functions, bits) =
@@ -29,6 +34,7 @@ pub fn plan(out: &mut impl Write, plan: &PlanDocument) -> io::Result<()> {
             writeln!(out, "{functions}, {bits}; {smallest}. Nothing was written: the lines below do it.")?;
         }
     }
+    lines(out, "What the answer lacks", &plan.missing)?;
     obstacles(out, &plan.obstacles)?;
     if plan.writes.is_empty() {
         return connections(out, plan);

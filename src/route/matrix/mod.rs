@@ -73,10 +73,10 @@ impl Label {
         }
     }
 
-    /// The label with this [`word`](Self::word).
+    /// The label with this [`word`](Self::word), in any case and with spaces around.
     #[must_use]
     pub fn from_word(word: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|label| label.word() == word)
+        Self::ALL.into_iter().find(|label| label.word().eq_ignore_ascii_case(word.trim()))
     }
 }
 

@@ -106,7 +106,7 @@ Examples:
   acsscan plan isolate 03:00.0 --dump host.txt               its setpci lines, parameters, side effects
   acsscan plan isolate 03:00.0 --model linux --dump host.txt for a group of its own, which VFIO asks for
 
-Exit code 1 where no change of registers does it.";
+Exit code 1 where no change of registers does it, 3 where the dump does not tell.";
 
 /// `plan connect`.
 pub(super) const PLAN_CONNECT: &str = "\
@@ -156,6 +156,24 @@ mod tests {
     fn every_command_shows_examples() {
         let mut without = Vec::new();
         without_examples(&crate::cli::typed::command(), &mut without);
+        assert!(without.is_empty(), "{without:?}");
+    }
+
+    /// Manual pages leave out the short help of an option that `-h` does not show.
+    fn without_description(command: &Command, without: &mut Vec<String>) {
+        let shown = command.get_arguments().filter(|argument| !argument.is_hide_set());
+        let lacking = shown.filter(|argument| match argument.is_hide_short_help_set() {
+            true => argument.get_long_help().is_none(),
+            false => argument.get_help().is_none(),
+        });
+        without.extend(lacking.map(|argument| argument.get_id().to_string()));
+        command.get_subcommands().for_each(|below| without_description(below, without));
+    }
+
+    #[test]
+    fn every_option_has_a_description_in_the_manual_pages() {
+        let mut without = Vec::new();
+        without_description(&crate::cli::typed::command(), &mut without);
         assert!(without.is_empty(), "{without:?}");
     }
 }

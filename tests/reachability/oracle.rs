@@ -94,6 +94,7 @@ fn default_domains_are_of_use_on_every_set() {
         with_initiators.dedup();
         println!("{name}: {} functions, {} domains", topology.functions().len(), domains.len());
         assert!(with_initiators.len() > 1, "{name}");
+        assert!(domains.get(domains.len()).is_none(), "{name}");
         for domain in domains.iter() {
             for merge in domain.why() {
                 let root_complex = merge.reason.is_some_and(acsscan::route::Reason::is_root_complex);

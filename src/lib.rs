@@ -133,7 +133,9 @@
 //!
 //! Not modelled: multicast, flattening portal bridges, bus numbers and BARs of Enhanced Allocation,
 //! AtomicOp egress blocking, non-transparent bridges, subtractive decode, VGA forwarding, messages: findings
-//! where registers show them, and undetermined where an answer would rest on them.
+//! where registers show them. Where an answer would rest on flattening portals, Enhanced Allocation, subtractive
+//! decode or VGA forwarding it is undetermined; *isolated* says nothing of multicast (against which of ACS only
+//! Source Validation acts), nor of what another host sends through a non-transparent bridge.
 //! What a root complex does between its own ports is not specified, and no register tells: answers
 //! that rest on it say so.
 //!

@@ -289,6 +289,22 @@ fn what_reading_does_not_take_is_given_up_before_the_first_byte() {
     );
 }
 
+#[test]
+fn the_hook_gives_it_up_before_it_reads_the_guest() {
+    let dump = concat!(env!("CARGO_MANIFEST_DIR"), "/corpus/qemu-sriov/dump.txt");
+    let arguments = ["hook", "libvirt", "--dump", dump, "--", "guest", "prepare", "begin", "-"];
+    let mut child = spawn(&arguments, None);
+    let started = Instant::now();
+    while status(child.id(), "NoNewPrivs") != "1" {
+        assert!(started.elapsed() < Duration::from_secs(20), "privileges are kept");
+        sleep(Duration::from_millis(5));
+    }
+    child.stdin.take().expect("piped").write_all(b"<domain/>").expect("written");
+    let output = child.wait_with_output().expect("ends");
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    assert!(output.stderr.is_empty(), "{output:?}");
+}
+
 /// The process that this one has started.
 fn started_by(process: u32) -> Option<u32> {
     let entries = fs::read_dir("/proc").expect("readable");
@@ -446,8 +462,9 @@ fn long_lists_on_a_command_line_are_answered_in_little_time() {
 
 #[test]
 fn everything_is_opened_for_reading_and_nothing_is_written_but_the_answer() {
-    const CALLS: &str = "trace=open,openat,openat2,creat,truncate,ftruncate,pwrite64,unlink,unlinkat,rename,\
-                         renameat2,mkdir,mkdirat,link,linkat,symlink,symlinkat,connect,bind";
+    const CALLS: &str = "trace=open,openat,openat2,creat,truncate,ftruncate,pwrite64,pwritev,pwritev2,unlink,\
+                         unlinkat,rename,renameat2,mkdir,mkdirat,link,linkat,symlink,symlinkat,socket,connect,\
+                         bind,sendto,sendmsg";
     let copy = concat!(env!("CARGO_MANIFEST_DIR"), "/corpus/sysfs-tree/sys");
     for source in [&["--sysfs-root", copy][..], &["--dump", copy], &["show", "--dump", copy]] {
         let strace = Command::new("strace")

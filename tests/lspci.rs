@@ -73,6 +73,9 @@ fn every_acs_structure_that_lspci_decodes_is_decoded_to_the_same_bits() {
         std::fs::create_dir(&place).expect("writable");
         dumps.extend(plain(&set, "lspci-xxxx.txt", &place));
     }
+    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus");
+    dumps
+        .extend(["qemu-config-acs", "qemu-small", "qemu-sriov"].map(|set| corpus.join(set).join("dump.txt")));
     dumps.extend(shared("realworld").iter().flat_map(|realworld| files(realworld)));
     let (mut compared, mut files) = (0, 0);
     for path in dumps {
@@ -87,5 +90,6 @@ fn every_acs_structure_that_lspci_decodes_is_decoded_to_the_same_bits() {
         files += 1;
     }
     println!("{compared} structures in {files} dumps");
-    assert!(compared == 0 || compared > 130, "only {compared} structures were compared");
+    let least = if shared("oracle").is_some() && shared("realworld").is_some() { 130 } else { 10 };
+    assert!(compared > least, "only {compared} structures were compared");
 }

@@ -314,6 +314,16 @@ mod tests {
     const ALIASED: WalkError = WalkError::Anomaly(Anomaly::ExtSpaceAliased);
 
     #[test]
+    fn the_list_of_a_cardbus_bridge_begins_where_its_header_says() {
+        let mut bytes = [0_u8; 256];
+        (bytes[0x06], bytes[0x0e], bytes[0x14], bytes[0x34]) = (0x10, 2, 0xa0, 0x40);
+        (bytes[0x40], bytes[0xa0]) = (0x10, 0x01);
+        let config = ConfigSpace::new(&bytes);
+        let ids: Vec<_> = capabilities(&config).map(|found| found.expect("regular").id).collect();
+        assert_eq!(ids, [CapabilityId(0x01)]);
+    }
+
+    #[test]
     fn the_first_page_again_and_again_is_no_list_and_proves_nothing() {
         // What was not captured does not stand against it: a dump that is cut says the same.
         for captured in [4096, 2049, 0x204, 0x104] {

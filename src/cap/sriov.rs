@@ -173,6 +173,7 @@ mod tests {
         bytes[0x108] = 0x09;
         bytes[0x10c..0x110].copy_from_slice(&[8, 0, 8, 0]);
         bytes[0x110..0x112].copy_from_slice(&num_vfs.to_le_bytes());
+        bytes[0x112] = 0x03;
         bytes[0x114..0x116].copy_from_slice(&first_vf_offset.to_le_bytes());
         bytes[0x116..0x118].copy_from_slice(&vf_stride.to_le_bytes());
         bytes[0x11a..0x11c].copy_from_slice(&[0xca, 0x10]);
@@ -187,6 +188,7 @@ mod tests {
         assert_eq!(sriov.vf_address(physical, 64), Bdf::new(2, 0, 1));
         assert_eq!(sriov.vf_address(Bdf::from_bits(0xffff), 0), None);
         assert_eq!(sriov.vf_device_id, 0x10ca);
+        assert_eq!(sriov.function_dependency_link, 3);
     }
 
     #[test]

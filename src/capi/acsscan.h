@@ -261,7 +261,7 @@ typedef struct acsscan_address {
  */
 typedef struct acsscan_attributes {
     /*
-     `sizeof(acsscan_attributes)`: later versions have more.
+     `sizeof(acsscan_attributes)`: later versions have more, and leave 0 what an earlier one lacks.
      */
     size_t size;
     /*
@@ -288,7 +288,7 @@ typedef struct acsscan_attributes {
  */
 typedef struct acsscan_options {
     /*
-     `sizeof(acsscan_options)`: later versions have more.
+     `sizeof(acsscan_options)`: later versions have more, and leave 0 what an earlier one lacks.
      */
     size_t size;
     /*

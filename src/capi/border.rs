@@ -2,6 +2,7 @@
 //! panics that end here.
 
 use std::ffi::{CStr, CString, c_char};
+use std::mem::MaybeUninit;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::report::clean;
@@ -81,19 +82,32 @@ pub(super) unsafe fn follow<'a, T>(pointer: *const T, name: &str) -> Result<&'a 
     unsafe { pointer.as_ref() }.ok_or_else(|| null(name))
 }
 
-/// A structure that begins with its own size, which the caller set. The size comes first: a shorter
-/// structure is another version's, and must not be read as this one.
-pub(super) unsafe fn sized<'a, T>(pointer: *const T, name: &str) -> Result<&'a T, Failure> {
+/// A structure that begins with its own size, which the caller set. An earlier version's is shorter: what it lacks
+/// is 0, as its caller would have set it. A later version's is longer: what this one does not know has to be 0.
+///
+/// `T` is of numbers and pointers alone, for which 0 is a value.
+pub(super) unsafe fn sized<T: Copy>(pointer: *const T, name: &str) -> Result<T, Failure> {
     if pointer.is_null() {
         return Err(null(name));
     }
     // SAFETY: not NULL, and by the module's contract readable as far as its own size says.
     let size = unsafe { pointer.cast::<usize>().read() };
-    if size < size_of::<T>() {
-        return Err(Failure::argument(format!("{name}.size is less than sizeof(acsscan_{name})")));
+    if size < size_of::<usize>() {
+        return Err(Failure::argument(format!("{name}.size is not set: sizeof(acsscan_{name})")));
     }
-    // SAFETY: as above.
-    unsafe { follow(pointer, name) }
+    // SAFETY: passed on.
+    let given = unsafe { slice(pointer.cast::<u8>(), size, name) }?;
+    let (known, later) = given.split_at(size.min(size_of::<T>()));
+    if later.iter().any(|byte| *byte != 0) {
+        let text = format!("{name} sets what this version does not know: it was made for a later one");
+        return Err(Failure::argument(text));
+    }
+    let mut whole = MaybeUninit::<T>::zeroed();
+    // SAFETY: no more bytes than there are in either, of different memory; zeros are a value of `T`.
+    unsafe {
+        core::ptr::copy_nonoverlapping(known.as_ptr(), whole.as_mut_ptr().cast(), known.len());
+        Ok(whole.assume_init())
+    }
 }
 
 /// What a pointer points to, to be changed.

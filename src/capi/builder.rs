@@ -18,7 +18,7 @@ pub struct CBuilder {
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct CAttributes {
-    /// `sizeof(acsscan_attributes)`: later versions have more.
+    /// `sizeof(acsscan_attributes)`: later versions have more, and leave 0 what an earlier one lacks.
     pub size: usize,
     /// Name of the driver that is bound to it; NULL if there is none, or it is not known.
     pub driver: *const c_char,

@@ -41,7 +41,7 @@ pub enum CFlag {
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct COptions {
-    /// `sizeof(acsscan_options)`: later versions have more.
+    /// `sizeof(acsscan_options)`: later versions have more, and leave 0 what an earlier one lacks.
     pub size: usize,
     /// A sum of `acsscan_flag`.
     pub flags: u32,

@@ -99,7 +99,7 @@ fn numbers_and_flags_that_make_no_sense_are_refused() {
         let mut scan = null_mut();
         for (wrong, said) in [
             (COptions { flags: 0x8000, ..options() }, "flags 0x8000 are not known"),
-            (COptions { size: size_of::<COptions>() - 1, ..options() }, "sizeof(acsscan_options)"),
+            (COptions { size: size_of::<usize>() - 1, ..options() }, "sizeof(acsscan_options)"),
             (COptions { database_count: 1, ..options() }, "options.databases is NULL"),
             (COptions { today: c"2026-02-30".as_ptr(), ..options() }, "options.today is 2026-02-30"),
         ] {
@@ -114,33 +114,49 @@ fn numbers_and_flags_that_make_no_sense_are_refused() {
 }
 
 #[test]
-fn attributes_of_another_size_are_not_read() {
+fn attributes_of_other_versions_count_as_far_as_both_know_them() {
+    /// What a later version may look like.
+    #[repr(C)]
+    struct Later {
+        attributes: CAttributes,
+        more: usize,
+    }
     let builder = acsscan_builder_new();
-    let address = CAddress { segment: 0, bus: 0, device: 1, function: 0 };
-    let mut attributes = CAttributes {
-        size: size_of::<CAttributes>() - 1,
+    let address = |function| CAddress { segment: 0, bus: 0, device: 1, function };
+    let group = 5;
+    let attributes = CAttributes {
+        size: size_of::<Later>(),
         driver: null(),
-        kernel_group: null(),
+        kernel_group: &raw const group,
         physical_function: null(),
         is_whole_config_file: true,
     };
+    let mut later = Later { attributes, more: 0 };
     let bytes = [0x86_u8, 0x80, 1, 0, 0, 0, 0x10, 0, 0, 0, 0, 0, 0, 0, 0, 0];
-    let group = 5;
     // SAFETY: all pointers are good or NULL.
     unsafe {
-        let add = |attributes: &CAttributes| {
-            acsscan_builder_add(builder, &raw const address, bytes.as_ptr(), 16, attributes, null_mut())
+        let add = |function, given: *const CAttributes| {
+            let at = address(function);
+            acsscan_builder_add(builder, &raw const at, bytes.as_ptr(), 16, given, null_mut())
         };
-        assert_eq!(add(&attributes), CStatus::InvalidArgument);
-        attributes.size += 1;
-        attributes.kernel_group = &raw const group;
-        assert_eq!(add(&attributes), CStatus::Ok);
+        assert_eq!(add(0, (&raw const later).cast()), CStatus::Ok);
+        later.more = 1;
+        assert_eq!(add(1, (&raw const later).cast()), CStatus::InvalidArgument, "it wants what is not known");
+        // An earlier version without the last members: of those behind its end nothing is read.
+        later.attributes.size = std::mem::offset_of!(CAttributes, physical_function);
+        later.attributes.physical_function = std::ptr::dangling();
+        assert_eq!(add(2, (&raw const later).cast()), CStatus::Ok);
+        later.attributes.size = 0;
+        assert_eq!(add(3, (&raw const later).cast()), CStatus::InvalidArgument, "no size");
         let mut scan = null_mut();
         assert_eq!(acsscan_builder_finish(builder, null(), &raw mut scan, null_mut()), CStatus::Ok);
-        let (mut read, mut ids) = (0, 0);
-        assert_eq!(acsscan_function_kernel_group(scan, 0, &raw mut read, null_mut()), CStatus::Ok);
-        assert_eq!(acsscan_function_ids(scan, 0, &raw mut ids, null_mut()), CStatus::Ok);
-        assert_eq!((read, ids), (5, 0x8086_0001));
+        assert_eq!(acsscan_function_count(scan), 2);
+        for function in 0..2 {
+            let (mut read, mut ids) = (0, 0);
+            assert_eq!(acsscan_function_kernel_group(scan, function, &raw mut read, null_mut()), CStatus::Ok);
+            assert_eq!(acsscan_function_ids(scan, function, &raw mut ids, null_mut()), CStatus::Ok);
+            assert_eq!((read, ids), (5, 0x8086_0001));
+        }
         let mut acs = CAcs { presence: CPresence::Present, offset: 1, capability: 1, control: 1 };
         assert_eq!(acsscan_function_acs(scan, 0, &raw mut acs, null_mut()), CStatus::Ok);
         assert_eq!((acs.presence, acs.offset), (CPresence::NotCaptured, 0), "not captured is not absent");

@@ -77,6 +77,8 @@ pub(super) fn run(common: &Common, hook: &LibvirtHook) -> Result<Exit, Stop> {
     }
     let guest = hook.arguments.first().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     let refuse = |why: String| Stop::Input(format!("guest {guest} may not start: {why}"));
+    // The guest's XML and its functions' registers are a stranger's, too.
+    input::give_up_the_rest(common, &[common.dump.clone().flatten()]);
     let functions = assigned().map_err(&refuse)?;
     if functions.is_empty() {
         return Ok(Exit::Done);

@@ -137,7 +137,7 @@ fn run(cli: &Cli) -> Result<Exit, Stop> {
         return to.write(file);
     }
     match &cli.verb {
-        // The first has the administrator's word, the last two name their inputs themselves.
+        // The first does so when it is asked something, the last two name their inputs themselves.
         Some(Verb::Hook { .. } | Verb::Schema | Verb::Diff(_) | Verb::Fleet(_)) => {}
         // Reads the files that it names, and no machine.
         Some(Verb::Db { verb: Db::Check { files } }) if !files.is_empty() => {

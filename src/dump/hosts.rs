@@ -10,6 +10,7 @@
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, FileType};
 use std::io;
+use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 use std::string::String;
 use std::sync::Arc;
@@ -92,6 +93,13 @@ impl Iterator for Hosts {
                 Err(_) => continue,
                 Ok(kind) => kind,
             };
+            // What a shell puts in place of a command's output may wait for its end; a pipe that lies
+            // about may wait for ever, and all other hosts with it.
+            let by_shell = ["/dev", "/proc"].iter().any(|root| path.starts_with(root));
+            if named && kind.is_fifo() && !by_shell {
+                let error = io::Error::other("a pipe: write what comes out of it to a file");
+                return Some(self.host(path, Some(error)));
+            }
             if !kind.is_dir() {
                 // Reading a link that leads nowhere says so.
                 let target = fs::metadata(&path).map(|target| target.file_type());
@@ -178,6 +186,10 @@ mod tests {
         let links = Arc::new(AtomicUsize::new(0));
         assert_eq!(Hosts::new(root.to_path_buf(), true).counting(Arc::clone(&links)).count(), 7);
         assert_eq!(links.load(Ordering::Relaxed), 1, "the loop");
+        nix::unistd::mkfifo(&root.join("pipe"), nix::sys::stat::Mode::S_IRWXU).expect("made");
+        assert_eq!(keys(true), expected, "a pipe is passed over");
+        let pipe = Hosts::new(root.join("pipe"), true).next().expect("named");
+        assert!(pipe.error.expect("not waited for").to_string().starts_with("a pipe"));
         let one = Hosts::new(root.join("rack1"), true).map(|host| host.key);
         assert_eq!(one.collect::<Vec<_>>(), [root.join("rack1").to_str().expect("UTF-8")]);
     }

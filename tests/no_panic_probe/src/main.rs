@@ -12,6 +12,8 @@ use acsscan::anomaly::{Anomaly, Presence};
 use acsscan::cap::acs::{Acs, AcsCapability, AcsControl, MemoryTargetAccess};
 use acsscan::cap::ari::Ari;
 use acsscan::cap::ats::Ats;
+use acsscan::cap::ea::EnhancedAllocation;
+use acsscan::cap::fpb::Fpb;
 use acsscan::cap::id::{CapabilityId, ExtendedCapabilityId};
 use acsscan::cap::list;
 use acsscan::cap::pasid::Pasid;
@@ -136,6 +138,17 @@ proved! {
         let pcie = Pcie::read(config, at)?;
         Some((pcie.hot_plug_capable(), pcie.ari_forwarding_supported(), pcie.ari_forwarding_enabled()))
     }
+    device_control_2(config: &Config<'_>, at: u8) -> Option<(u16, u16)> {
+        Pcie::read(config, at)?.device_control_2()
+    }
+    allocation(config: &Config<'_>, at: u8, bridge: bool) -> (u8, Option<(u16, u32)>, Option<BusRange>) {
+        let ea = EnhancedAllocation::read(config, at, bridge);
+        (ea.stands.bits(), ea.first, ea.fixed_buses())
+    }
+    flattening_portal(config: &Config<'_>, at: u8) -> (Option<u32>, Option<bool>, Option<bool>) {
+        let fpb = Fpb::read(config, at);
+        (fpb.rid_control, fpb.decodes_rids(), fpb.decodes_memory())
+    }
     acs(config: &Config<'_>, at: u16) -> Option<(u16, u16, Option<Anomaly>)> {
         let acs = Acs::read(config, at)?;
         Some((acs.capability_offset(), acs.control_offset(), acs.anomaly()))
@@ -222,6 +235,8 @@ fn main() {
     }
     black_box((walk(&config), walk_extended(&config), find(&config, small), find_extended(&config, at)));
     black_box((names(small, at), port_type(small, &text), pcie(&config, small), pcie_2(&config, small)));
+    black_box((device_control_2(&config, small), flattening_portal(&config, small)));
+    black_box((allocation(&config, small, true), allocation(&config, small, false)));
     black_box((acs(&config, at), acs_registers(at, word(2)), memory_target(at), egress(&config, at, small)));
     black_box((ari(&config, at), ats(&config, at), pri_pasid(&config, at), vc(&config, at)));
     black_box((sriov(&config, at, bdf, word(4)), services(at, word(2)), classes(&text)));

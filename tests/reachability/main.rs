@@ -2,6 +2,7 @@
 //! kernel has seen.
 
 mod across;
+mod astray;
 mod beyond;
 mod cases;
 mod engines;

@@ -1,7 +1,7 @@
 //! What the model names and does not follow: findings where registers show it, and answers that do not
 //! pretend to know.
 
-use acsscan::db::Database;
+use acsscan::db::{Alias, Claim, Database, Entry, Layer, Match};
 use acsscan::finding::{Code, Finding, reach_findings};
 use acsscan::route::fabric::Fabric;
 use acsscan::route::port::TlpClass::{self, Io, MemoryTranslated, MemoryUntranslated};
@@ -280,6 +280,35 @@ fn functions_that_may_be_non_transparent_bridges_are_named() {
     assert!(functions(Config::pcie(port_type::ENDPOINT).class(0x0609)).is_some());
     assert_eq!(functions(Config::conventional().class(0x0680)), None, "chipsets have many of these");
     assert_eq!(functions(Config::endpoint()), None);
+}
+
+#[test]
+fn a_non_transparent_bridge_is_shown_by_entries_about_its_requester_ids_and_by_no_others() {
+    let topology = Machine::new().with("00:03.0", Config::endpoint().class(0x0680)).topology();
+    let entry = |id: &str, claim| {
+        let mut matches = Match::default();
+        matches.classes = vec![(6, Some(0x80))];
+        Entry::new(Layer::Administrator, id, matches, claim, "a letter", "measured")
+    };
+    let acs = Claim::DoesNotIsolate;
+    let sends = Claim::RequesterIdAlias(Alias::Fixed(vec![8]));
+    let database = Database::new(vec![entry("acs", acs), entry("sends", sends)]);
+    let fabric = Fabric::new(&topology, &database);
+    assert_eq!(fabric.entries_about(index(&topology, "00:03.0")).count(), 2);
+    let found = reach_findings(&fabric);
+    let found = found.iter().find(|finding| finding.code == Code::NonTransparentBridge).expect("a finding");
+    let evidence: Vec<String> = found.evidence.iter().map(ToString::to_string).collect();
+    assert_eq!(evidence.len(), 2, "{evidence:?}");
+    assert!(evidence[1].contains("sends"), "{evidence:?}");
+}
+
+#[test]
+fn entries_of_a_card_bus_bridge_begin_where_those_of_other_functions_do() {
+    let card_bus = |config: Config| config.dword(0x0c, 0x0002_0000).dword(0x14, 0xb0);
+    let config = Config::conventional().enhanced_allocation(0, None);
+    let topology = Machine::new().with("00:02.0", card_bus(config)).topology();
+    let (_, evidence) = shown(&topology, Code::EnhancedAllocation).expect("a finding");
+    assert_eq!(evidence, ["EA Entry at 0x0b4 reads 0x80000002: Enable+, BAR Equivalent Indicator 0"]);
 }
 
 proptest! {

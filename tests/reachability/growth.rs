@@ -1,13 +1,17 @@
 //! How the work grows where egress control vectors decide, which is asked inside one switch or device and never
-//! between them, and where bus numbers do not tell what is below bridges.
+//! between them; where bus numbers do not tell what is below bridges; and where every device is asked about.
 
 use std::hint::black_box;
 use std::time::Duration;
 
 use acsscan::addr::{Bdf, Sbdf, Segment};
 use acsscan::db::Database;
+use acsscan::finding::{Facts, Questions};
 use acsscan::route::Assumptions;
+use acsscan::route::accept::Acceptances;
+use acsscan::route::check::{Policy, Unknown, Verdict};
 use acsscan::route::fabric::Fabric;
+use acsscan::route::linux::Linux;
 use acsscan::testkit::engines::all_assumptions;
 use acsscan::testkit::{Config, Machine};
 use acsscan::topology::Topology;
@@ -89,7 +93,6 @@ fn worked() -> Duration {
     clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).expect("the clock of a thread").into()
 }
 
-/// The shortest of some runs, of what is prepared for pairs, of domains under all assumptions and of what keeps pairs apart.
 fn shortest(topology: &Topology) -> Duration {
     let database = Database::default();
     let run = || {
@@ -114,6 +117,48 @@ fn assert_grows_with_size(name: &str, make: fn(usize) -> Topology, size: usize) 
 #[test]
 fn work_with_bridges_that_bus_numbers_do_not_describe_grows_with_functions_not_with_bridges_times_them() {
     assert_grows_with_size("flattening portals", portals, 8);
+}
+
+/// Conventional bridges with full buses: all of it is one domain.
+fn conventional(buses: usize) -> Topology {
+    let mut machine = Machine::new();
+    add(&mut machine, 0, 0, 8, Config::conventional().buses(1, 1 + buses as u8));
+    for bus in 2..2 + buses {
+        let bridge = Config::conventional().buses(bus as u8, bus as u8).multi_function();
+        add(&mut machine, 0, 1, bus - 2, bridge);
+        for devfn in 0..256 {
+            add(&mut machine, 0, bus, devfn, Config::conventional().multi_function());
+        }
+    }
+    machine.topology()
+}
+
+#[test]
+fn asking_about_every_device_grows_with_functions_not_with_pairs_of_them() {
+    let asked = |buses: usize| {
+        let (topology, database) = (conventional(buses), Database::default());
+        let (linux, accepted) = (
+            Linux::new(&topology, &database),
+            Acceptances::new(&topology, &database, super::survey::TODAY, false),
+        );
+        let (fabric, grouping) = (Fabric::seen_by(&linux), linux.group());
+        let domains = fabric.domains(&Assumptions::default());
+        let devices = super::survey::devices(&topology);
+        assert_eq!(devices.len(), buses * 32);
+        let started = worked();
+        let mut questions =
+            Questions::new(Facts::new(&linux, &fabric, &domains, &grouping, &accepted), Unknown::Fail);
+        for device in devices {
+            let question = questions.ask(&device);
+            let judgement = question.judge(Policy::Spec);
+            assert_eq!(question.verdict(&judgement), Verdict::NotAssignable);
+            assert!(question.why(&judgement).is_some());
+        }
+        worked().saturating_sub(started)
+    };
+    // Both are beyond what is looked at pair by pair.
+    let (small, large) = (asked(8), asked(32));
+    assert!(large < 10 * small, "{small:?}, and of four times as many {large:?}");
 }
 
 #[test]

@@ -12,3 +12,4 @@ mod matrix;
 mod models;
 mod oracle;
 mod properties;
+mod survey;

@@ -24,13 +24,10 @@ pub(super) fn devices(topology: &Topology) -> Vec<Vec<FunctionIndex>> {
     slots.filter(|slot| !slot.iter().any(|index| functions[*index].is_bridge())).collect()
 }
 
-/// Verdict and, for certain and not, the causes of the objections.
-fn answer(
-    assignment: &Assignment<'_>,
-    policy: Policy,
-    linux: &Linux<'_>,
-    grouping: &Grouping,
-) -> (&'static str, BTreeSet<(bool, Cause)>, Option<(bool, Cause)>) {
+/// The verdict, what is objected for certain, and the first objection.
+type Answer = (&'static str, BTreeSet<(bool, Cause)>, Option<(bool, Cause)>);
+
+fn answer(assignment: &Assignment<'_>, policy: Policy, linux: &Linux<'_>, grouping: &Grouping) -> Answer {
     let judgement = assignment.judge(policy, linux, grouping);
     let causes = || judgement.objections.iter().map(|objection| (objection.certain, objection.cause));
     let verdict = judgement.verdict(assignment, false, Unknown::Fail);

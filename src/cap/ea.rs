@@ -32,6 +32,7 @@ bitflags! {
 
 /// The EA structure: what is in force of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
 pub struct EnhancedAllocation {
     /// Offset of the structure in configuration space.
     pub offset: u8,

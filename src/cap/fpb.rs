@@ -13,6 +13,7 @@ use crate::config::{ConfigSpace, Source};
 
 /// The FPB structure: what says which mechanisms decode.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
 pub struct Fpb {
     /// Offset of the structure in configuration space.
     pub offset: u8,

@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 use super::Code;
 use super::reach::Found;
 use crate::config::HeaderLayout;
+use crate::db::Claim;
 use crate::function::Function;
 use crate::route::Reason;
 use crate::route::beyond::{class, evidence};
@@ -53,9 +54,11 @@ fn non_transparent(fabric: &Fabric<'_>, index: FunctionIndex, function: &Functio
         OTHER_BRIDGE if is_pcie_leaf(function) => "other bridge, without buses of its own",
         _ => return Vec::new(),
     };
-    let entries = fabric
-        .entries_about(index)
-        .filter_map(|entry| Some(Evidence::entry(function.address, fabric.database().entries().get(entry)?)));
+    let entries = fabric.entries_about(index).filter_map(|entry| {
+        let entry = fabric.database().entries().get(entry)?;
+        let is_of_sender = matches!(entry.claim, Claim::RequesterIdAlias(_));
+        is_of_sender.then(|| Evidence::entry(function.address, entry))
+    });
     core::iter::once(class(function, says)).chain(entries).collect()
 }
 

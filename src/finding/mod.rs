@@ -13,7 +13,7 @@ mod reach;
 pub use accept::acceptance_findings;
 pub use code::{Code, Severity};
 pub use host::host_findings;
-pub use question::{Facts, Question, in_use_findings, lost_findings, refused_finding};
+pub use question::{Facts, Question, Questions, in_use_findings, lost_findings, refused_finding};
 pub use reach::{reach_findings, reach_findings_about};
 
 use alloc::format;

@@ -11,7 +11,7 @@ use alloc::vec::Vec;
 use super::{Code, Finding, count};
 use crate::kernel::Iommu;
 use crate::route::accept::Acceptances;
-use crate::route::check::{Assignment, Cause, Judgement, Objection, Policy, Unknown, Verdict, Way};
+use crate::route::check::{Assignment, Cause, Judgement, Objection, Policy, Survey, Unknown, Verdict, Way};
 use crate::route::domains::Domains;
 use crate::route::fabric::Fabric;
 use crate::route::linux::{Grouping, Linux};
@@ -72,7 +72,7 @@ impl<'q, 'a> Question<'q, 'a> {
     #[must_use]
     pub fn new(facts: Facts<'q, 'a>, functions: &[FunctionIndex], unknown: Unknown) -> Self {
         let assignment = Assignment::new(facts.fabric, facts.domains, facts.accepted, functions);
-        let missing = missing(&facts, functions);
+        let missing = missing(&facts, functions, &parts(&facts));
         Self { facts, assignment, missing, unknown }
     }
 
@@ -117,7 +117,7 @@ impl<'q, 'a> Question<'q, 'a> {
     pub fn why(&self, judgement: &Judgement) -> Option<String> {
         if self.verdict(judgement) == Verdict::Accepted {
             return self.assignment.accepted().next().map(|accepted| {
-                let names = names(self.topology(), self.assignment.functions());
+                let names = names(self.topology(), self.assignment.functions(), 0);
                 format!("{names}: {accepted}: {}", accepted.reason)
             });
         }
@@ -141,7 +141,7 @@ impl<'q, 'a> Question<'q, 'a> {
         let mut line = format!("{certain}{function} {}", objection.cause.words());
         if !objection.others.is_empty() {
             line.push_str(": ");
-            line.push_str(&names(topology, &objection.others));
+            line.push_str(&names(topology, &objection.others, objection.more));
         }
         let ways = self.assignment.ways().iter().filter(|way| {
             let is_open = way.accepted.is_none() && way.proved == objection.certain;
@@ -177,6 +177,46 @@ impl<'q, 'a> Question<'q, 'a> {
     const fn topology(&self) -> &'a Topology {
         self.facts.linux.topology()
     }
+}
+
+/// The same question about one device after the other: see [`Survey`].
+#[derive(Clone, Debug)]
+pub struct Questions<'q, 'a> {
+    facts: Facts<'q, 'a>,
+    survey: Survey<'q, 'a, 'a>,
+    parts: Vec<Part<'q>>,
+    unknown: Unknown,
+}
+
+impl<'q, 'a> Questions<'q, 'a> {
+    /// Prepares for questions about functions of the topology that the facts are about.
+    #[must_use]
+    pub fn new(facts: Facts<'q, 'a>, unknown: Unknown) -> Self {
+        let survey = Survey::new(facts.fabric, facts.domains, facts.accepted);
+        Self { facts, survey, parts: parts(&facts), unknown }
+    }
+
+    /// May these functions be assigned to one guest together?
+    pub fn ask(&mut self, functions: &[FunctionIndex]) -> Question<'q, 'a> {
+        let assignment = self.survey.assignment(functions);
+        let missing = missing(&self.facts, functions, &self.parts);
+        Question { facts: self.facts, assignment, missing, unknown: self.unknown }
+    }
+}
+
+/// Something that is missing, and the functions that it is about, sorted; `None` if it is about the whole.
+type Part<'q> = (&'q Finding, Option<Vec<FunctionIndex>>);
+
+fn parts<'q>(facts: &Facts<'q, '_>) -> Vec<Part<'q>> {
+    let topology = facts.linux.topology();
+    let open = facts.findings.iter().filter(|finding| finding.code.leaves_assignment_open());
+    let about = |finding: &'q Finding| {
+        let mut functions: Vec<FunctionIndex> =
+            finding.functions.iter().filter_map(|address| topology.index_of(*address)).collect();
+        functions.sort_unstable();
+        (finding, (!finding.functions.is_empty()).then_some(functions))
+    };
+    open.map(about).collect()
 }
 
 /// These and the bridges above the functions, sorted.
@@ -231,7 +271,7 @@ pub fn lost_findings<'l>(losses: impl IntoIterator<Item = &'l str>) -> Vec<Findi
     found
 }
 
-fn missing(facts: &Facts<'_, '_>, functions: &[FunctionIndex]) -> Vec<String> {
+fn missing(facts: &Facts<'_, '_>, functions: &[FunctionIndex], parts: &[Part<'_>]) -> Vec<String> {
     let topology = facts.linux.topology();
     let concerned = with_bridges_above(topology, functions, functions.to_vec());
     let mut missing: Vec<String> = concerned
@@ -243,16 +283,20 @@ fn missing(facts: &Facts<'_, '_>, functions: &[FunctionIndex]) -> Vec<String> {
     if facts.live && facts.iommu == Iommu::Unknown {
         missing.push(String::from("whether the host has an IOMMU in use could not be read"));
     }
-    let parts = facts.findings.iter().filter(|finding| finding.code.leaves_assignment_open());
-    let parts = parts.filter(|finding| finding.is_about(topology, &concerned));
-    missing.extend(parts.map(|finding| format!("{}: {}", finding.code.as_str(), finding.message)));
+    let is_about = |about: &Option<Vec<FunctionIndex>>| {
+        let Some(about) = about else { return true };
+        concerned.iter().any(|function| about.binary_search(function).is_ok())
+    };
+    let parts = parts.iter().filter(|(_, about)| is_about(about));
+    missing.extend(parts.map(|(finding, _)| format!("{}: {}", finding.code.as_str(), finding.message)));
     missing
 }
 
-fn names(topology: &Topology, functions: &[FunctionIndex]) -> String {
+/// The first of these functions, and how many more there are.
+fn names(topology: &Topology, functions: &[FunctionIndex], more: usize) -> String {
     let mut names: Vec<String> =
         functions.iter().take(SHOWN).map(|function| address(topology, *function)).collect();
-    let more = functions.len().saturating_sub(SHOWN);
+    let more = functions.len().saturating_sub(SHOWN).saturating_add(more);
     names.extend((more > 0).then(|| format!("and {more} more")));
     names.join(", ")
 }

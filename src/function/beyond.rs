@@ -66,7 +66,9 @@ pub(super) fn read<S: Source>(
         beyond.flattening_portal = (known != [Some(false); 2]).then_some(fpb);
     }
     if let Some(at) = standard.enhanced_allocation() {
-        let ea = EnhancedAllocation::read(config, at, function.is_bridge());
+        // A CardBus bridge has no double word of bus numbers there.
+        let has_buses = function.header_type.layout() == HeaderLayout::Type1;
+        let ea = EnhancedAllocation::read(config, at, has_buses);
         let is_in_force = !ea.stands.is_empty() || ea.fixed_buses().is_some();
         beyond.enhanced_allocation = is_in_force.then_some(ea);
     }

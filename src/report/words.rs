@@ -174,6 +174,7 @@ pub fn scope(
         }
         Some(_) | None => {}
     }
+    let beyond = of_other.and_then(Impersonation::beyond_bus_numbers);
     let of_other = of_other.is_some();
     if !fabric.initiates(index) {
         return format!("{function} is a port or host bridge: it sends no requests of its own");
@@ -187,7 +188,15 @@ pub fn scope(
     }
     let scope = fabric.scope(index);
     let unproven = if scope.unproven { ", as far as the dump tells" } else { "" };
-    let among = if of_other { "the other's among them" } else { "the other's is not among them" };
+    let among = match (beyond, of_other) {
+        (Some(_), _) => "whether the other's is among them is not known",
+        (None, true) => "the other's among them",
+        (None, false) => "the other's is not among them",
+    };
+    let more = match scope.beyond {
+        Some(reason) => format!(", and perhaps more ({reason})"),
+        None => String::new(),
+    };
     let reach = match scope.impersonated {
         Impersonated::Nobody => {
             let why = match topology.parent_of(index) {
@@ -200,17 +209,17 @@ pub fn scope(
             format!("{function} can use no requester ID but its device's: {why}")
         }
         Impersonated::BusesOf(port) => format!(
-            "{function} can use requester IDs of the buses below {}, which validates them{unproven}: {among}",
+            "{function} can use requester IDs of the buses below {}, which validates them{unproven}{more}: {among}",
             address(topology, port)
         ),
         Impersonated::AnyRequesterId(port) => {
             let among = match of_other {
-                true => "the other's among them",
+                true => among,
                 false => "the other is not below it; whether anything above would stop its ID is not known",
             };
             format!(
                 "no port from {function} up to {} validates requester IDs{unproven}: it can use those of all that \
-                 is below that port, {among}",
+                 is below that port{more}, {among}",
                 address(topology, port)
             )
         }

@@ -6,7 +6,7 @@
 
 use alloc::vec::Vec;
 
-use super::domains::{HeldBy, Impersonated, Impersonation, Merge};
+use super::domains::{HeldBy, Impersonation, Merge};
 use super::fabric::Fabric;
 use super::trace::Route;
 use super::view::{self, View};
@@ -168,10 +168,7 @@ impl<'a> Acceptances<'a> {
         if why.is_by_making() {
             return self.of_pair((from, to), None, proved);
         }
-        let last = match fabric.scope(from).impersonated {
-            Impersonated::Nobody => None,
-            Impersonated::BusesOf(port) | Impersonated::AnyRequesterId(port) => Some(port),
-        };
+        let last = fabric.scope(from).impersonated.port();
         let mut found = self.of_pair((from, to), None, proved);
         let mut at = from;
         while let (None, Some(bridge)) = (found, self.topology.bridge_above(at)) {
@@ -179,7 +176,9 @@ impl<'a> Acceptances<'a> {
                 Acs::Present(services) => services.enabled().contains(AcsControl::SOURCE_VALIDATION),
                 Acs::Absent | Acs::Unknown(_) => false,
             };
-            if !validates {
+            let lets_more_through =
+                why.beyond_bus_numbers().is_some() && fabric.leaves_open(bridge as u32).is_some();
+            if !validates || lets_more_through {
                 found = self.of_pair((from, to), Some(bridge), proved);
             }
             if Some(bridge) == last {

@@ -1,7 +1,7 @@
 //! What the model names and does not follow: findings where registers show it, and answers that do not
 //! pretend to know.
 
-use acsscan::db::Database;
+use acsscan::db::{Alias, Claim, Database, Entry, Layer, Match};
 use acsscan::finding::{Code, Finding, reach_findings};
 use acsscan::route::fabric::Fabric;
 use acsscan::route::port::TlpClass::{self, Io, MemoryTranslated, MemoryUntranslated};
@@ -30,7 +30,7 @@ fn shown(topology: &Topology, code: Code) -> Option<(Vec<String>, Vec<String>)> 
 }
 
 /// Two root ports that redirect, with a switch below the first whose ports do so, too.
-fn portals(change: impl Fn(&str, Config) -> Config) -> Topology {
+pub(super) fn portals(change: impl Fn(&str, Config) -> Config) -> Topology {
     let mut machine = Machine::new();
     for (at, config) in [
         ("00:01.0", Config::root_port(1, 4).acs(0x5f, ALL, 0)),
@@ -48,7 +48,7 @@ fn portals(change: impl Fn(&str, Config) -> Config) -> Topology {
 }
 
 /// The topology with one function changed.
-fn with(at: &'static str, change: impl Fn(Config) -> Config) -> Topology {
+pub(super) fn with(at: &'static str, change: impl Fn(Config) -> Config) -> Topology {
     portals(|here, config| if here == at { change(config) } else { config })
 }
 
@@ -126,8 +126,13 @@ fn what_no_bus_range_covers_may_be_below_a_flattening_portal() {
 #[test]
 fn bus_numbers_that_enhanced_allocation_contradicts_tell_nothing() {
     let fixed = |buses| with("02:00.0", move |port| port.enhanced_allocation(6, Some(buses)));
-    let answer = ask(&fixed((7, 7)), "03:00.0", "05:00.0", MemoryUntranslated);
-    assert_eq!(answer, (UNDETERMINED, Reason::EnhancedAllocation));
+    // The last has more buses than the registers: what is behind it there is on none of them.
+    for buses in [(7, 7), (3, 4)] {
+        for to in ["04:00.0", "05:00.0"] {
+            let answer = ask(&fixed(buses), "03:00.0", to, MemoryUntranslated);
+            assert_eq!(answer, (UNDETERMINED, Reason::EnhancedAllocation), "{buses:?} to {to}");
+        }
+    }
     let agrees = fixed((3, 3));
     assert_eq!(ask(&agrees, "03:00.0", "05:00.0", MemoryUntranslated).0, Disposition::Redirected);
     let (_, evidence) = shown(&agrees, Code::EnhancedAllocation).expect("a finding");
@@ -275,6 +280,35 @@ fn functions_that_may_be_non_transparent_bridges_are_named() {
     assert!(functions(Config::pcie(port_type::ENDPOINT).class(0x0609)).is_some());
     assert_eq!(functions(Config::conventional().class(0x0680)), None, "chipsets have many of these");
     assert_eq!(functions(Config::endpoint()), None);
+}
+
+#[test]
+fn a_non_transparent_bridge_is_shown_by_entries_about_its_requester_ids_and_by_no_others() {
+    let topology = Machine::new().with("00:03.0", Config::endpoint().class(0x0680)).topology();
+    let entry = |id: &str, claim| {
+        let mut matches = Match::default();
+        matches.classes = vec![(6, Some(0x80))];
+        Entry::new(Layer::Administrator, id, matches, claim, "a letter", "measured")
+    };
+    let acs = Claim::DoesNotIsolate;
+    let sends = Claim::RequesterIdAlias(Alias::Fixed(vec![8]));
+    let database = Database::new(vec![entry("acs", acs), entry("sends", sends)]);
+    let fabric = Fabric::new(&topology, &database);
+    assert_eq!(fabric.entries_about(index(&topology, "00:03.0")).count(), 2);
+    let found = reach_findings(&fabric);
+    let found = found.iter().find(|finding| finding.code == Code::NonTransparentBridge).expect("a finding");
+    let evidence: Vec<String> = found.evidence.iter().map(ToString::to_string).collect();
+    assert_eq!(evidence.len(), 2, "{evidence:?}");
+    assert!(evidence[1].contains("sends"), "{evidence:?}");
+}
+
+#[test]
+fn entries_of_a_card_bus_bridge_begin_where_those_of_other_functions_do() {
+    let card_bus = |config: Config| config.dword(0x0c, 0x0002_0000).dword(0x14, 0xb0);
+    let config = Config::conventional().enhanced_allocation(0, None);
+    let topology = Machine::new().with("00:02.0", card_bus(config)).topology();
+    let (_, evidence) = shown(&topology, Code::EnhancedAllocation).expect("a finding");
+    assert_eq!(evidence, ["EA Entry at 0x0b4 reads 0x80000002: Enable+, BAR Equivalent Indicator 0"]);
 }
 
 proptest! {

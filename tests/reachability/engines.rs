@@ -44,7 +44,7 @@ fn unsettled_pairs(fabric: &Fabric<'_>, assumptions: &Assumptions) -> BTreeMap<R
     counts
 }
 
-fn assert_unsettled(topology: &Topology) -> Result<(), TestCaseError> {
+pub(super) fn assert_unsettled(topology: &Topology) -> Result<(), TestCaseError> {
     let database = Database::default();
     let fabric = Fabric::new(topology, &database);
     for assumptions in all_assumptions().filter(|a| a.root_complex == RootComplex::Isolates) {

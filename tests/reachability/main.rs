@@ -2,6 +2,7 @@
 //! kernel has seen.
 
 mod across;
+mod astray;
 mod beyond;
 mod cases;
 mod engines;
@@ -11,3 +12,4 @@ mod matrix;
 mod models;
 mod oracle;
 mod properties;
+mod survey;

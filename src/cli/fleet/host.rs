@@ -7,7 +7,7 @@ use super::args::Rows;
 use crate::cap::pcie::DevicePortType;
 use crate::cli::input::Scanned;
 use crate::cli::output::Answers;
-use crate::finding::Question;
+use crate::finding::Questions;
 use crate::kernel::{Iommu, Mode};
 use crate::report::clean;
 use crate::report::json::{
@@ -126,6 +126,7 @@ impl Host<'_, '_> {
             return None;
         }
         let topology = self.topology();
+        let mut questions = Questions::new(self.answers.facts(), wanted.unknown);
         let mut devices: Vec<(u8, CheckedDevice)> = Vec::new();
         let mut done: FunctionIndex = 0;
         for (index, function) in topology.functions().iter().enumerate() {
@@ -141,7 +142,7 @@ impl Host<'_, '_> {
                 }
             };
             done = together.last().map_or(index, |last| last.saturating_add(1));
-            let question = Question::new(self.answers.facts(), &together, wanted.unknown);
+            let question = questions.ask(&together);
             let judgement = question.judge(wanted.policy);
             let (verdict, reason) = (question.verdict(&judgement), question.why(&judgement));
             let functions = together.iter().map(|index| address(topology, *index)).collect();

@@ -149,10 +149,11 @@ impl ExplainDocument {
             reasons.insert(Reason::BridgeNotInDump);
         }
         let remedy = |reason: Reason| RemedyDocument { reason: reason.code(), change: words::remedy(reason) };
+        reasons.extend(forgers.iter().filter_map(|(_, why)| why.beyond_bus_numbers()));
         let shared = forgers.iter().any(|(_, why)| why.is_by_making());
         let mut let_through: Vec<Option<bool>> = forgers
             .iter()
-            .filter(|(_, why)| !why.is_by_making())
+            .filter(|(_, why)| !why.is_by_making() && why.beyond_bus_numbers().is_none())
             .map(|((from, to), _)| fabric.validation_could_stop(*from, *to))
             .collect();
         let_through.sort_unstable();

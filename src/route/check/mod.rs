@@ -5,8 +5,10 @@
 //! [`Policy`], and says what that policy does not see.
 
 mod policy;
+mod survey;
 
 pub use policy::{Cause, Judgement, Objection, Policy, Unknown, Verdict};
+pub use survey::Survey;
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
@@ -39,6 +41,8 @@ pub struct Assignment<'a> {
     complete: bool,
     /// Whether something proved crosses the border.
     proved: bool,
+    /// Where the domains answer alone: for which function, and how many more than those listed are outside.
+    by_domains: Option<(FunctionIndex, usize)>,
 }
 
 /// Pairs across the border that stand alike.
@@ -87,6 +91,15 @@ impl<'a> Assignment<'a> {
         accepted: &Acceptances<'a>,
         functions: &[FunctionIndex],
     ) -> Self {
+        Self::whole((fabric, domains, accepted), functions, &fabric.behind_missing_bridges())
+    }
+
+    /// The same where it is known what stands next to where bridges are missing.
+    fn whole(
+        (fabric, domains, accepted): (&Fabric<'_>, &Domains, &Acceptances<'a>),
+        functions: &[FunctionIndex],
+        missing: &[FunctionIndex],
+    ) -> Self {
         let mut inside = functions.to_vec();
         inside.sort_unstable();
         inside.dedup();
@@ -117,8 +130,8 @@ impl<'a> Assignment<'a> {
         let ways = together(ways);
         let complete = pairs <= MAX_PAIRS;
         let proved = if complete { ways.iter().any(|way| way.proved) } else { proved };
-        let behind_missing = behind_missing(fabric, domains.assumptions(), &inside);
-        Self { inside, unit, outside, ways, behind_missing, complete, proved }
+        let behind_missing = behind_missing(fabric, domains.assumptions(), &inside, missing, usize::MAX);
+        Self { inside, unit, outside, ways, behind_missing, complete, proved, by_domains: None }
     }
 
     /// The functions that are to be assigned, sorted.
@@ -145,13 +158,15 @@ impl<'a> Assignment<'a> {
     }
 }
 
-/// One function of each hierarchy that holds some of these, and what hangs on missing bridges elsewhere.
+/// One function of each hierarchy that holds some of these, and what hangs on missing bridges elsewhere, as many
+/// as are to be listed.
 fn behind_missing(
     fabric: &Fabric<'_>,
     assumptions: &Assumptions,
     inside: &[FunctionIndex],
+    missing: &[FunctionIndex],
+    listed: usize,
 ) -> Vec<(FunctionIndex, Vec<FunctionIndex>)> {
-    let missing = fabric.behind_missing_bridges();
     if missing.is_empty() || assumptions.root_complex == RootComplex::Unknown {
         return Vec::new();
     }
@@ -169,7 +184,7 @@ fn behind_missing(
         let is_own = |other: &FunctionIndex| fabric.attached_to(*other as u32) == top;
         let is_apart =
             |other: &FunctionIndex| inside.binary_search(other).is_err() && apart(function, *other);
-        (function, others.filter(|other| is_own(other) || is_apart(other)).collect::<Vec<_>>())
+        (function, others.filter(|other| is_own(other) || is_apart(other)).take(listed).collect::<Vec<_>>())
     };
     of_hierarchy.into_values().map(behind).filter(|(_, others)| !others.is_empty()).collect()
 }

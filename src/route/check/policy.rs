@@ -1,7 +1,9 @@
 //! Who answers: the specification, the kernel, or libvirt; and what each objects to.
 
+use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
+use super::survey::LISTED;
 use super::{Assignment, Way};
 use crate::function::{Function, RegionKind};
 use crate::route::libvirt;
@@ -134,6 +136,8 @@ pub struct Objection {
     pub function: FunctionIndex,
     /// The port that it is about, or the functions outside.
     pub others: Vec<FunctionIndex>,
+    /// How many more there are: of a [`Survey`](super::Survey) an answer may list the first only.
+    pub more: usize,
 }
 
 /// A policy's answer.
@@ -157,7 +161,8 @@ impl Judgement {
     pub fn miss_iommu(&mut self, functions: &[FunctionIndex]) {
         if let (Policy::Spec | Policy::Linux, Some(function)) = (self.policy, functions.first()) {
             let (cause, others) = (Cause::NoIommu, Vec::new());
-            self.objections.insert(0, Objection { cause, certain: true, function: *function, others });
+            self.objections
+                .insert(0, Objection { cause, certain: true, function: *function, others, more: 0 });
         }
     }
 
@@ -186,6 +191,10 @@ impl Assignment<'_> {
             .sort_by_key(|objection| (!objection.certain, objection.function, objection.cause));
         judgement.unit.sort_unstable();
         judgement.unit.dedup();
+        if self.by_domains.is_some() {
+            // Not every way was looked at.
+            return judgement;
+        }
         // What the policy takes to be with the functions it does see.
         let mut seen = judgement.unit.clone();
         if policy == Policy::Libvirt {
@@ -210,6 +219,7 @@ impl Assignment<'_> {
             certain: true,
             function,
             others: Vec::new(),
+            more: 0,
         };
         self.inside.iter().copied().filter(is_bridge).map(objection)
     }
@@ -223,6 +233,7 @@ impl Assignment<'_> {
             certain: true,
             function,
             others: Vec::new(),
+            more: 0,
         };
         self.inside.iter().copied().filter(is_ungrouped).map(objection)
     }
@@ -232,7 +243,8 @@ impl Assignment<'_> {
         judgement.objections.extend(self.bridges(linux.topology()));
         judgement.objections.extend(self.ungrouped(linux));
         let open: Vec<&Way<'_>> = self.ways.iter().filter(|way| way.accepted.is_none()).collect();
-        for function in &self.inside {
+        let each = if self.by_domains.is_some() { &[][..] } else { &self.inside };
+        for function in each {
             let of = |proved: bool| {
                 let ways = open.iter().filter(|way| way.proved == proved && way.inside.contains(function));
                 let mut others: Vec<FunctionIndex> =
@@ -245,7 +257,7 @@ impl Assignment<'_> {
                 let others = of(certain);
                 if !others.is_empty() {
                     let (cause, function) = (Cause::NotIsolated, *function);
-                    judgement.objections.push(Objection { cause, certain, function, others });
+                    judgement.objections.push(Objection { cause, certain, function, others, more: 0 });
                 }
             }
         }
@@ -255,17 +267,20 @@ impl Assignment<'_> {
                 certain: false,
                 function: *function,
                 others: others.clone(),
+                more: 0,
             });
         }
         // More than could be looked at, or nothing that is seen pair by pair: the domains decide.
         let unexplained = !self.outside.is_empty() && self.ways.is_empty();
         if !self.complete || unexplained {
-            if let Some(function) = self.inside.first() {
+            let first = || self.inside.first().map(|function| (*function, 0));
+            if let Some((function, more)) = self.by_domains.or_else(first) {
                 judgement.objections.push(Objection {
                     cause: Cause::NotIsolated,
                     certain: self.proved,
-                    function: *function,
+                    function,
                     others: self.outside.clone(),
+                    more,
                 });
             }
         }
@@ -275,38 +290,56 @@ impl Assignment<'_> {
         let topology = linux.topology();
         judgement.objections.extend(self.bridges(topology));
         judgement.objections.extend(self.ungrouped(linux));
-        let is_bridge = |f: &FunctionIndex| topology.function(*f).is_some_and(Function::is_bridge);
+        // The members of each group that stay outside, how many more there are, and whether it is certain.
+        let mut known: BTreeMap<Group, Option<(Vec<FunctionIndex>, usize, bool)>> = BTreeMap::new();
         for function in &self.inside {
-            let mut object = |cause, certain, others| {
-                judgement.objections.push(Objection { cause, certain, function: *function, others });
-            };
-            let predicted = || {
-                let group = grouping.groups.get(grouping.group_of.get(*function).copied().flatten()?)?;
-                Some((group.functions.clone(), group.is_certain()))
+            let mut object = |cause, certain, others, more| {
+                judgement.objections.push(Objection { cause, certain, function: *function, others, more });
             };
             let group = match formed(linux, *function) {
-                // What the running kernel did is what VFIO will ask for.
-                Some(group) => Some((linux.formed_group(group).collect(), true)),
+                Some(group) => Group::Formed(group),
                 // Said already.
                 None if linux.has_formed_groups() => continue,
-                None => predicted(),
+                None => Group::Predicted(grouping.group_of.get(*function).copied().flatten()),
             };
-            let Some((members, certain)) = group else {
-                object(Cause::NoGroup, true, Vec::new());
+            let found = known.entry(group).or_insert_with(|| {
+                let (members, certain) = group.members(linux, grouping)?;
+                if self.by_domains.is_none() {
+                    judgement.unit.extend(&members);
+                }
+                let (others, more) = self.outside_of(members, topology);
+                Some((others, more, certain))
+            });
+            let Some((others, more, certain)) = found else {
+                object(Cause::NoGroup, true, Vec::new(), 0);
                 continue;
             };
-            let mut others: Vec<FunctionIndex> = members.clone();
-            others.retain(|other| self.inside.binary_search(other).is_err() && !is_bridge(other));
             if !others.is_empty() {
-                object(Cause::GroupShared, certain, others);
-            } else if !certain {
-                object(Cause::GroupPredicted, false, Vec::new());
+                object(Cause::GroupShared, *certain, others.clone(), *more);
+            } else if !*certain {
+                object(Cause::GroupPredicted, false, Vec::new(), 0);
             }
             if demands_direct_mapping(linux, *function) {
-                object(Cause::DirectMapping, true, Vec::new());
+                object(Cause::DirectMapping, true, Vec::new(), 0);
             }
-            judgement.unit.extend(members);
         }
+    }
+
+    /// The members of a group that stay outside and can be in use: of an answer of the domains alone the first,
+    /// and how many more.
+    fn outside_of(
+        &self,
+        mut members: Vec<FunctionIndex>,
+        topology: &Topology,
+    ) -> (Vec<FunctionIndex>, usize) {
+        let is_bridge = |f: &FunctionIndex| topology.function(*f).is_some_and(Function::is_bridge);
+        members.retain(|other| self.inside.binary_search(other).is_err() && !is_bridge(other));
+        let all = members.len();
+        if self.by_domains.is_some() {
+            members.truncate(LISTED);
+        }
+        let more = all.saturating_sub(members.len());
+        (members, more)
     }
 
     fn by_libvirt(&self, judgement: &mut Judgement, topology: &Topology, strict: bool) {
@@ -324,7 +357,7 @@ impl Assignment<'_> {
                 Some(false) => Some(true),
                 None => Some(false),
             } {
-                judgement.objections.push(Objection { cause, certain, function: *function, others });
+                judgement.objections.push(Objection { cause, certain, function: *function, others, more: 0 });
             }
         }
     }
@@ -344,6 +377,28 @@ impl Assignment<'_> {
         let of = |function: &FunctionIndex| parts.get(*function).copied();
         let own: Vec<_> = refused.iter().filter_map(of).collect();
         parts.iter().enumerate().filter(|(_, part)| own.contains(part)).map(|(index, _)| index).collect()
+    }
+}
+
+/// A group of the kernel.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Group {
+    /// One that the running kernel made, which is what VFIO will ask for.
+    Formed(u32),
+    /// One that it would make, if it would.
+    Predicted(Option<usize>),
+}
+
+impl Group {
+    /// Its functions, and whether they are certain.
+    fn members(self, linux: &Linux<'_>, grouping: &Grouping) -> Option<(Vec<FunctionIndex>, bool)> {
+        match self {
+            Self::Formed(group) => Some((linux.formed_group(group).collect(), true)),
+            Self::Predicted(id) => {
+                let group = grouping.groups.get(id?)?;
+                Some((group.functions.clone(), group.is_certain()))
+            }
+        }
     }
 }
 

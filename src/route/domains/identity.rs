@@ -36,7 +36,8 @@ pub enum Impersonation {
     /// No port on the way up keeps it from that.
     NotValidated {
         /// What is not known: a port on the way up does not tell, and is taken as one that does not
-        /// validate; or one of the two does not answer, and may be a port.
+        /// validate; or one of the two does not answer, and may be a port; or the port validates, and its bus
+        /// numbers do not tell all that it lets through.
         missing: Option<Reason>,
     },
 }
@@ -59,6 +60,18 @@ impl Impersonation {
         }
     }
 
+    /// Why the ports above may let the other's requester ID through although it is none of their buses, if that
+    /// is what it rests on.
+    #[must_use]
+    pub const fn beyond_bus_numbers(self) -> Option<Reason> {
+        match self {
+            Self::NotValidated {
+                missing: Some(reason @ (Reason::FlatteningPortal | Reason::EnhancedAllocation)),
+            } => Some(reason),
+            _ => None,
+        }
+    }
+
     /// Whether the functions are made so, and nothing on the host changes it.
     #[must_use]
     pub const fn is_by_making(self) -> bool {
@@ -78,15 +91,13 @@ impl Fabric<'_> {
         if from == to || !self.initiates(from) || !self.initiates(to) {
             return None;
         }
-        let not_validated = || {
-            self.reaches_requester_id(from, to, assumptions)
-                .then(|| Impersonation::NotValidated { missing: self.forging_rests_on(from, to) })
-        };
         // What is proved before what is not known; of what does not answer nothing is proved.
         let unseen = [from, to].into_iter().any(|index| self.node(index as u32).is_unseen());
         let shared = [self.shared_segment(from, to, unseen), self.shared_requester_id(from, to, unseen)];
         let proved = shared.into_iter().flatten().find(|why| !why.is_unproven());
-        proved.or_else(not_validated).or_else(|| shared.into_iter().flatten().next())
+        proved
+            .or_else(|| self.not_validated(from, to, assumptions))
+            .or_else(|| shared.into_iter().flatten().next())
     }
 
     /// Whether a function can use the requester ID of another, if it is hostile.

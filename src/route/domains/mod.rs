@@ -123,6 +123,12 @@ impl Domains {
         self.members.part_of.get(function).map(|part| *part as usize)
     }
 
+    /// The label of the part that proved bonds hold a function in: within its domain, and no index.
+    pub(in crate::route) fn proved_part(&self, function: FunctionIndex) -> u32 {
+        let labels = if self.proved.is_empty() { &self.members.part_of } else { &self.proved };
+        labels.get(function).copied().unwrap_or(NONE)
+    }
+
     /// The domain with this index.
     #[must_use]
     pub fn get(&self, index: usize) -> Option<IsolationDomain<'_>> {

@@ -10,9 +10,8 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use super::join::Joiner;
-use super::{HeldBy, Merge};
+use super::{HeldBy, Impersonation, Merge};
 use crate::addr::BusRange;
-use crate::function::Function;
 use crate::route::fabric::{Fabric, Kind, NONE, Place};
 use crate::route::{Assumptions, Reason};
 use crate::topology::FunctionIndex;
@@ -25,6 +24,8 @@ pub struct Scope {
     pub impersonated: Impersonated,
     /// Whether a port on the way up does not tell whether Source Validation is on; it is taken as off.
     pub unproven: bool,
+    /// Why the port may let more requester IDs through than those of its bus numbers, if it may.
+    pub beyond: Option<Reason>,
 }
 
 /// How far impersonation reaches.
@@ -38,6 +39,17 @@ pub enum Impersonated {
     /// Functions below this port, the topmost; and since nothing checks, any requester ID of the
     /// segment.
     AnyRequesterId(FunctionIndex),
+}
+
+impl Impersonated {
+    /// The port that ends it.
+    #[must_use]
+    pub const fn port(self) -> Option<FunctionIndex> {
+        match self {
+            Self::BusesOf(port) | Self::AnyRequesterId(port) => Some(port),
+            Self::Nobody => None,
+        }
+    }
 }
 
 /// For each bus: whom what stands on it can impersonate, the topmost port above, and whether that is
@@ -95,63 +107,92 @@ impl Fabric<'_> {
     /// Whose requester IDs a function can use, if it is hostile.
     #[must_use]
     pub fn scope(&self, index: FunctionIndex) -> Scope {
-        let mut scope = Scope { impersonated: Impersonated::Nobody, unproven: false };
-        let mut at = self.node(index as u32);
-        while at.up != NONE {
-            let bridge = at.up;
-            at = self.node(bridge);
-            let validates = match at.kind {
-                Kind::RootPort | Kind::SwitchDownstreamPort => self.validates_source(at),
-                Kind::UnknownBridge => None,
-                _ => continue,
-            };
+        let mut scope = Scope { impersonated: Impersonated::Nobody, unproven: false, beyond: None };
+        for (port, validates) in self.checks_above(index as u32) {
+            scope.beyond = self.leaves_open(port);
             if validates == Some(true) {
-                scope.impersonated = Impersonated::BusesOf(bridge as usize);
+                scope.impersonated = Impersonated::BusesOf(port as usize);
                 return scope;
             }
-            scope.impersonated = Impersonated::AnyRequesterId(bridge as usize);
+            scope.impersonated = Impersonated::AnyRequesterId(port as usize);
             scope.unproven |= validates.is_none();
         }
         scope
     }
 
-    /// What an impersonation by `from` of `to` rests on without being known.
-    pub(super) fn forging_rests_on(&self, from: FunctionIndex, to: FunctionIndex) -> Option<Reason> {
-        let is_unseen = |function: FunctionIndex| self.node(function as u32).is_unseen();
-        match is_unseen(from) || is_unseen(to) {
-            true => Some(Reason::TypeNotCaptured),
-            false => self.scope(from).unproven.then_some(Reason::AcsNotCaptured),
-        }
+    /// The ports above a function that could validate requester IDs, from the nearest up, and whether each
+    /// does.
+    pub(in crate::route) fn checks_above(
+        &self,
+        index: u32,
+    ) -> impl Iterator<Item = (u32, Option<bool>)> + '_ {
+        let up = |index: u32| Some(self.node(index).up).filter(|up| *up != NONE);
+        core::iter::successors(up(index), move |bridge| up(*bridge)).filter_map(|bridge| {
+            let node = self.node(bridge);
+            match node.kind {
+                Kind::RootPort | Kind::SwitchDownstreamPort => Some((bridge, self.validates_source(node))),
+                Kind::UnknownBridge => Some((bridge, None)),
+                _ => None,
+            }
+        })
     }
 
-    /// Whether the ports above `from` let the requester ID of `to` through.
-    pub(super) fn reaches_requester_id(
+    /// Whether the ports above `from` let the requester ID of `to` through, and what that rests on without
+    /// being known.
+    pub(super) fn not_validated(
         &self,
         from: FunctionIndex,
         to: FunctionIndex,
         assumptions: &Assumptions,
-    ) -> bool {
+    ) -> Option<Impersonation> {
         let (s, t) = (self.node(from as u32), self.node(to as u32));
         if s.device == t.device && assumptions.trust_routing_ids {
-            return false;
+            return None;
         }
-        let (Some(own), Some(other)) = (self.topology.function(from), self.topology.function(to)) else {
-            return false;
+        let scope = self.scope(from);
+        let reaches = match scope.impersonated {
+            Impersonated::Nobody => return None,
+            Impersonated::BusesOf(port) => self.has_bus_of(port, to),
+            Impersonated::AnyRequesterId(port) => self.is_below(to, port),
         };
-        match self.scope(from).impersonated {
-            Impersonated::Nobody => false,
-            Impersonated::BusesOf(port) => {
-                let range = self.topology.function(port).and_then(Function::bus_range).unwrap_or_default();
-                own.address.segment == other.address.segment && range.contains(other.address.bus())
-            }
-            Impersonated::AnyRequesterId(port) => {
-                let mut at = t;
-                while at.up != NONE && at.up as usize != port {
-                    at = self.node(at.up);
-                }
-                at.up as usize == port
+        let missing = match reaches {
+            true if s.is_unseen() || t.is_unseen() => Some(Reason::TypeNotCaptured),
+            true => scope.unproven.then_some(Reason::AcsNotCaptured),
+            false => Some(self.beyond_bus_numbers(from, to, &scope)?),
+        };
+        Some(Impersonation::NotValidated { missing })
+    }
+
+    /// Why a port may let the requester ID of `to` through that is none of its buses: no dump holds the vectors
+    /// of a flattening portal. A port above it that validates, and has no more than its buses, stops it.
+    fn beyond_bus_numbers(&self, from: FunctionIndex, to: FunctionIndex, scope: &Scope) -> Option<Reason> {
+        let reason = scope.beyond?;
+        self.strays_between(from as u32, to as u32)?;
+        let mut last = scope.impersonated.port()?;
+        for (port, validates) in self.checks_above(last as u32) {
+            last = port as usize;
+            if validates == Some(true) && self.leaves_open(port).is_none() {
+                return self.has_bus_of(last, to).then_some(reason);
             }
         }
+        (self.leaves_open(last as u32).is_some() || self.is_below(to, last)).then_some(reason)
+    }
+
+    /// Whether the bus of a function is one of a port's by its registers.
+    pub(in crate::route) fn has_bus_of(&self, port: FunctionIndex, function: FunctionIndex) -> bool {
+        let (port, function) = (self.topology.function(port), self.topology.function(function));
+        port.zip(function).is_some_and(|(port, function)| {
+            let range = port.bus_range().unwrap_or_default();
+            port.address.segment == function.address.segment && range.contains(function.address.bus())
+        })
+    }
+
+    fn is_below(&self, function: FunctionIndex, port: FunctionIndex) -> bool {
+        let mut at = self.node(function as u32);
+        while at.up != NONE && at.up as usize != port {
+            at = self.node(at.up);
+        }
+        at.up as usize == port
     }
 }
 

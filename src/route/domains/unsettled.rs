@@ -6,6 +6,7 @@
 
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
+use core::ops::Range;
 
 use crate::route::fabric::{BusKind, Fabric, NONE, Node, has_egress_control};
 use crate::route::port::{Decision, Role, TlpClass, VectorBit, Way, decide};
@@ -70,12 +71,30 @@ impl Fabric<'_> {
     #[must_use]
     pub fn unsettled(&self, assumptions: &Assumptions) -> Vec<Unsettled> {
         let assumptions = Assumptions { hostile: true, ..*assumptions };
+        let mut found = self.unsettled_among(&self.counted(0..self.nodes().len(), true), &assumptions);
+        // No assumption keeps apart what is astray and others of its segment.
+        for segment in self.segments_with_strays() {
+            let without = self.unsettled_among(&self.counted(segment.clone(), false), &assumptions);
+            for with in self.unsettled_among(&self.counted(segment, true), &assumptions) {
+                let same = |other: &&Unsettled| other.reason == with.reason;
+                let kept = without.iter().find(same).map_or(0, |unsettled| unsettled.pairs);
+                if let Some(unsettled) = found.iter_mut().find(|other| other.reason == with.reason) {
+                    unsettled.pairs = unsettled.pairs.saturating_sub(with.pairs.saturating_sub(kept));
+                }
+            }
+        }
+        found.retain(|unsettled| unsettled.pairs > 0);
+        found
+    }
+
+    /// The same among these functions.
+    fn unsettled_among(&self, counted: &[(usize, &Node)], assumptions: &Assumptions) -> Vec<Unsettled> {
         let mut below: BTreeMap<u32, u64> = BTreeMap::new();
         let mut orphans: BTreeMap<u32, u64> = BTreeMap::new();
-        for (index, node) in self.counted() {
+        for (index, node) in counted {
             let place = self.place(node.bus);
             let of = match self.bus_kind(place.root) {
-                BusKind::Root if place.top == NONE => below.entry(index as u32),
+                BusKind::Root if place.top == NONE => below.entry(*index as u32),
                 BusKind::Root => below.entry(place.top),
                 _ => orphans.entry(place.root),
             };
@@ -84,21 +103,30 @@ impl Fabric<'_> {
         }
         let (hidden, plain): (Vec<_>, Vec<_>) =
             below.iter().partition(|(top, _)| self.is_hidden(self.node(**top)));
-        let tops = self.tops(&plain, &assumptions);
+        let tops = self.tops(&plain, counted, assumptions);
         let mut found = Vec::from(self.between_plain(&tops));
         found.extend(self.missing(&below, &hidden, &orphans, &tops));
         found.retain(|unsettled| unsettled.pairs > 0);
         found
     }
 
-    /// The initiators that count: no assumption keeps apart what is astray.
-    fn counted(&self) -> impl Iterator<Item = (usize, &Node)> {
-        let nodes = self.nodes().iter().enumerate();
-        nodes.filter(|(index, node)| node.initiates() && self.astray(*index as u32).is_none())
+    /// The initiators among these functions, with those that are astray or without.
+    fn counted(&self, functions: Range<FunctionIndex>, strays: bool) -> Vec<(usize, &Node)> {
+        let start = functions.start;
+        let nodes = self.nodes().get(functions).unwrap_or_default().iter();
+        let counts = |(index, node): &(usize, &Node)| {
+            node.initiates() && (strays || self.astray(*index as u32).is_none())
+        };
+        (start..).zip(nodes).filter(counts).collect()
     }
 
     /// Each top with how many functions below it are kept from getting further.
-    fn tops(&self, plain: &[(&u32, &u64)], assumptions: &Assumptions) -> Vec<Top> {
+    fn tops(
+        &self,
+        plain: &[(&u32, &u64)],
+        counted: &[(usize, &Node)],
+        assumptions: &Assumptions,
+    ) -> Vec<Top> {
         let mut tops: Vec<Top> = Vec::new();
         for (at, count) in plain {
             let node = self.node(**at);
@@ -136,9 +164,9 @@ impl Fabric<'_> {
         }
         // The rest depends on what each function can emit, and on the ports on its way.
         let mut of_top: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
-        for (index, node) in self.counted() {
+        for (index, node) in counted {
             let top = self.place(node.bus).top;
-            of_top.entry(if top == NONE { index as u32 } else { top }).or_default().push(index as u32);
+            of_top.entry(if top == NONE { *index as u32 } else { top }).or_default().push(*index as u32);
         }
         for (n, k, classes) in asked {
             let Some(top) = tops.get_mut(n) else { continue };

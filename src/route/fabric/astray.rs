@@ -7,10 +7,13 @@
 //!
 //! Source: PCIe Base 6.x, §6.26 "Flattening Portal Bridge (FPB)", §6.9 "Enhanced Allocation".
 
+use alloc::collections::BTreeMap;
 use alloc::vec;
 use alloc::vec::Vec;
+use core::ops::Range;
 
 use super::{BusKind, Fabric, NONE};
+use crate::addr::Segment;
 use crate::function::Function;
 use crate::route::Reason;
 use crate::topology::{FunctionIndex, Topology};
@@ -32,24 +35,37 @@ impl Fabric<'_> {
         if bridges.is_empty() {
             return;
         }
+        // By function, if it is such a bridge: its place in the list.
+        let mut own = vec![NONE; self.nodes.len()];
+        // Of each segment the first.
+        let mut nearby: BTreeMap<Segment, u32> = BTreeMap::new();
+        for (at, (bridge, _)) in (0_u32..).zip(&bridges) {
+            if let Some(slot) = own.get_mut(*bridge as usize) {
+                *slot = at;
+            }
+            if let Some(segment) = self.segment(*bridge) {
+                nearby.entry(segment).or_insert(at);
+            }
+        }
         let mut by = vec![NONE; self.nodes.len()];
-        let segment = |index: u32| self.topology.function(index as usize).map(|f| f.address.segment);
-        for (index, node) in self.nodes.iter().enumerate() {
+        for (index, node) in (0_u32..).zip(&self.nodes) {
             let found = if node.up != NONE {
-                let own = bridges.iter().position(|(bridge, _)| *bridge == node.up);
-                own.map(|at| at as u32).or_else(|| by.get(node.up as usize).copied())
+                let of = |list: &[u32]| list.get(node.up as usize).copied().filter(|at| *at != NONE);
+                of(&own).or_else(|| of(&by))
             } else if self.bus_kind(node.bus) == BusKind::Orphan || self.is_hidden(node) {
-                let here = segment(index as u32);
-                let is_near = |bridge: &(u32, Reason)| segment(bridge.0) == here;
-                bridges.iter().position(is_near).map(|at| at as u32)
+                self.segment(index).and_then(|segment| nearby.get(&segment).copied())
             } else {
                 None
             };
-            if let (Some(slot), Some(found)) = (by.get_mut(index), found) {
+            if let (Some(slot), Some(found)) = (by.get_mut(index as usize), found) {
                 *slot = found;
             }
         }
         self.astray = Astray { bridges, by };
+    }
+
+    fn segment(&self, index: u32) -> Option<Segment> {
+        self.topology.function(index as usize).map(|function| function.address.segment)
     }
 
     /// The bridge that leaves open where a function is, and why.
@@ -59,19 +75,34 @@ impl Fabric<'_> {
         self.astray.bridges.get(by as usize).copied()
     }
 
-    /// The bridge that leaves open what is between two functions; nothing is between those of one device.
+    /// Why it is not known which requester IDs are below a port, if its bus numbers do not tell.
+    pub(in crate::route) fn leaves_open(&self, port: u32) -> Option<Reason> {
+        let bridges = &self.astray.bridges;
+        let at = bridges.binary_search_by_key(&port, |(bridge, _)| *bridge).ok()?;
+        bridges.get(at).map(|(_, reason)| *reason)
+    }
+
+    /// The bridge that leaves open what is between two functions; nothing is between those of one device, and
+    /// one segment's numbers say nothing of another's.
     #[inline]
     pub(in crate::route) fn strays_between(&self, from: u32, to: u32) -> Option<(u32, Reason)> {
         if self.astray.by.is_empty() || self.node(from).device == self.node(to).device {
             return None;
         }
-        self.astray(from).or_else(|| self.astray(to))
+        let found = self.astray(from).or_else(|| self.astray(to))?;
+        (self.segment(from) == self.segment(to)).then_some(found)
     }
 
-    /// Functions that are astray, by index.
-    pub(in crate::route) fn strays(&self) -> impl Iterator<Item = FunctionIndex> + '_ {
-        let by = self.astray.by.iter().enumerate();
-        by.filter(|(_, by)| **by != NONE).map(|(index, _)| index)
+    /// The functions of each segment in which some are astray.
+    pub(in crate::route) fn segments_with_strays(&self) -> impl Iterator<Item = Range<FunctionIndex>> + '_ {
+        let (functions, bridges) = (self.topology.functions(), &self.astray.bridges);
+        // Both are by address.
+        let segments = bridges.chunk_by(|(a, _), (b, _)| self.segment(*a) == self.segment(*b));
+        segments.filter_map(|chunk| self.segment(chunk.first()?.0)).map(|segment| {
+            let from = functions.partition_point(|function| function.address.segment < segment);
+            let to = functions.partition_point(|function| function.address.segment <= segment);
+            from..to.max(from)
+        })
     }
 }
 
@@ -95,9 +126,6 @@ fn bridges(topology: &Topology) -> impl Iterator<Item = (u32, Reason)> + '_ {
 fn bus_numbers_contradict(extras: &crate::function::Extras) -> impl Fn(&Function) -> bool + '_ {
     |function| {
         let fixed = extras.beyond.enhanced_allocation.and_then(|ea| ea.fixed_buses());
-        fixed.is_some_and(|fixed| {
-            let own = function.bus_range().unwrap_or_default();
-            own.secondary != fixed.secondary || own.subordinate > fixed.subordinate
-        })
+        fixed.is_some_and(|fixed| fixed != function.bus_range().unwrap_or_default())
     }
 }

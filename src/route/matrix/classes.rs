@@ -5,13 +5,15 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use super::{Class, Label};
+use crate::addr::Segment;
 use crate::route::fabric::{BusKind, Fabric, NONE, has_egress_control};
 use crate::route::port::Acs;
 use crate::topology::{BusDefect, FunctionIndex};
 
 /// What routing knows of a function: the number of the way up from its bus, kind and what it can emit,
-/// ACS, the bridge that leaves open where it is, and who it is where that makes a difference.
-type Own = (u32, u8, (u8, u16, u16), Option<u32>, Alone);
+/// ACS, the bridge that leaves open where it is and the segment where there are such, and who it is where
+/// that makes a difference.
+type Own = (u32, u8, (u8, u16, u16), (Option<u32>, Option<Segment>), Alone);
 
 /// Whether nothing else answers alike.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -34,6 +36,10 @@ impl Fabric<'_> {
         let attached = self.with_orphans();
         let is_damage = |defect: &BusDefect| !matches!(defect, BusDefect::Orphan(_));
         let damaged = topology.bus_defects().iter().any(is_damage);
+        let with_strays: Vec<Segment> = self
+            .segments_with_strays()
+            .filter_map(|functions| Some(topology.function(functions.start)?.address.segment))
+            .collect();
         let mut ways: BTreeMap<Own, u32> = BTreeMap::new();
         let mut way_of: Vec<u32> = vec![NONE; self.nodes().len()];
         let mut by_way: BTreeMap<(Label, u32), Vec<FunctionIndex>> = BTreeMap::new();
@@ -59,7 +65,11 @@ impl Fabric<'_> {
             };
             let traits = (node.kind as u8) << 3 | (node.emits as u8) << 1 | u8::from(node.misplaced);
             let next = u32::try_from(ways.len()).unwrap_or(NONE).saturating_add(KINDS);
-            let astray = self.astray(index as u32).map(|(bridge, _)| bridge);
+            let near_strays = with_strays.binary_search(&function.address.segment).is_ok();
+            let astray = (
+                self.astray(index as u32).map(|(bridge, _)| bridge),
+                near_strays.then_some(function.address.segment),
+            );
             let way = *ways.entry((above, traits, signature(node.acs), astray, itself)).or_insert(next);
             if let Some(slot) = way_of.get_mut(index) {
                 *slot = way;

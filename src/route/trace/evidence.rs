@@ -277,6 +277,12 @@ impl Fabric<'_> {
             }
             Impersonation::NotValidated { .. } => {}
         }
+        if let (Some(reason), Some(port)) = (why.beyond_bus_numbers(), self.scope(index).impersonated.port())
+        {
+            let extras = self.topology.inventory().extras(port);
+            let of = |function| extras.map(|extras| beyond::evidence(function, &extras.beyond, reason));
+            return self.topology.function(port).and_then(of).unwrap_or_default();
+        }
         let of = |port: FunctionIndex| {
             let function = self.topology.function(port)?;
             Some(self.controls(port, function, AcsControl::SOURCE_VALIDATION))
@@ -304,13 +310,7 @@ impl Fabric<'_> {
     /// does not validate has the bus of `to` below it, too.
     #[must_use]
     pub fn validation_could_stop(&self, from: FunctionIndex, to: FunctionIndex) -> Option<bool> {
-        let other = self.topology.function(to)?.address;
-        let is_outside = |port: &FunctionIndex| {
-            self.topology.function(*port).is_some_and(|function| {
-                let range = function.bus_range().unwrap_or_default();
-                function.address.segment != other.segment || !range.contains(other.bus())
-            })
-        };
+        let is_outside = |port: &FunctionIndex| !self.has_bus_of(*port, to);
         let could = |port: FunctionIndex| match self.acs(port) {
             Acs::Present(services) => services.offered().contains(AcsCapability::SOURCE_VALIDATION),
             Acs::Absent => false,
@@ -331,6 +331,9 @@ impl Fabric<'_> {
         match why {
             Impersonation::Device { .. } => "by their making both send with one",
             Impersonation::Segment { .. } => "a driver made the segment, and all of it sends with one",
+            _ if why.beyond_bus_numbers().is_some() => {
+                "bus numbers of a port above it do not tell all that it lets through"
+            }
             Impersonation::NotValidated { .. } if self.validation_could_stop(from, to).is_some() => {
                 "a port above it does not validate them"
             }
@@ -342,22 +345,8 @@ impl Fabric<'_> {
 
     /// The ports on the way up that let other requester IDs through, up to the first that does not.
     fn unvalidated(&self, index: FunctionIndex) -> Vec<FunctionIndex> {
-        let mut ports = Vec::new();
-        let mut at = self.node(index as u32);
-        while at.up != NONE {
-            let port = at.up;
-            at = self.node(port);
-            match at.kind {
-                Kind::RootPort | Kind::SwitchDownstreamPort if self.validates_source(at) == Some(true) => {
-                    break;
-                }
-                Kind::RootPort | Kind::SwitchDownstreamPort | Kind::UnknownBridge => {
-                    ports.push(port as usize)
-                }
-                _ => {}
-            }
-        }
-        ports
+        let ports = self.checks_above(index as u32).take_while(|(_, validates)| *validates != Some(true));
+        ports.map(|(port, _)| port as usize).collect()
     }
 
     fn memory_target(&self, index: FunctionIndex, function: &Function) -> Vec<Evidence> {

@@ -61,12 +61,12 @@ impl EnhancedAllocation {
                 false => None,
             },
         };
-        let Some(entries) = config.u8(start.saturating_add(reg::ENTRIES)) else {
+        let Some(entries) = Self::entries(config, offset) else {
             ea.stands = Stands::NOT_CAPTURED;
             return ea;
         };
         let mut at = start.saturating_add(if bridge { reg::FIRST_OF_BRIDGE } else { reg::FIRST });
-        for _ in 0..entries & 0x3f {
+        for _ in 0..entries {
             // A list that leaves the first 256 bytes is broken: what is there is none of its entries.
             let Some(entry) = config.u32(at).filter(|_| at < 0x100) else {
                 ea.stands.insert(Stands::NOT_CAPTURED);
@@ -81,6 +81,12 @@ impl EnhancedAllocation {
             at = at.saturating_add(dwords.saturating_mul(4));
         }
         ea
+    }
+
+    /// How many entries the structure at `offset` has, 0 to 63; `None` if that was not captured.
+    #[inline]
+    pub(crate) fn entries<S: Source>(config: &ConfigSpace<S>, offset: u8) -> Option<u8> {
+        Some(config.u8(u16::from(offset).saturating_add(reg::ENTRIES))? & 0x3f)
     }
 
     /// The bus numbers that are fixed; `None` if they are not, or make no range, which Linux takes for none.

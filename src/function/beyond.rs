@@ -51,6 +51,14 @@ impl Beyond {
     }
 }
 
+/// Whether a function that is no bridge may have some of them. Most have Enhanced Allocation without an entry, if
+/// they have it at all.
+#[inline(always)]
+pub(super) fn leads_beyond<S: Source>(config: &ConfigSpace<S>, standard: Standard) -> bool {
+    let has_entries = |at: u8| EnhancedAllocation::entries(config, at) != Some(0);
+    standard.flattening_portal().is_some() || standard.enhanced_allocation().is_some_and(has_entries)
+}
+
 /// Reads them of a bridge, or of a function in whose standard list one of the structures was found.
 #[inline(never)]
 pub(super) fn read<S: Source>(

@@ -255,7 +255,7 @@ fn read<S: Source, const CAREFUL: bool>(
         }
         has_sriov = read_extended::<S, CAREFUL>(config, function, extras);
     }
-    if layout != HeaderLayout::Type0 || standard.leads_beyond() {
+    if layout != HeaderLayout::Type0 || beyond::leads_beyond(config, standard) {
         beyond::read(config, standard, function, extras);
     }
     if function.vendor_id == reg::VENDOR_INTEL && function.class.class() == reg::CLASS_ISA_BRIDGE {

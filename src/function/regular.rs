@@ -10,64 +10,53 @@ use crate::config::{CommonHeader, ConfigSpace, HeaderLayout, Source};
 /// Steps of each list. No function that is built has as many; a list that loops ends here.
 const MAX_STEPS: u8 = 64;
 
-/// How far the IDs of standard capabilities that decoding reads lie apart.
-const SPAN: u8 = CapabilityId::FLATTENING_PORTAL_BRIDGE.0 - CapabilityId::BRIDGE_SUBSYSTEM.0;
+/// IDs of standard capabilities that decoding reads, and what lies between.
+const FIRST_STANDARD: u8 = CapabilityId::BRIDGE_SUBSYSTEM.0;
+const STANDARDS: usize = (CapabilityId::FLATTENING_PORTAL_BRIDGE.0 - FIRST_STANDARD + 1) as usize;
 
-/// Where the structures stand that were found in a standard list.
+/// Where the structures stand that were found in a standard list, by ID; 0 for what was not found, as no structure
+/// stands there.
 #[derive(Clone, Copy, Default)]
-pub(super) struct Standard {
-    /// 0 for what was not found, as no structure stands there.
-    pcie: u8,
-    bridge_subsystem: u8,
-    enhanced_allocation: u8,
-    flattening_portal: u8,
-}
+pub(super) struct Standard([u8; STANDARDS]);
 
 impl Standard {
     /// Offset of the PCI Express capability.
     #[inline(always)]
     pub(super) fn pcie(self) -> Option<u8> {
-        (self.pcie != 0).then_some(self.pcie)
+        self.offset(CapabilityId::PCI_EXPRESS)
     }
 
     /// Offset of a bridge's subsystem IDs.
     #[inline(always)]
     pub(super) fn bridge_subsystem(self) -> Option<u8> {
-        (self.bridge_subsystem != 0).then_some(self.bridge_subsystem)
+        self.offset(CapabilityId::BRIDGE_SUBSYSTEM)
     }
 
     /// Offset of Enhanced Allocation.
+    #[inline(always)]
     pub(super) fn enhanced_allocation(self) -> Option<u8> {
-        (self.enhanced_allocation != 0).then_some(self.enhanced_allocation)
+        self.offset(CapabilityId::ENHANCED_ALLOCATION)
     }
 
     /// Offset of a Flattening Portal Bridge's structure.
+    #[inline(always)]
     pub(super) fn flattening_portal(self) -> Option<u8> {
-        (self.flattening_portal != 0).then_some(self.flattening_portal)
+        self.offset(CapabilityId::FLATTENING_PORTAL_BRIDGE)
     }
 
-    /// Whether a structure was found by which a function may be what routing does not follow.
     #[inline(always)]
-    pub(super) fn leads_beyond(self) -> bool {
-        self.enhanced_allocation | self.flattening_portal != 0
+    fn offset(self, id: CapabilityId) -> Option<u8> {
+        let at = self.0.get(usize::from(id.0.wrapping_sub(FIRST_STANDARD))).copied();
+        at.filter(|at| *at != 0)
     }
 
     /// Notes a structure, if it is the first with an ID that is looked for: the first one counts, as in Linux
     /// and in lspci.
     #[inline(always)]
     pub(super) fn note(&mut self, id: CapabilityId, at: u8) {
-        // The IDs lie close together: one comparison passes over most others.
-        if id.0.wrapping_sub(CapabilityId::BRIDGE_SUBSYSTEM.0) <= SPAN {
-            match id {
-                CapabilityId::PCI_EXPRESS if self.pcie == 0 => self.pcie = at,
-                CapabilityId::BRIDGE_SUBSYSTEM if self.bridge_subsystem == 0 => self.bridge_subsystem = at,
-                CapabilityId::ENHANCED_ALLOCATION if self.enhanced_allocation == 0 => {
-                    self.enhanced_allocation = at;
-                }
-                CapabilityId::FLATTENING_PORTAL_BRIDGE if self.flattening_portal == 0 => {
-                    self.flattening_portal = at;
-                }
-                _ => {}
+        if let Some(first) = self.0.get_mut(usize::from(id.0.wrapping_sub(FIRST_STANDARD))) {
+            if *first == 0 {
+                *first = at;
             }
         }
     }

@@ -212,7 +212,10 @@ impl Fabric<'_> {
         if self.beyond(owner).is_some_and(|beyond| stands(beyond, wanted)) {
             return Some(Reason::EnhancedAllocation);
         }
-        let is_vga = VGA.contains(&self.topology.function(to)?.class.class());
+        // A virtual function decodes none of the legacy addresses: they are its physical function's, if anyone's
+        // (PCIe Base 6.x, §9 "Single Root I/O Virtualization": it has no I/O space).
+        let is_virtual = self.topology.kind(to).is_virtual();
+        let is_vga = !is_virtual && VGA.contains(&self.topology.function(to)?.class.class());
         let above = self.node(to as u32).up;
         let forwards = is_vga && self.beyond(above as usize).is_some_and(Beyond::forwards_vga);
         forwards.then_some(Reason::LegacyForwarding)

@@ -14,26 +14,21 @@ use quick_xml::escape::unescape;
 use quick_xml::events::{BytesStart, Event};
 
 use crate::addr::Sbdf;
-
-/// Largest domain description that is read, in bytes: libvirt's own limit for what its clients send is
-/// lower for most texts.
-pub const MAX_BYTES: usize = 16 << 20;
-
-/// Deepest nesting of elements; libvirt's descriptions have about ten levels.
-pub const MAX_DEPTH: usize = 64;
+use crate::limits::{Limit, Limits};
 
 /// The text is no description of a domain.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum DomainError {
-    /// Too long.
-    #[error("the domain's XML has more than {MAX_BYTES} bytes")]
-    TooLarge,
-    /// Elements within elements.
-    #[error("the domain's XML is nested more than {MAX_DEPTH} deep, at byte {at}")]
-    TooDeep {
+    /// Too long, or elements within elements.
+    #[error("the domain's XML, at byte {at}: {}", .limit.passed(*.value))]
+    Limit {
         /// Offset in bytes.
         at: u64,
+        /// Which limit.
+        limit: Limit,
+        /// Its value.
+        value: u64,
     },
     /// A document type declaration, which could define entities.
     #[error("the domain's XML has a document type declaration, which libvirt never writes, at byte {at}")]
@@ -80,11 +75,20 @@ pub enum DomainError {
 ///
 /// If the text is no such description; then nothing is known of what the guest is given.
 pub fn assigned_functions(xml: &[u8]) -> Result<Vec<Sbdf>, DomainError> {
-    if xml.len() > MAX_BYTES {
-        return Err(DomainError::TooLarge);
+    assigned_functions_within(&Limits::default(), xml)
+}
+
+/// As [`assigned_functions`], with other [`Limits::xml`] and [`Limits::xml_depth`].
+///
+/// # Errors
+///
+/// Those of [`assigned_functions`].
+pub fn assigned_functions_within(limits: &Limits, xml: &[u8]) -> Result<Vec<Sbdf>, DomainError> {
+    if xml.len() > limits.count(Limit::Xml) {
+        return Err(DomainError::Limit { at: limits.xml, limit: Limit::Xml, value: limits.xml });
     }
     let mut reader = Reader::from_reader(xml);
-    let mut walk = Walk::default();
+    let mut walk = Walk { depth: limits.count(Limit::XmlDepth), ..Walk::default() };
     loop {
         let event = reader.read_event();
         let at = reader.buffer_position();
@@ -119,6 +123,8 @@ fn damaged(at: u64, what: &dyn core::fmt::Display) -> DomainError {
 /// Where the reader is.
 #[derive(Debug, Default)]
 struct Walk {
+    /// Most elements that may be open.
+    depth: usize,
     /// Names of the open elements.
     path: Vec<Vec<u8>>,
     is_domain: bool,
@@ -139,8 +145,8 @@ struct Giving {
 
 impl Walk {
     fn start(&mut self, start: &BytesStart<'_>, at: u64) -> Result<(), DomainError> {
-        if self.path.len() >= MAX_DEPTH {
-            return Err(DomainError::TooDeep { at });
+        if self.path.len() >= self.depth {
+            return Err(DomainError::Limit { at, limit: Limit::XmlDepth, value: self.depth as u64 });
         }
         let name = start.name().as_ref().to_vec();
         let depth = self.path.len();
@@ -335,9 +341,16 @@ mod tests {
             b"<!DOCTYPE d [<!ENTITY a 'aaaa'><!ENTITY b '&a;&a;&a;'>]><domain><name>&b;</name></domain>";
         assert!(matches!(assigned_functions(bomb), Err(DomainError::DocumentType { .. })));
         let deep = "<domain>".to_string() + &"<a>".repeat(1_000_000);
-        assert!(matches!(assigned_functions(deep.as_bytes()), Err(DomainError::TooDeep { .. })));
-        let huge = std::vec![b' '; MAX_BYTES + 1];
-        assert_eq!(assigned_functions(&huge), Err(DomainError::TooLarge));
+        let passed = |found: Result<Vec<Sbdf>, DomainError>| match found {
+            Err(DomainError::Limit { at, limit, value }) => (at, limit, value),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(passed(assigned_functions(deep.as_bytes())), (200, Limit::XmlDepth, 64));
+        let raised = Limits { xml: 20 << 20, xml_depth: 100, ..Limits::default() };
+        assert_eq!(passed(assigned_functions_within(&raised, deep.as_bytes())), (308, Limit::XmlDepth, 100));
+        let huge = std::vec![b' '; (16 << 20) + 1];
+        assert_eq!(passed(assigned_functions(&huge)), (16 << 20, Limit::Xml, 16 << 20));
+        assert_eq!(assigned_functions_within(&raised, &huge), Err(DomainError::NotADomain));
         for other in ["", "<network/>", "<domain/><domain/>", "text"] {
             assert_eq!(assigned_functions(other.as_bytes()), Err(DomainError::NotADomain), "{other}");
         }

@@ -58,6 +58,7 @@
 //! | layer | modules | needs | what is there |
 //! |---|---|---|---|
 //! | 0 | [`addr`], [`anomaly`] | core | addresses, requester IDs, bus ranges; what contradicts the specification, what was not captured |
+//! | 0 | `limits` | std | how much is taken from one input |
 //! | 1 | [`config`] | core | bounded reads over borrowed bytes, header views |
 //! | 2 | [`cap`] | core | the two list walkers, one file for each capability |
 //! | 3 | `function`, `db` | alloc | one decoded function, compact and owned; the device database |
@@ -201,6 +202,8 @@ pub mod function;
 pub mod guest;
 #[cfg(feature = "alloc")]
 pub mod kernel;
+#[cfg(feature = "std")]
+pub mod limits;
 #[cfg(feature = "std")]
 pub mod guide {
     //! Guides, one for each kind of user. A test runs every command in them.

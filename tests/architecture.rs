@@ -15,9 +15,10 @@ use std::path::Path;
 use proc_macro2::{Delimiter, Spacing, Span, TokenStream, TokenTree};
 
 /// Layer of each module at the crate's root. A new one has to be put here.
-const LAYERS: [(&str, u8); 18] = [
+const LAYERS: [(&str, u8); 19] = [
     ("addr", 0),
     ("anomaly", 0),
+    ("limits", 0),
     ("config", 1),
     ("cap", 2),
     ("function", 3),

@@ -12,9 +12,10 @@ use super::help;
 use super::overlay::Overlays;
 use super::plan::PlanVerb;
 use super::report::Report;
-use crate::db::{Date, FILE_BYTES, date};
-use crate::dump::{Format, Limit, Limits};
+use crate::db::{Date, date};
+use crate::dump::Format;
 use crate::finding::Severity;
+use crate::limits::{Limit, Limits};
 use crate::route::matrix::Label;
 
 /// The whole command line.
@@ -168,7 +169,8 @@ pub(super) struct Common {
     #[arg(long, global = true)]
     pub(super) strict: bool,
     /// Take more (or less) from a dump than usual: entries, unpacked, ratio, kept, file, window,
-    /// functions; the error that a limit causes names it. K, M and G stand for powers of 1024
+    /// functions, segments, waiting, table; from other files: xml, xml-depth, database, db-entries, db-files.
+    /// The error that a limit causes names it. K, M and G stand for powers of 1024
     #[arg(long = "limit", value_name = "NAME=VALUE", global = true, value_parser = Limits::parse)]
     pub(super) limits: Vec<(Limit, u64)>,
     /// Where the running host's sysfs is
@@ -209,17 +211,6 @@ pub(super) struct Common {
     /// Leave out /usr/share/acsscan/devices.d and /etc/acsscan/devices.d
     #[arg(long, global = true)]
     pub(super) no_default_db: bool,
-    /// Largest database file in bytes
-    // Manual pages show the long help of what the short help leaves out.
-    #[arg(
-        long,
-        value_name = "BYTES",
-        global = true,
-        default_value_t = FILE_BYTES as u64,
-        hide_short_help = true,
-        long_help = "Largest database file in bytes"
-    )]
-    pub(super) db_limit: u64,
     /// Root of the file system that has both directories; for tests
     #[arg(long, value_name = "DIR", global = true, default_value = "/", hide = true)]
     pub(super) db_root: PathBuf,

@@ -17,6 +17,7 @@ use crate::addr::Sbdf;
 use crate::finding::Question;
 use crate::guest;
 use crate::kernel::Iommu;
+use crate::limits::Limits;
 use crate::report::clean;
 use crate::route::check::{Unknown, Verdict};
 use crate::route::fabric::Fabric;
@@ -79,7 +80,7 @@ pub(super) fn run(common: &Common, hook: &LibvirtHook) -> Result<Exit, Stop> {
     let refuse = |why: String| Stop::Input(format!("guest {guest} may not start: {why}"));
     // The guest's XML and its functions' registers are a stranger's, too.
     input::give_up_the_rest(common, &[common.dump.clone().flatten()]);
-    let functions = assigned().map_err(&refuse)?;
+    let functions = assigned(&input::limits(common)).map_err(&refuse)?;
     if functions.is_empty() {
         return Ok(Exit::Done);
     }
@@ -108,15 +109,14 @@ pub(super) fn run(common: &Common, hook: &LibvirtHook) -> Result<Exit, Stop> {
 }
 
 /// The functions that the domain on standard input is given.
-fn assigned() -> Result<Vec<Sbdf>, String> {
+fn assigned(limits: &Limits) -> Result<Vec<Sbdf>, String> {
     let mut xml = Vec::new();
-    let limit = u64::try_from(guest::MAX_BYTES).unwrap_or(u64::MAX).saturating_add(1);
     std::io::stdin()
         .lock()
-        .take(limit)
+        .take(limits.xml.saturating_add(1))
         .read_to_end(&mut xml)
         .map_err(|error| format!("its XML cannot be read: {error}"))?;
-    guest::assigned_functions(&xml).map_err(|error| error.to_string())
+    guest::assigned_functions_within(limits, &xml).map_err(|error| error.to_string())
 }
 
 struct Answer {

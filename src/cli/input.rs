@@ -8,9 +8,10 @@ use super::confine::{self, Needs};
 use super::{Stop, overlay, verbs};
 use crate::addr::Sbdf;
 use crate::db::{self, Database, Date, Loaded, Places, Refused};
-use crate::dump::{self, Input, Limits, Options, SourceInfo};
+use crate::dump::{self, Input, Options, SourceInfo};
 use crate::finding::Code;
 use crate::function::Inventory;
+use crate::limits::Limits;
 use crate::report::{Problem, Source, names};
 use crate::route::accept::Acceptances;
 use crate::topology::Topology;
@@ -46,12 +47,15 @@ pub(super) fn options(common: &Common) -> Result<(Input, Options), Stop> {
     reading(common, common.dump.clone().flatten())
 }
 
+/// The limits as they are, or as the options have them.
+pub(super) fn limits(common: &Common) -> Limits {
+    let mut limits = Limits::default();
+    common.limits.iter().for_each(|(limit, value)| limits.set(*limit, *value));
+    limits
+}
+
 /// A source (this host if it is none), and how to read it.
 pub(super) fn reading(common: &Common, source: Option<PathBuf>) -> Result<(Input, Options), Stop> {
-    let mut limits = Limits::default();
-    for (limit, value) in &common.limits {
-        limits.set(*limit, *value);
-    }
     let options = Options {
         format: common.input_format,
         at: common.at.as_deref().map(address).transpose()?,
@@ -62,7 +66,7 @@ pub(super) fn reading(common: &Common, source: Option<PathBuf>) -> Result<(Input
         #[cfg(not(feature = "mmap"))]
         mmap: false,
         strict: common.strict,
-        limits,
+        limits: limits(common),
         whole: false,
     };
     let meant_for_a_dump =
@@ -247,7 +251,7 @@ pub(super) fn places(common: &Common) -> Places {
     Places {
         root: (!common.no_default_db).then(|| common.db_root.clone()),
         named: common.db.clone(),
-        limit: usize::try_from(common.db_limit).unwrap_or(usize::MAX),
+        limits: limits(common),
     }
 }
 

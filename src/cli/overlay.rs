@@ -57,9 +57,6 @@ impl Overlays {
     }
 }
 
-/// Most devices that are moved: each move builds the hierarchy anew.
-const MAX_MOVES: usize = 64;
-
 /// Applies them: devices first, then the kernel, then registers.
 pub(super) fn apply(common: &Common, scanned: Scanned) -> Result<Scanned, Stop> {
     let options = &common.overlays;
@@ -83,12 +80,6 @@ pub(super) fn apply(common: &Common, scanned: Scanned) -> Result<Scanned, Stop> 
         topology = changed;
         let names = options.remove.iter().zip(removed);
         notes.extend(names.map(|(name, note)| format!("--remove {name}: {note}")));
-    }
-    if options.relocate.len() > MAX_MOVES {
-        return Err(Stop::Usage(format!(
-            "--move is given {} times, {MAX_MOVES} are the most",
-            options.relocate.len()
-        )));
     }
     for text in &options.relocate {
         let Some((device, port)) = text.split_once('=') else {

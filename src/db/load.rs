@@ -15,17 +15,13 @@ use std::vec::Vec;
 
 use nix::fcntl::OFlag;
 
-use super::parse::{BUILTIN, FILE_BYTES, ParseError, parse, parse_up_to, too_large};
+use super::parse::{BUILTIN, ParseError, parse, parse_within};
 use super::{Contents, Database, Layer};
+use crate::limits::{Limit, Limits};
 
 /// Directories of database files below the root of the file system, and the layer of each.
 const DIRECTORIES: [(&str, Layer); 2] =
     [("usr/share/acsscan/devices.d", Layer::Distribution), ("etc/acsscan/devices.d", Layer::Administrator)];
-
-/// Most files that are read of one directory.
-const FILES: usize = 4096;
-/// Most entries and acceptances of all files together.
-const ENTRIES: usize = 1 << 17;
 
 /// Where database files are.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,8 +32,8 @@ pub struct Places {
     pub root: Option<PathBuf>,
     /// Files, and directories of them, in the order of the command line: later ones win.
     pub named: Vec<PathBuf>,
-    /// Largest file in bytes.
-    pub limit: usize,
+    /// How much is taken from them: [`Limits::database`], [`Limits::db_entries`], [`Limits::db_files`].
+    pub limits: Limits,
 }
 
 impl Places {
@@ -50,7 +46,7 @@ impl Places {
         let mut paths: Vec<PathBuf> = directories.chain(self.named.iter().cloned()).collect();
         let listed = paths.iter().filter_map(|path| list(path).ok());
         let linked: Vec<PathBuf> = listed
-            .filter(|files| files.len() <= FILES)
+            .filter(|files| files.len() <= self.limits.count(Limit::DbFiles))
             .flatten()
             .filter(|file| file.is_symlink() && file.is_file())
             .filter_map(|file| file.canonicalize().ok())
@@ -75,7 +71,7 @@ fn list(directory: &Path) -> io::Result<Vec<PathBuf>> {
 
 impl Default for Places {
     fn default() -> Self {
-        Self { root: Some(PathBuf::from("/")), named: Vec::new(), limit: FILE_BYTES }
+        Self { root: Some(PathBuf::from("/")), named: Vec::new(), limits: Limits::default() }
     }
 }
 
@@ -143,7 +139,7 @@ impl fmt::Display for Refused {
 #[must_use]
 pub fn load(places: &Places) -> Loaded {
     let mut loader =
-        Loader { limit: places.limit, contents: Vec::new(), count: 0, loaded: Loaded::default() };
+        Loader { limits: &places.limits, contents: Vec::new(), count: 0, loaded: Loaded::default() };
     loader.take(Layer::BuiltIn, "", parse(BUILTIN, Layer::BuiltIn, ""));
     for (directory, layer) in DIRECTORIES {
         if let Some(root) = &places.root {
@@ -166,23 +162,22 @@ pub fn load(places: &Places) -> Loaded {
     loader.loaded
 }
 
-struct Loader {
-    limit: usize,
+struct Loader<'p> {
+    limits: &'p Limits,
     contents: Vec<Contents>,
     count: usize,
     loaded: Loaded,
 }
 
-impl Loader {
+impl Loader<'_> {
     fn directory(&mut self, layer: Layer, path: &Path, named: bool) {
         let files = match list(path) {
             Ok(files) => files,
             Err(error) if error.kind() == io::ErrorKind::NotFound && !named => return,
             Err(error) => return self.unreadable(layer, path, &error),
         };
-        if files.len() > FILES {
-            let text =
-                format!("has {} files *.toml: {FILES} are the most, none of them is read", files.len());
+        if files.len() > self.limits.count(Limit::DbFiles) {
+            let text = format!("none of its files is read: {}", self.limits.passed(Limit::DbFiles));
             return self.refuse(layer, path, RefusedBy::Unreadable(text));
         }
         for file in files {
@@ -193,11 +188,11 @@ impl Loader {
     /// Reads one file. What was found in a directory must be a regular file: opening a pipe would wait
     /// for somebody who writes.
     fn file(&mut self, layer: Layer, path: &Path, regular: bool) {
-        match read(path, self.limit, regular) {
+        match read(path, self.limits.database, regular) {
             Ok(bytes) => {
                 let file = path.display().to_string();
-                let parsed = text(&bytes, self.limit, &file)
-                    .and_then(|text| parse_up_to(self.limit, text, layer, &file));
+                let parsed = text(&bytes, self.limits, &file)
+                    .and_then(|text| parse_within(self.limits, text, layer, &file));
                 self.take(layer, &file, parsed);
             }
             Err(error) => self.unreadable(layer, path, &error),
@@ -210,9 +205,10 @@ impl Loader {
             Err(error) => return self.refuse(layer, Path::new(file), RefusedBy::Wrong(error)),
         };
         let own = contents.entries.len().saturating_add(contents.acceptances.len());
-        let count = self.count.saturating_add(own);
-        if count > ENTRIES {
-            let text = format!("with its {own} entries there would be {count}: {ENTRIES} are the most");
+        // Those compiled in are no input.
+        let count = if layer == Layer::BuiltIn { 0 } else { self.count.saturating_add(own) };
+        if count > self.limits.count(Limit::DbEntries) {
+            let text = format!("not used: with its {own}, {}", self.limits.passed(Limit::DbEntries));
             return self.refuse(layer, Path::new(file), RefusedBy::Unreadable(text));
         }
         self.count = count;
@@ -234,7 +230,7 @@ impl Loader {
 }
 
 /// Up to one byte more than the limit.
-fn read(path: &Path, limit: usize, regular: bool) -> io::Result<Vec<u8>> {
+fn read(path: &Path, limit: u64, regular: bool) -> io::Result<Vec<u8>> {
     let mut options = OpenOptions::new();
     if regular {
         options.custom_flags(OFlag::O_NONBLOCK.bits());
@@ -244,13 +240,13 @@ fn read(path: &Path, limit: usize, regular: bool) -> io::Result<Vec<u8>> {
         return Err(io::Error::other("no regular file"));
     }
     let mut bytes = Vec::new();
-    file.take((limit as u64).saturating_add(1)).read_to_end(&mut bytes)?;
+    file.take(limit.saturating_add(1)).read_to_end(&mut bytes)?;
     Ok(bytes)
 }
 
-fn text<'b>(bytes: &'b [u8], limit: usize, file: &str) -> Result<&'b str, ParseError> {
-    if bytes.len() > limit {
-        return Err(ParseError::one(file, "", 0, too_large(limit)));
+fn text<'b>(bytes: &'b [u8], limits: &Limits, file: &str) -> Result<&'b str, ParseError> {
+    if bytes.len() > limits.count(Limit::Database) {
+        return Err(ParseError::one(file, "", 0, limits.passed(Limit::Database)));
     }
     std::str::from_utf8(bytes).map_err(|error| {
         let before = bytes.get(..error.valid_up_to()).unwrap_or_default();
@@ -319,15 +315,15 @@ mod tests {
         nix::unistd::mkfifo(&root.path().join(directory).join("f.toml"), nix::sys::stat::Mode::S_IRUSR)
             .expect("made");
         let nowhere = root.path().join("nowhere.toml");
-        let places =
-            Places { root: Some(root.path().to_path_buf()), named: Vec::from([nowhere]), limit: 1000 };
+        let limits = Limits { database: 1000, ..Limits::default() };
+        let places = Places { root: Some(root.path().to_path_buf()), named: Vec::from([nowhere]), limits };
         let loaded = load(&places);
         assert_eq!(own(&loaded), ["good"]);
         let told: Vec<String> = loaded.refused.iter().map(ToString::to_string).collect();
         for (told, wanted) in told.iter().zip([
             "b.toml:1:10: unknown `schema`: this program reads 1",
             "c.toml:2:3: not UTF-8: save the file as UTF-8",
-            "d.toml:1:1: the file has more than 1000 bytes, which are the most: --db-limit raises that",
+            "d.toml:1:1: more than 1000 bytes in a database file; if you trust it, raise the limit with --limit database=VALUE",
             "e.toml: no regular file",
             "f.toml: no regular file",
             "nowhere.toml: there is no such file or directory",

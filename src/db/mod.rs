@@ -24,7 +24,7 @@ pub(crate) use index::Index;
 #[cfg(feature = "std")]
 pub use load::{Loaded, Places, Refused, RefusedBy, load};
 #[cfg(feature = "std")]
-pub use parse::{BUILTIN, FILE_BYTES, ParseError, Problem, builtin, date, parse, parse_up_to};
+pub use parse::{BUILTIN, ParseError, Problem, builtin, date, parse, parse_within};
 
 use alloc::borrow::ToOwned;
 use alloc::string::String;

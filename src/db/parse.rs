@@ -22,6 +22,7 @@ pub use self::error::{ParseError, Problem};
 use self::error::{Problems, instead, quoted};
 use super::{Acceptance, Alias, Claim, Condition, ConditionKind, Contents, Database, Entry, Layer, Match};
 use crate::cap::acs::AcsControl;
+use crate::limits::{Limit, Limits};
 
 /// The built-in entries as a file, with the explanation of the form at its top.
 pub const BUILTIN: &str = include_str!("builtin.toml");
@@ -59,18 +60,18 @@ pub fn builtin() -> Result<Database, ParseError> {
 ///
 /// # Errors
 ///
-/// If the file is larger than 1 MiB, is not TOML, has more than 65,536 entries, or if an entry is not
-/// as it must be; all problems of all entries are told.
+/// If the file is not TOML, is larger or has more entries than [`Limits`] has by default, or if an entry
+/// is not as it must be; all problems of all entries are told.
 pub fn parse(text: &str, layer: Layer, file: &str) -> Result<Contents, ParseError> {
-    parse_up_to(FILE_BYTES, text, layer, file)
+    parse_within(&Limits::default(), text, layer, file)
 }
 
-/// As [`parse`], of a file of up to this many bytes.
+/// As [`parse`], with other [`Limits::database`] and [`Limits::db_entries`].
 ///
 /// # Errors
 ///
 /// Those of [`parse`].
-pub fn parse_up_to(limit: usize, text: &str, layer: Layer, file: &str) -> Result<Contents, ParseError> {
+pub fn parse_within(limits: &Limits, text: &str, layer: Layer, file: &str) -> Result<Contents, ParseError> {
     let mut reader = Reader {
         layer,
         file,
@@ -78,20 +79,11 @@ pub fn parse_up_to(limit: usize, text: &str, layer: Layer, file: &str) -> Result
         acceptances: Vec::new(),
         problems: Problems::default(),
     };
-    let entries = reader.document(limit, text);
+    let entries = reader.document(limits, text);
     let acceptances = core::mem::take(&mut reader.acceptances);
     reader.problems.none_or(Contents { entries, acceptances }, text, file)
 }
 
-/// Largest file, unless another limit is given: 1 MiB.
-pub const FILE_BYTES: usize = 1 << 20;
-/// What to say of a larger one.
-pub(super) fn too_large(limit: usize) -> String {
-    format!("the file has more than {limit} bytes, which are the most: --db-limit raises that")
-}
-
-/// Most entries in a file.
-const ENTRIES: usize = 1 << 16;
 /// The only schema so far.
 const SCHEMA: u16 = 1;
 
@@ -170,9 +162,9 @@ struct Reader<'f> {
 }
 
 impl Reader<'_> {
-    fn document(&mut self, limit: usize, text: &str) -> Vec<Entry> {
-        if text.len() > limit {
-            self.problems.push(0, too_large(limit));
+    fn document(&mut self, limits: &Limits, text: &str) -> Vec<Entry> {
+        if text.len() > limits.count(Limit::Database) {
+            self.problems.push(0, limits.passed(Limit::Database));
             return Vec::new();
         }
         let document = match DeTable::parse(text) {
@@ -208,9 +200,8 @@ impl Reader<'_> {
             self.problems.push(at, "`entry` must be an array of tables: write [[entry]] before each");
             return Vec::new();
         };
-        if entries.len() > ENTRIES {
-            let problem = format!("the file has {} entries: {ENTRIES} are the most", entries.len());
-            self.problems.push(at, problem);
+        if entries.len() > limits.count(Limit::DbEntries) {
+            self.problems.push(at, limits.passed(Limit::DbEntries));
             return Vec::new();
         }
         let tables = entries.iter().map(|entry| (entry.span().start, Table::of(entry)));

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::string::{String, ToString};
 
 use super::Format;
-use super::limits::Limit;
+use crate::limits::Limit;
 
 /// The input could not be read. Each message is one line: what was found and where, what was
 /// expected, what to try.
@@ -126,10 +126,7 @@ pub enum Error {
         second: PathBuf,
     },
     /// More than a reader takes from one input.
-    #[error(
-        "{}: more than {value} {}; if you trust it, raise the limit with --limit {}=VALUE",
-        shown(.path), .limit.what(), .limit.word()
-    )]
+    #[error("{}: {}", shown(.path), .limit.passed(*.value))]
     Limit {
         /// The input.
         path: PathBuf,

@@ -5,12 +5,13 @@
 //! Documentation/filesystems/proc.rst.
 
 use std::collections::BTreeMap;
+use std::io::Read;
 use std::path::Path;
 use std::string::{String, ToString};
 use std::vec::Vec;
 
 use super::Delivery;
-use super::files::Files;
+use super::files::{Files, Sequential};
 #[cfg(feature = "archive")]
 use super::host_use::RESERVED_REGIONS;
 use crate::function::Sink;
@@ -18,8 +19,6 @@ use crate::kernel::{Board, Host, IOMMU_TABLES};
 
 /// Longest text that is looked at.
 pub(super) const MAX: usize = 64 * 1024;
-/// Most entries of a directory that are looked at.
-const MAX_ENTRIES: u64 = 1 << 16;
 
 /// Directories of a sysfs whose names tell.
 const IOMMUS: &str = "class/iommu";
@@ -63,8 +62,9 @@ pub(super) fn read<K: Sink>(files: &Files, machine: &Path, delivery: &mut Delive
 /// Takes what the sysfs of a running kernel does not have for something that there is not: a kernel
 /// without support for IOMMUs has no such directories. Of a copy nobody knows what was copied.
 pub(super) fn settle<K: Sink>(files: &Files, root: &Path, delivery: &mut Delivery<'_, K>) {
+    let most = delivery.limits.entries;
     let Some(host) = &mut delivery.host else { return };
-    let has_all = |name: &str| names(files, &root.join(name)).is_some();
+    let has_all = |name: &str| names(files, &root.join(name), most).is_some();
     if host.iommus.is_none() && has_all("class") && !has_all(IOMMUS) {
         host.iommus = Some(Vec::new());
     }
@@ -96,12 +96,13 @@ fn board(text: &str) -> Board {
 
 /// Reads what a sysfs says, where it is not known yet.
 pub(super) fn read_sysfs<K: Sink>(files: &Files, root: &Path, delivery: &mut Delivery<'_, K>) {
+    let most = delivery.limits.entries;
     let host = delivery.host.get_or_insert_with(Host::default);
     if host.iommus.is_none() {
-        host.iommus = names(files, &root.join(IOMMUS));
+        host.iommus = names(files, &root.join(IOMMUS), most);
     }
     if host.tables.is_none() {
-        host.tables = names(files, &root.join(TABLES)).map(|names| {
+        host.tables = names(files, &root.join(TABLES), most).map(|names| {
             let known = IOMMU_TABLES.iter().filter(|table| names.iter().any(|name| name == *table));
             known.map(ToString::to_string).collect()
         });
@@ -113,7 +114,7 @@ pub(super) fn read_sysfs<K: Sink>(files: &Files, root: &Path, delivery: &mut Del
     }
     if host.group_types.is_none() {
         let directory = root.join(GROUPS);
-        host.group_types = names(files, &directory).map(|names| {
+        host.group_types = names(files, &directory, most).map(|names| {
             let ids = names.into_iter().filter_map(|name| name.parse::<u32>().ok());
             let kind = |id: u32| first_line(files, &directory.join(id.to_string()).join("type"));
             ids.map(|id| (id, kind(id))).collect::<BTreeMap<_, _>>()
@@ -136,15 +137,28 @@ pub(super) fn text(files: &Files, path: &Path, limit: usize) -> Option<String> {
     Some(String::from_utf8_lossy(&files.start_of(path, limit)?).into_owned())
 }
 
+/// The lines of a text, as many as are whole within so many bytes; and whether there are more.
+pub(super) fn lines(files: &Files, path: &Path, limit: usize) -> Option<(String, bool)> {
+    let opened = files.open(&files.real(path).ok()?).ok()??;
+    let mut bytes = Vec::new();
+    let mut text = Sequential::new(opened).take(limit.saturating_add(1) as u64);
+    text.read_to_end(&mut bytes).ok()?;
+    let cut = bytes.len() > limit;
+    if cut {
+        bytes.truncate(bytes.iter().rposition(|byte| *byte == b'\n').unwrap_or_default());
+    }
+    Some((String::from_utf8_lossy(&bytes).into_owned(), cut))
+}
+
 /// The first line of a small file.
 pub(super) fn first_line(files: &Files, path: &Path) -> Option<String> {
     let text = text(files, path, MAX)?;
     text.lines().next().map(str::trim).filter(|line| !line.is_empty()).map(ToString::to_string)
 }
 
-/// The names in a directory, sorted; `None` if it cannot be listed.
-pub(super) fn names(files: &Files, directory: &Path) -> Option<Vec<String>> {
-    let (names, _) = files.names(&files.real(directory).ok()?, MAX_ENTRIES).ok()?;
+/// The names in a directory, sorted, and at most so many; `None` if it cannot be listed.
+fn names(files: &Files, directory: &Path, most: u64) -> Option<Vec<String>> {
+    let (names, _) = files.names(&files.real(directory).ok()?, most).ok()?;
     Some(names.into_iter().filter_map(|name| name.into_string().ok()).collect())
 }
 

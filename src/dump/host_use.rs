@@ -13,17 +13,17 @@ use std::path::{Component, Path, PathBuf};
 use std::string::{String, ToString};
 use std::vec::Vec;
 
+use super::error::shown;
 use super::files::{Files, Kind};
 use super::host;
 use crate::addr::Sbdf;
 use crate::function::{HostUse, RegionKind, ReservedRegion};
+use crate::limits::{Limit, Limits};
 
 /// Devices that one device may be made of, one below the other.
 const DEPTH: u8 = 8;
 /// Devices that are looked at for one use.
 const DEVICES: usize = 256;
-/// Most bytes of one of the kernel's tables.
-const TABLE: usize = 1 << 20;
 /// Reserved regions that are kept of one group.
 const REGIONS: usize = 256;
 /// Where a group says them.
@@ -45,42 +45,68 @@ fn region(line: &str) -> Option<ReservedRegion> {
     Some(ReservedRegion { first, last, kind: RegionKind::from_word(parts.next()?)? })
 }
 
+/// What PCI functions are used for, in the order of the tables.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Uses {
+    pub(super) of: BTreeMap<Sbdf, Vec<HostUse>>,
+    /// What was left out, and why.
+    pub(super) left_out: Vec<String>,
+}
+
 /// What each PCI function is used for, by the tables at `proc` of one tree and the devices in the sysfs
 /// at `sysfs` of another, or of the same.
-pub(super) fn host_uses(
-    files: &Files,
-    sysfs: &Path,
-    machine: &Files,
-    proc: &Path,
-) -> BTreeMap<Sbdf, Vec<HostUse>> {
-    let table = |name: &str| host::text(machine, &proc.join(name), TABLE).unwrap_or_default();
-    let mut uses: BTreeMap<Sbdf, Vec<HostUse>> = BTreeMap::new();
-    let mut add = |devices: Vec<PathBuf>, of: &dyn Fn() -> HostUse| {
-        let mut search = Search { files, sysfs, seen: BTreeSet::new(), found: BTreeSet::new() };
-        for device in devices {
-            search.device(&device, DEPTH);
+pub(super) fn host_uses(files: &Files, sysfs: &Path, machine: &Files, proc: &Path, limits: &Limits) -> Uses {
+    let mut uses = Uses::default();
+    let mut table = |name: &str| {
+        let path = proc.join(name);
+        let (text, cut) = host::lines(machine, &path, limits.count(Limit::Table)).unwrap_or_default();
+        if cut {
+            let passed = limits.passed(Limit::Table);
+            uses.left_out.push(format!("{}: not read to its end: {passed}", shown(&machine.full(&path))));
         }
-        for function in search.found {
-            let own = uses.entry(function).or_default();
-            if !own.contains(&of()) {
-                own.push(of());
-            }
-        }
+        text
     };
-    for mount in table("self/mountinfo").lines().filter_map(Mount::parse) {
-        let numbers = sysfs.join("dev/block").join(mount.numbers);
-        let named = mount.source.and_then(|name| below(&sysfs.join("class/block"), name));
-        add([Some(numbers), named].into_iter().flatten().collect(), &|| {
-            HostUse::Mounted(mount.point.clone())
-        });
+    let [mounts, ipv4, ipv6] = ["self/mountinfo", "net/route", "net/ipv6_route"].map(&mut table);
+    // Thousands may be mounted from one device, which is looked for once.
+    let mut mounted: BTreeMap<(&str, Option<&str>), Vec<usize>> = BTreeMap::new();
+    let mounts: Vec<Mount<'_>> = mounts.lines().filter_map(Mount::parse).collect();
+    for (position, mount) in mounts.iter().enumerate() {
+        mounted.entry((mount.numbers, mount.source)).or_default().push(position);
     }
-    let ipv4 = table("net/route");
-    let ipv6 = table("net/ipv6_route");
+    let mut found: BTreeMap<Sbdf, BTreeSet<usize>> = BTreeMap::new();
+    let mut left = limits.count(Limit::Entries);
+    let mut search = |devices: [Option<PathBuf>; 2]| {
+        let most = left.min(DEVICES);
+        let mut search = Search { files, sysfs, most, seen: BTreeSet::new(), found: BTreeSet::new() };
+        devices.iter().flatten().for_each(|device| search.device(device, DEPTH));
+        left = left.saturating_sub(search.seen.len());
+        search.found
+    };
+    for ((numbers, source), positions) in mounted {
+        let numbers = sysfs.join("dev/block").join(numbers);
+        let named = source.and_then(|name| below(&sysfs.join("class/block"), name));
+        for function in search([Some(numbers), named]) {
+            found.entry(function).or_default().extend(&positions);
+        }
+    }
+    for (function, positions) in found {
+        let points = positions.into_iter().filter_map(|position| mounts.get(position));
+        let mut once = BTreeSet::new();
+        let points = points.filter(|mount| once.insert(&mount.point));
+        let points = points.map(|mount| HostUse::Mounted(mount.point.clone()));
+        uses.of.insert(function, points.collect());
+    }
     let interfaces: BTreeSet<&str> =
         ipv4.lines().filter_map(default_ipv4).chain(ipv6.lines().filter_map(default_ipv6)).collect();
     for interface in interfaces {
-        let device = below(&sysfs.join("class/net"), interface);
-        add(device.into_iter().collect(), &|| HostUse::DefaultRoute(interface.to_string()));
+        for function in search([below(&sysfs.join("class/net"), interface), None]) {
+            let of = uses.of.entry(function).or_default();
+            of.push(HostUse::DefaultRoute(interface.to_string()));
+        }
+    }
+    if left == 0 {
+        let passed = limits.passed(Limit::Entries);
+        uses.left_out.push(format!("what the host uses is not looked for any further: {passed}"));
     }
     uses
 }
@@ -139,6 +165,8 @@ fn below(directory: &Path, name: &str) -> Option<PathBuf> {
 struct Search<'s> {
     files: &'s Files,
     sysfs: &'s Path,
+    /// Devices that are looked at.
+    most: usize,
     seen: BTreeSet<PathBuf>,
     found: BTreeSet<Sbdf>,
 }
@@ -149,7 +177,7 @@ impl Search<'_> {
         let Some(device) = self.files.real(link).ok().filter(|path| path.starts_with(self.sysfs)) else {
             return;
         };
-        if depth == 0 || self.seen.len() >= DEVICES || !self.seen.insert(device.clone()) {
+        if depth == 0 || self.seen.len() >= self.most || !self.seen.insert(device.clone()) {
             return;
         }
         let inside = device.strip_prefix(self.sysfs).unwrap_or(&device);
@@ -241,25 +269,38 @@ mod tests {
         host(&root);
         let whole = Files::directory(&root).expect("there");
         let sysfs = Files::directory(&root.join("sys")).expect("there");
-        let uses = host_uses(&whole, Path::new("sys"), &whole, Path::new("proc"));
-        assert_eq!(uses, host_uses(&sysfs, Path::new(""), &whole, Path::new("proc")), "as the live host's");
+        let limits = Limits::default();
+        let uses = host_uses(&whole, Path::new("sys"), &whole, Path::new("proc"), &limits);
+        let live = host_uses(&sysfs, Path::new(""), &whole, Path::new("proc"), &limits);
+        assert_eq!(uses, live, "as the live host's");
         let of = |address: &str| {
             let address: Sbdf = address.parse().expect("valid");
-            uses.get(&address).map(|uses| uses.iter().map(ToString::to_string).collect::<Vec<_>>())
+            uses.of.get(&address).map(|uses| uses.iter().map(ToString::to_string).collect::<Vec<_>>())
         };
         assert_eq!(of("00:1f.2"), Some(Vec::from(["mounted on /".into(), "mounted on /data 1".into()])));
         assert_eq!(of("01:00.0"), Some(Vec::from(["mounted on /".into()])));
         for port in ["02:00.0", "02:00.1"] {
             assert_eq!(of(port), Some(Vec::from(["default route through br0".into()])));
         }
-        assert_eq!(uses.len(), 4);
+        assert_eq!((uses.of.len(), uses.left_out.len()), (4, 0));
+        // What is cut is said: here after the first line of the mounts, and behind the third device.
+        let limits = Limits { table: 60, entries: 3, ..Limits::default() };
+        let cut = host_uses(&whole, Path::new("sys"), &whole, Path::new("proc"), &limits);
+        assert!(cut.of.len() < 4, "{cut:?}");
+        let told = cut.left_out.join("\n");
+        assert!(told.contains("/proc/self/mountinfo: not read to its end"), "{told}");
+        assert!(told.contains("--limit table=VALUE") && told.contains("--limit entries=VALUE"), "{told}");
+        for uses in cut.of.values() {
+            assert!(!uses.iter().any(|used| used.to_string().contains("data")), "{uses:?}");
+        }
     }
 
     #[test]
     fn a_host_without_tables_uses_nothing() {
         let root = tempfile::tempdir().expect("a directory");
         let files = Files::directory(root.path()).expect("there");
-        assert!(host_uses(&files, Path::new("sys"), &files, Path::new("proc")).is_empty());
+        let uses = host_uses(&files, Path::new("sys"), &files, Path::new("proc"), &Limits::default());
+        assert_eq!(uses, Uses::default());
     }
 
     #[test]

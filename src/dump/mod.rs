@@ -29,7 +29,6 @@ pub mod hosts;
     reason = "line numbers are below 256, columns below 16, and the table is made at compile time"
 )]
 mod lazy;
-mod limits;
 mod lines;
 #[cfg(feature = "mmap")]
 mod map;
@@ -48,19 +47,20 @@ mod tree;
 mod uniform;
 
 pub use error::{Error, Unsupported};
-pub use limits::{Limit, Limits};
 
 use core::fmt;
 use core::str::FromStr;
+use std::collections::BTreeSet;
 use std::format;
 use std::path::{Path, PathBuf};
 use std::string::{String, ToString};
 use std::vec::Vec;
 
-use crate::addr::Sbdf;
+use crate::addr::{Sbdf, Segment};
 use crate::config::{ConfigSpace, Source};
 use crate::function::{Attributes, HostBridge, Record, ReservedRegion, Sink};
 use crate::kernel::Host;
+use crate::limits::{Limit, Limits};
 use decoded::{Filled, Texts};
 
 /// Where to read from.
@@ -367,6 +367,11 @@ struct Delivery<'a, K> {
     part: Option<String>,
     /// Whether functions have been left out.
     full: bool,
+    /// The segments of what was delivered, and the last of them.
+    segments: BTreeSet<Segment>,
+    segment: Option<Segment>,
+    /// Whether functions of others have been left out.
+    beyond: bool,
     /// What a text says of functions, for what their bytes lack.
     texts: Texts,
 }
@@ -385,6 +390,9 @@ impl<'a, K: Sink> Delivery<'a, K> {
             host: None,
             part: None,
             full: false,
+            segments: BTreeSet::new(),
+            segment: None,
+            beyond: false,
             texts: Texts::default(),
         }
     }
@@ -400,16 +408,34 @@ impl<'a, K: Sink> Delivery<'a, K> {
     fn is_full(&mut self) -> bool {
         let full = self.records as u64 >= self.limits.functions;
         if full && !core::mem::replace(&mut self.full, true) {
-            let (limit, name) = (self.limits.functions, Limit::Functions.word());
-            let text =
-                format!("more than {limit} functions: the others are left out; see --limit {name}=VALUE");
-            self.problem(ProblemKind::LeftOut, None, text);
+            self.left_out(Limit::Functions);
         }
         full
     }
 
+    /// Whether functions of this segment are left out, because there are too many segments; says so once.
+    fn is_beyond(&mut self, segment: Segment) -> bool {
+        if self.segment == Some(segment) || self.segments.contains(&segment) {
+            self.segment = Some(segment);
+            return false;
+        }
+        let beyond = self.segments.len() as u64 >= self.limits.segments;
+        if !beyond {
+            self.segments.insert(segment);
+            self.segment = Some(segment);
+        } else if !core::mem::replace(&mut self.beyond, true) {
+            self.left_out(Limit::Segments);
+        }
+        beyond
+    }
+
+    fn left_out(&mut self, limit: Limit) {
+        let text = format!("the other functions are left out: {}", self.limits.passed(limit));
+        self.problem(ProblemKind::LeftOut, None, text);
+    }
+
     fn record<S: Source>(&mut self, address: Sbdf, source: S, attributes: Attributes) {
-        if self.is_full() {
+        if self.is_full() || self.is_beyond(address.segment) {
             return;
         }
         self.records = self.records.saturating_add(1);
@@ -459,7 +485,7 @@ impl<'a, K: Sink> Delivery<'a, K> {
     /// Delivers bytes that were not checked; whether they were as assumed. If not, they count for
     /// nothing, and the function is still to be delivered.
     fn record_unchecked<S: Source>(&mut self, address: Sbdf, source: S, attributes: Attributes) -> bool {
-        if self.is_full() {
+        if self.is_full() || self.is_beyond(address.segment) {
             return true;
         }
         let config = &ConfigSpace::new(source);

@@ -17,11 +17,11 @@ use serde::de::{DeserializeSeed, Deserializer, SeqAccess, Visitor};
 
 use super::config_file::BUFFER;
 use super::error::{Error, said};
-use super::limits::Limit;
 use super::lines::Window;
 use super::{Delivery, NOTHING, ProblemKind, name};
 use crate::addr::Segment;
 use crate::function::{Attributes, HostBridge, Sink};
+use crate::limits::Limit;
 
 /// Longest base64 text of a configuration space: zlib adds a few bytes to what it cannot pack.
 const MAX_PACKED: usize = 8 * 1024;

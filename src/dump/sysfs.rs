@@ -16,13 +16,13 @@ use std::vec::Vec;
 
 use super::error::{Error, shown};
 use super::files::{Files, Kind, Lost, Opened};
-use super::host_use::{host_uses, reserved_regions};
+use super::host_use::{Uses, host_uses, reserved_regions};
 use super::name;
 use super::on_demand::Config;
 use super::{Delivery, NOTHING, ProblemKind, host, tree};
 use crate::addr::{Sbdf, Segment};
 use crate::config::{CONVENTIONAL_SIZE, Source};
-use crate::function::{Attributes, HostBridge, HostUse, Sink};
+use crate::function::{Attributes, HostBridge, Sink};
 
 /// Where sysfs lists PCI functions.
 const DEVICES: &str = "bus/pci/devices";
@@ -33,7 +33,8 @@ pub(super) fn read_live<K: Sink>(root: &Path, delivery: &mut Delivery<'_, K>) ->
     // Where it is not called `sys`, the /proc beside may be another machine's.
     let machine = machine(root).and_then(|machine| Files::directory(machine).ok());
     let here = Path::new("");
-    let uses = machine.as_ref().map(|machine| host_uses(&files, here, machine, Path::new("proc")));
+    let limits = &delivery.limits;
+    let uses = machine.as_ref().map(|machine| host_uses(&files, here, machine, Path::new("proc"), limits));
     Reader::read(&files, here, uses.unwrap_or_default(), delivery)?;
     match &machine {
         Some(machine) => host::read(machine, here, delivery),
@@ -49,10 +50,10 @@ pub(super) fn read_copy<K: Sink>(
     root: &Path,
     delivery: &mut Delivery<'_, K>,
 ) -> Result<(), Error> {
-    let mut uses = Uses::new();
+    let mut uses = Uses::default();
     match machine(root) {
         Some(machine) => {
-            uses = host_uses(files, root, files, &machine.join("proc"));
+            uses = host_uses(files, root, files, &machine.join("proc"), &delivery.limits);
             host::read(files, machine, delivery);
         }
         None => host::read_sysfs(files, root, delivery),
@@ -158,8 +159,6 @@ fn no_pci(devices: &Path, error: io::Error) -> Error {
 }
 
 /// What the host uses functions for.
-type Uses = BTreeMap<Sbdf, Vec<HostUse>>;
-
 struct Reader<'a, 'b, K> {
     files: &'a Files,
     delivery: &'a mut Delivery<'b, K>,
@@ -190,6 +189,9 @@ impl<'a, 'b, K: Sink> Reader<'a, 'b, K> {
         let functions = list(files, root).map_err(|error| no_pci(&files.full(&devices), error))?;
         if functions.is_empty() {
             return Err(Error::NoPci { path: files.full(&devices) });
+        }
+        for text in &uses.left_out {
+            delivery.problem(ProblemKind::LeftOut, None, text);
         }
         let mut reader = Self {
             files,
@@ -235,7 +237,7 @@ impl<'a, 'b, K: Sink> Reader<'a, 'b, K> {
         };
         self.name_those_above(&directory);
         let mut attributes = attributes(self.files, &directory);
-        attributes.host_uses = self.uses.remove(&address).unwrap_or_default();
+        attributes.host_uses = self.uses.of.remove(&address).unwrap_or_default();
         if let Some(group) = attributes.kernel_group.filter(|group| self.groups.insert(*group)) {
             for region in reserved_regions(self.files, self.root, group) {
                 self.delivery.reserved_region(group, region);

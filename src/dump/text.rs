@@ -18,10 +18,7 @@ use super::{Delivery, Format, NOTHING, ProblemKind, cut, lazy, uniform};
 use crate::addr::{Bdf, Sbdf};
 use crate::config::{ConfigSpace, SIZE, Source};
 use crate::function::{Attributes, Sink, decode};
-
-/// Functions without hex that are kept until it is clear that the text is a hex dump. More do not
-/// occur: it is twice the functions of a full segment.
-const MAX_WAITING: usize = 128 * 1024;
+use crate::limits::Limit;
 
 /// Longest driver name that is taken.
 const MAX_DRIVER: usize = 64;
@@ -388,13 +385,11 @@ impl Reader {
         if self.hex_records > 0 {
             self.waiting.push((address, attributes, image));
             self.deliver_waiting(delivery);
-        } else if self.waiting.len() < MAX_WAITING {
+        } else if (self.waiting.len() as u64) < delivery.limits.waiting {
             self.waiting.push((address, attributes, image));
         } else if !self.waiting_left_out {
             self.waiting_left_out = true;
-            let text =
-                format!("more than {MAX_WAITING} functions before the first hex: the others are left out");
-            delivery.problem(ProblemKind::LeftOut, None, text);
+            delivery.left_out(Limit::Waiting);
         }
     }
 

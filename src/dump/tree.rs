@@ -6,7 +6,6 @@
 //! which tell the functions and the kernel's groups. What was used is said.
 
 use std::format;
-use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::vec;
 
@@ -14,14 +13,14 @@ use super::config_file::BUFFER;
 use super::decoded::Texts;
 use super::detect::is_text;
 use super::error::{Error, shown};
-use super::files::{Files, Kind, Lost, Opened};
-use super::limits::{Limit, Limits};
+use super::files::{Files, Kind, Lost, Sequential};
 use super::lines::Window;
 use super::name::address_of;
 use super::on_demand::ReadAt;
 use super::{Delivery, Format, NOTHING, ProblemKind, host, sysfs, text};
 use crate::addr::Sbdf;
 use crate::function::{Attributes, Sink};
+use crate::limits::{Limit, Limits};
 
 /// How deep configuration files are looked for.
 const MAX_DEPTH: usize = 16;
@@ -55,7 +54,7 @@ fn read_text<K: Sink>(files: &Files, path: &Path, delivery: &mut Delivery<'_, K>
     if opened.size().is_ok_and(|size| size > limit) {
         return Err(Error::Limit { path: full, limit: Limit::File, value: limit });
     }
-    text::read(Window::new(Sequential { opened, at: 0 }), &full, delivery)
+    text::read(Window::new(Sequential::new(opened)), &full, delivery)
 }
 
 struct Walk<'a> {
@@ -310,20 +309,6 @@ fn says(text: &[u8]) -> Option<Says> {
 #[cfg(feature = "archive")]
 pub(super) fn is_text_dump(start: &[u8]) -> bool {
     is_text(start) && says(start).is_some()
-}
-
-/// A file of a tree, read from its start to its end.
-struct Sequential<'a> {
-    opened: Opened<'a>,
-    at: u64,
-}
-
-impl Read for Sequential<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let length = self.opened.read_at(buffer, self.at)?;
-        self.at = self.at.saturating_add(length as u64);
-        Ok(length)
-    }
 }
 
 #[cfg(test)]

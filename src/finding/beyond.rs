@@ -27,22 +27,22 @@ pub(super) fn beyond(fabric: &Fabric<'_>, index: FunctionIndex, function: &Funct
         // What was found and not captured shows nothing in force.
         let shown = evidence(function, &beyond, reason);
         if !shown.is_empty() {
-            found.note(code, function, shown);
+            found.note(code, function, || shown);
         }
     }
     if let Some((offset, value)) = beyond.device_control_2 {
-        let evidence = Evidence::Register {
+        let evidence = || Evidence::Register {
             function: function.address,
             register: "Device Control 2",
             offset,
             bits: String::from("AtomicOp Egress Blocking+"),
             value: u32::from(value),
         };
-        found.note(Code::AtomicOpEgressBlocking, function, Some(evidence));
+        found.note(Code::AtomicOpEgressBlocking, function, || Some(evidence()));
     }
     let shown = non_transparent(fabric, index, function);
     if !shown.is_empty() {
-        found.note(Code::NonTransparentBridge, function, shown);
+        found.note(Code::NonTransparentBridge, function, || shown);
     }
 }
 

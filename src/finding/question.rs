@@ -239,7 +239,11 @@ pub fn in_use_findings<'t>(
     functions.iter().filter_map(|index| {
         let uses = &topology.inventory().attributes(*index)?.host_uses;
         let uses: Vec<String> = uses.iter().map(ToString::to_string).collect();
-        let text = uses.join(", ");
+        let first = uses.get(..SHOWN.min(uses.len())).unwrap_or_default().join(", ");
+        let text = match uses.len().saturating_sub(SHOWN) {
+            0 => first,
+            more => format!("{first} and {more} more"),
+        };
         (!uses.is_empty())
             .then(|| Finding::new(Code::InUseByHost, topology.address(*index).into_iter().collect(), text))
     })

@@ -45,41 +45,41 @@ fn of(fabric: &Fabric<'_>, is_asked: impl Fn(FunctionIndex) -> bool) -> Vec<Find
         device(fabric, index, function, &mut found);
         if let Presence::Present(ats) = function.ats {
             if fabric.initiates(index) && fabric.sends_up(index, TlpClass::MemoryTranslated) {
-                let evidence = Evidence::Register {
+                let evidence = || Evidence::Register {
                     function: function.address,
                     register: "ATS Control",
                     offset: ats.offset.of_register(6),
                     bits: String::from(if ats.enabled() { "Enable+" } else { "Enable-" }),
                     value: u32::from(ats.control()),
                 };
-                found.note(Code::TranslatedNotBlocked, function, Some(evidence));
+                found.note(Code::TranslatedNotBlocked, function, || Some(evidence()));
             }
         }
         if topology.inventory().extras(index).is_some_and(|extras| extras.multicast) {
-            found.note(Code::Multicast, function, None);
+            found.note(Code::Multicast, function, || None);
         }
         beyond(fabric, index, function, &mut found);
         if topology.lacks_siblings(index) {
-            let evidence = Evidence::Register {
+            let evidence = || Evidence::Register {
                 function: function.address,
                 register: "Header Type",
                 offset: 0x0e,
                 bits: String::from("Multi-Function Device+"),
                 value: u32::from(function.header_type.0),
             };
-            found.note(Code::MultiFunctionAlone, function, Some(evidence));
+            found.note(Code::MultiFunctionAlone, function, || Some(evidence()));
         }
         let driver = topology.inventory().attributes(index).and_then(|known| known.driver.as_deref());
         if drivers_known && driver.is_none() && fabric.initiates(index) && function.command & BUS_MASTER != 0
         {
-            let evidence = Evidence::Register {
+            let evidence = || Evidence::Register {
                 function: function.address,
                 register: "Command",
                 offset: 0x04,
                 bits: String::from("BusMaster+"),
                 value: u32::from(function.command),
             };
-            found.note(Code::BusMasterWithoutDriver, function, Some(evidence));
+            found.note(Code::BusMasterWithoutDriver, function, || Some(evidence()));
         }
     }
     found.findings()
@@ -95,11 +95,12 @@ pub(super) struct Found {
 }
 
 impl Found {
-    pub(super) fn note(
+    /// Notes a function; its evidence is made only if it will be shown.
+    pub(super) fn note<E: IntoIterator<Item = Evidence>>(
         &mut self,
         code: Code,
         function: &Function,
-        evidence: impl IntoIterator<Item = Evidence>,
+        evidence: impl FnOnce() -> E,
     ) {
         let at = match self.by_code.iter().position(|(known, ..)| *known == code) {
             Some(at) => at,
@@ -111,7 +112,7 @@ impl Found {
         if let Some((_, functions, shown)) = self.by_code.get_mut(at) {
             functions.push(function.address);
             if shown.len() < SHOWN {
-                shown.extend(evidence);
+                shown.extend(evidence());
             }
         }
     }
@@ -195,7 +196,7 @@ fn port(fabric: &Fabric<'_>, index: FunctionIndex, function: &Function, below: B
             let (function_address, presence) = (function.address, "absent");
             let evidence =
                 Evidence::Structure { function: function_address, structure: "ACS capability", presence };
-            found.note(Code::AcsAbsentOnDownstreamPort, function, Some(evidence));
+            found.note(Code::AcsAbsentOnDownstreamPort, function, || Some(evidence));
             return;
         }
         _ => return,
@@ -207,7 +208,7 @@ fn port(fabric: &Fabric<'_>, index: FunctionIndex, function: &Function, below: B
     let on = |bit: AcsControl| offered(bit) && acs.control.contains(bit);
     let off = |bit: AcsControl| offered(bit) && !acs.control.contains(bit);
     let mut note = |code: Code, bits: AcsControl| {
-        found.note(code, function, Some(control(function, &acs, bits)));
+        found.note(code, function, || Some(control(function, &acs, bits)));
     };
     if off(AcsControl::REQUEST_REDIRECT) {
         note(Code::RequestRedirectOff, AcsControl::REQUEST_REDIRECT);
@@ -324,17 +325,17 @@ fn device(fabric: &Fabric<'_>, index: FunctionIndex, function: &Function, found:
         Evidence::Structure { function: function.address, structure: "ACS capability", presence: "absent" };
     match function.acs {
         Presence::Absent if topology.in_slot(index).len() > 1 => {
-            found.note(Code::MultiFunctionWithoutAcs, function, Some(absent));
+            found.note(Code::MultiFunctionWithoutAcs, function, || Some(absent));
         }
         Presence::Present(acs) if acs.capability.controls().is_empty() => {
-            let evidence = Evidence::Register {
+            let evidence = || Evidence::Register {
                 function: function.address,
                 register: "ACS Capability",
                 offset: acs.capability_offset(),
                 bits: String::from("empty"),
                 value: u32::from(acs.capability.bits()),
             };
-            found.note(Code::EmptyAcs, function, Some(evidence));
+            found.note(Code::EmptyAcs, function, || Some(evidence()));
         }
         _ => {}
     }

@@ -20,6 +20,7 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::fmt;
 
+use super::acs_index::Index;
 use super::cmdline::{Piece, pci_options};
 use crate::addr::{Bdf, Sbdf, Segment};
 use crate::cap::acs::{AcsCapability, AcsControl};
@@ -38,10 +39,6 @@ pub fn standard(capability: AcsCapability, firmware: AcsControl, block_translate
     let extra = if block_translated { AcsControl::TRANSLATION_BLOCKING } else { AcsControl::empty() };
     firmware | (capability.controls() & (REQUIRED | extra))
 }
-
-/// Entries of one option that are read at most: more than fit into the longest command line that kernels
-/// are usually built with (4096 bytes on s390, 2048 on x86 and Arm; the shortest entry has seven).
-pub const MAX_ENTRIES: usize = 1024;
 
 /// Both options of one command line.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -144,6 +141,8 @@ pub struct AcsOption {
     pub entries: Vec<Entry>,
     /// What is wrong with it, by position.
     pub problems: Vec<Problem>,
+    /// The entries by what they match.
+    index: Index,
 }
 
 /// What is set for which functions.
@@ -198,8 +197,6 @@ pub enum ProblemKind {
     DeviceNumberCut,
     /// Text after IDs: the kernel reads no further.
     TextAfterIds,
-    /// More than [`MAX_ENTRIES`]: the kernel would read on, what is said here does not.
-    TooMany,
 }
 
 impl ProblemKind {
@@ -207,7 +204,7 @@ impl ProblemKind {
     /// down it reads the end first).
     #[must_use]
     pub const fn voids(self) -> bool {
-        !matches!(self, Self::Empty | Self::DeviceNumberCut | Self::TooMany)
+        !matches!(self, Self::Empty | Self::DeviceNumberCut)
     }
 }
 
@@ -225,13 +222,6 @@ impl fmt::Display for ProblemKind {
             }
             Self::DeviceNumberCut => "a device number above 1f or a function number above 7: its high bits are cut off",
             Self::TextAfterIds => "text after the IDs: entries are separated by ';'",
-            Self::TooMany => {
-                return write!(
-                    f,
-                    "more than {MAX_ENTRIES} entries, which no usual kernel's command line can hold: \
-                     this and what follows is not looked at here"
-                );
-            }
         })
     }
 }
@@ -276,28 +266,26 @@ impl AcsOption {
     /// Reads the value of an option, as far as the kernel does.
     #[must_use]
     pub fn parse(name: AcsOptionName, value: Piece<'_>) -> Self {
-        let mut option = Self { name, at: value.at, entries: Vec::new(), problems: Vec::new() };
+        let mut option =
+            Self { name, at: value.at, entries: Vec::new(), problems: Vec::new(), index: Index::default() };
         if value.text.is_empty() {
             option.problem(value.at, ProblemKind::Empty);
         }
         let mut rest = value;
         while !rest.text.is_empty() {
-            if option.entries.len() >= MAX_ENTRIES {
-                option.problem(rest.at, ProblemKind::TooMany);
-                break;
-            }
             match option.entry(rest) {
                 Some(next) => rest = next,
                 None => break,
             }
         }
+        option.index = Index::of(&option.entries);
         option
     }
 
     /// The entry that the kernel applies to a function.
     #[must_use]
     pub fn entry_for(&self, topology: &Topology, index: FunctionIndex) -> Option<&Entry> {
-        self.position_for(topology, index).and_then(|position| self.entries.get(position))
+        self.index.position(topology, index).and_then(|position| self.entries.get(position))
     }
 
     /// For each entry, in order: the functions that the kernel applies it to. Each function is asked
@@ -306,23 +294,12 @@ impl AcsOption {
     pub fn functions(&self, topology: &Topology) -> Vec<Vec<FunctionIndex>> {
         let mut found: Vec<Vec<FunctionIndex>> = self.entries.iter().map(|_| Vec::new()).collect();
         for index in 0..topology.functions().len() {
-            let position = self.position_for(topology, index);
+            let position = self.index.position(topology, index);
             if let Some(functions) = position.and_then(|position| found.get_mut(position)) {
                 functions.push(index);
             }
         }
         found
-    }
-
-    fn position_for(&self, topology: &Topology, index: FunctionIndex) -> Option<usize> {
-        for (position, entry) in self.entries.iter().enumerate() {
-            match entry.device.matches(topology, index) {
-                Match::Yes => return Some(position),
-                Match::No => {}
-                Match::Malformed => return None,
-            }
-        }
-        None
     }
 
     fn problem(&mut self, at: usize, kind: ProblemKind) {
@@ -447,7 +424,7 @@ fn on_path(topology: &Topology, index: FunctionIndex, start: Option<Sbdf>, hops:
 }
 
 /// The bridge above a function; above its physical function, if it is virtual.
-fn bridge_above(topology: &Topology, index: FunctionIndex) -> Option<FunctionIndex> {
+pub(super) fn bridge_above(topology: &Topology, index: FunctionIndex) -> Option<FunctionIndex> {
     let index = match topology.kind(index) {
         Kind::Virtual(physical) => physical,
         _ => index,

@@ -6,6 +6,7 @@
 //! `pci=config_acs=` and `pci=disable_acs_redir=` with all their traps, [`lint`] says which parameters
 //! do not do what they look like.
 
+mod acs_index;
 pub mod acs_param;
 pub mod cmdline;
 mod difference;

@@ -359,12 +359,18 @@ fn a_column_counts_characters() {
 
 #[test]
 fn a_file_too_large_or_with_too_many_entries_is_refused() {
-    let large = format!("schema = 1 # {}", " ".repeat(FILE_BYTES));
-    let told = "f:1:1: the file has more than 1048576 bytes, which are the most: --db-limit raises that";
+    let large = format!("schema = 1 # {}", " ".repeat(1 << 20));
+    let told = "f:1:1: more than 1048576 bytes in a database file; if you trust it, raise the limit with \
+                --limit database=VALUE";
     assert_eq!(problems(&large), [told]);
-    assert!(parse_up_to(FILE_BYTES + 100, &large, Layer::CommandLine, "f").is_ok());
-    let many = format!("schema = 1\nentry = [{}]", "{},".repeat(ENTRIES + 1));
-    assert_eq!(problems(&many), ["f:2:9: the file has 65537 entries: 65536 are the most"]);
+    let raised = Limits { database: 1 << 21, db_entries: 1 << 18, ..Limits::default() };
+    assert!(parse_within(&raised, &large, Layer::CommandLine, "f").is_ok());
+    let many = format!("schema = 1\nentry = [{}]", "{},".repeat((1 << 17) + 1));
+    let told = "f:2:9: more than 131072 entries in the database files; if you trust it, raise the limit with \
+                --limit db-entries=VALUE";
+    assert_eq!(problems(&many), [told]);
+    let wrong = parse_within(&raised, &many, Layer::CommandLine, "f").expect_err("entries without a name");
+    assert_eq!(wrong.problems().len(), 100);
 }
 
 #[test]

@@ -18,12 +18,12 @@ use super::super::config_file::BUFFER;
 use super::super::detect::is_text;
 use super::super::error::{Error, shown};
 use super::super::files::{Packed, Refused};
-use super::super::limits::Limit;
 use super::super::name::{self, address_of};
 use super::super::tree::{DEEP_PROBE, PROBE, is_text_dump};
 use super::super::{Delivery, ProblemKind, host};
 use super::unpack::failed;
 use crate::function::Sink;
+use crate::limits::Limit;
 
 /// Longest name, and longest set of names in a header of its own.
 const MAX_NAME: u64 = 64 * 1024;
@@ -159,12 +159,8 @@ impl<K: Sink> Collector<'_, '_, K> {
         let limit = self.delivery.limits.file;
         entry.by_ref().take(limit).read_to_end(&mut bytes).map_err(broken)?;
         if bytes.len() as u64 > limit {
-            let text = format!(
-                "{}: more than {limit} {}: not read; see --limit {}=VALUE",
-                shown(&self.archive.join(name)),
-                Limit::File.what(),
-                Limit::File.word()
-            );
+            let passed = Limit::File.passed(limit);
+            let text = format!("{}: not read: {passed}", shown(&self.archive.join(name)));
             self.delivery.problem(ProblemKind::TooLarge, None, text);
             return Ok(None);
         }

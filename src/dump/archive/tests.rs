@@ -8,10 +8,10 @@ use std::vec::Vec;
 
 use tar::{Builder, EntryType, Header};
 
-use super::super::limits::Limit;
 use super::super::{Problem, ProblemKind};
 use super::*;
 use crate::function::Inventory;
+use crate::limits::Limit;
 
 struct Read {
     result: Result<Format, Error>,

@@ -102,11 +102,14 @@ impl View<'_> {
         let name =
             self.index_of(&member.function).map_or_else(|| member.function.clone(), |index| self.line(index));
         self.paragraph(out, 2, &format!("{name}{role}"))?;
-        for used in &member.host_uses {
+        for used in member.host_uses.iter().take(SHOWN) {
             let text = format!("{YELLOW}the host uses it{YELLOW:#}: {}", clean(used));
             self.paragraph(out, 6, &text)?;
         }
-        Ok(())
+        match member.host_uses.len().saturating_sub(SHOWN) {
+            0 => Ok(()),
+            more => self.paragraph(out, 6, &format!("and {more} more: see --format json")),
+        }
     }
 
     /// The reserved regions of the members, each once.

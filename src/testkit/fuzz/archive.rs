@@ -11,8 +11,9 @@ use tar::{Builder, EntryType, Header};
 
 use super::tree::NAMES;
 use super::{judge, take};
-use crate::dump::{self, Limits, Options};
+use crate::dump::{self, Options};
 use crate::function::Inventory;
+use crate::limits::Limits;
 
 /// Entries at most.
 const ENTRIES: usize = 64;

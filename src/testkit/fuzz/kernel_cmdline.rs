@@ -5,7 +5,7 @@
 use std::string::String;
 
 use super::database::machine;
-use crate::kernel::acs_param::AcsOptions;
+use crate::kernel::acs_param::{AcsOptions, Match};
 use crate::kernel::cmdline::{Piece, parameters, pci_options};
 use crate::kernel::lint::lint;
 use crate::report::clean;
@@ -33,7 +33,13 @@ pub(super) fn run(bytes: &[u8]) {
             assert!(text.get(entry.at..).is_some(), "{entry:?}");
         }
         for index in 0..topology.functions().len() {
-            if let Some(entry) = option.entry_for(&topology, index) {
+            // One after the other, as the kernel does.
+            let mut matches =
+                option.entries.iter().map(|entry| (entry, entry.device.matches(&topology, index)));
+            let first = matches.find(|(_, found)| *found != Match::No);
+            let first = first.filter(|(_, found)| *found == Match::Yes).map(|(entry, _)| entry);
+            assert_eq!(option.entry_for(&topology, index), first, "{index}");
+            if let Some(entry) = first {
                 let changed = entry.apply(crate::cap::acs::AcsControl::empty());
                 assert!(entry.mask.contains(changed), "bits beside the mask");
             }

@@ -4,8 +4,11 @@
 mod support;
 
 use std::fs;
+use std::io::Write;
 use std::path::Path;
 
+use acsscan::dump::{self, Input, Options, SourceInfo};
+use acsscan::function::{Function, Inventory};
 use acsscan::testkit::generate::{self, Random, Set, Size};
 use acsscan::testkit::lazy::agrees;
 use support::{files, plain, shared, subdirectories};
@@ -94,4 +97,84 @@ fn damage(text: &mut Vec<u8>, random: &mut Random) {
         _ if text[at].is_ascii_digit() => text[at] = b'7',
         _ => {}
     }
+}
+
+/// Functions, and what is told of them.
+fn found(info: &SourceInfo, inventory: Inventory) -> (Vec<Function>, Vec<String>) {
+    let problems = info.problems.iter().map(ToString::to_string).collect();
+    (inventory.finish().functions().to_vec(), problems)
+}
+
+/// Large files are read in parts by several threads, streams by one.
+#[test]
+fn a_large_text_reads_alike_as_a_file_and_as_a_stream() {
+    let written = |set: Set| {
+        let mut text = Vec::new();
+        generate::text(&generate::machine(set, Size::S, 5), 5, &mut text).expect("written");
+        assert!(text.len() > 8 << 20);
+        text
+    };
+    let regular = written(Set::Regular);
+    let mut random = Random::new(11, 0);
+    let mut damaged = regular.clone();
+    // Letters that are none, line ends gone, a line of more than any buffer.
+    for _ in 0..200 {
+        let at = random.below(u32::try_from(damaged.len()).expect("small")) as usize;
+        damaged[at] = *b"g\n 0".get(random.below(4) as usize).expect("there");
+    }
+    let middle = damaged.len() / 2;
+    damaged.splice(middle..middle, std::iter::repeat_n(b'x', 3 << 20));
+    let mut prose = regular.clone();
+    let at = prose.len() - 3_000_000;
+    prose.splice(at..at, *b"\n\nthis is no hex\n\n");
+    let cases = [
+        ("regular", regular.clone()),
+        ("damaged", damaged),
+        ("out of order", written(Set::Shuffled)),
+        ("twice", regular.repeat(2)),
+        ("the second half first", [&regular[regular.len() / 2..], &regular[..regular.len() / 2]].concat()),
+        ("prose within", prose),
+        ("without a line end", regular[..regular.len() - 40].to_vec()),
+    ];
+    for (name, text) in cases {
+        for functions in [1 << 20, 700] {
+            let mut options = Options::default();
+            options.limits.functions = functions;
+            let mut inventory = Inventory::new();
+            let info = dump::read_stream(text.as_slice(), "x", &options, &mut inventory).expect("a dump");
+            let streamed = found(&info, inventory);
+            let mut file = tempfile::NamedTempFile::new().expect("a file");
+            file.write_all(&text).expect("written");
+            let mut inventory = Inventory::new();
+            let input = Input::Path(file.path().to_path_buf());
+            let info = dump::read(&input, &options, &mut inventory).expect("a dump");
+            let read = found(&info, inventory);
+            assert_eq!((read.0.len(), &read.1), (streamed.0.len(), &streamed.1), "{name}");
+            assert!(read.0 == streamed.0, "{name}: functions differ");
+            assert_eq!(
+                functions == 700,
+                read.1.iter().any(|told| told.contains("functions=VALUE")),
+                "{name}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_large_image_reads_alike_in_parts_and_mapped() {
+    let file = tempfile::NamedTempFile::new().expect("a file");
+    let nodes = generate::machine(Set::Regular, Size::S, 5);
+    generate::ecam(&nodes, 5, 0, true, file.as_file()).expect("written");
+    let size = file.as_file().metadata().expect("known").len();
+    assert!(size > 8 << 20, "{size}");
+    let read = |mmap: bool| {
+        let mut options = Options::default();
+        options.mmap = mmap;
+        let mut inventory = Inventory::new();
+        let input = Input::Path(file.path().to_path_buf());
+        let info = dump::read(&input, &options, &mut inventory).expect("an image");
+        found(&info, inventory)
+    };
+    let (read, mapped) = (read(false), read(true));
+    assert!(read == mapped && read.0.len() > 500, "{} of {}", read.0.len(), mapped.0.len());
 }

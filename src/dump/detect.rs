@@ -7,7 +7,7 @@ use std::path::Path;
 use super::error::{Error, Unsupported};
 use super::files::Files;
 use super::lines::{BYTE_ORDER_MARK, Window};
-use super::{Delivery, Format, Options, config_file, ecam, sysfs, text, tree};
+use super::{Delivery, Format, Options, config_file, ecam, parts, sysfs, text, tree};
 #[cfg(feature = "archive")]
 use super::{archive, rdma_topo};
 use crate::function::Sink;
@@ -48,6 +48,9 @@ pub(super) fn read_path<K: Sink>(
     let prefix = window.look_ahead(PREFIX).map_err(failed)?;
     let known = Content::of(prefix.get(..PREFIX).unwrap_or(prefix));
     let named = options.at.is_some() || super::name::address_of(path).is_some();
+    if matches!(known, Content::Text) && options.format.is_none() && parts::count(size) > 1 {
+        return text::read_file(&file, size, path, delivery);
+    }
     let one_function = matches!(size, 64 | 256 | 4096) || (named && size <= u64::from(crate::config::SIZE));
     match known {
         // The bytes of one function may begin like an archive: the first two are its vendor.

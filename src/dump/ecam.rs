@@ -7,11 +7,16 @@
 
 use std::format;
 use std::fs::File;
+use std::io;
+use std::ops::Range;
 use std::path::Path;
-use std::vec;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::scope;
+use std::vec::Vec;
 
 use super::error::Error;
 use super::on_demand::read_full_at;
+use super::parts::{self, Parts};
 use super::{Delivery, Options, ProblemKind};
 use crate::addr::{Bdf, Sbdf, Segment};
 use crate::config::{HeaderLayout, HeaderType, SIZE};
@@ -56,7 +61,7 @@ pub(super) fn read<K: Sink>(
         #[cfg(feature = "mmap")]
         pages.map(file, size, path)?;
     } else {
-        pages.read(file, size, path)?;
+        pages.read(file, size).map_err(|error| Error::io(path, error))?;
     }
     if delivery.records == before {
         return Err(Error::EcamEmpty { path: path.to_path_buf() });
@@ -111,19 +116,44 @@ struct Pages<'a, 'b, K> {
 }
 
 impl<K: Sink> Pages<'_, '_, K> {
-    /// Reads chunk by chunk.
-    fn read(&mut self, file: &File, size: u64, path: &Path) -> Result<(), Error> {
-        let mut buffer = vec![0; CHUNK];
-        let mut at = next_data(file, 0, size);
-        while at < size {
-            let length = read_full_at(file, &mut buffer, at).map_err(|error| Error::io(path, error))?;
+    /// Reads a large file in parts.
+    fn read(&mut self, file: &File, size: u64) -> io::Result<()> {
+        let first = self.first;
+        let at_chunks = |offset: u64| offset & !(CHUNK as u64).saturating_sub(1);
+        let mut offsets: Vec<u64> = parts::cuts(0..size).map(at_chunks).collect();
+        offsets.push(size);
+        let done = scope(|scope| {
+            let mut parts = Parts::start(scope, self.delivery, &offsets, move |range, delivery, stop| {
+                Pages { first, delivery }.range(file, range, stop)
+            });
+            let mut done = offsets.first().copied().unwrap_or(size);
+            self.range(file, 0..done, &AtomicBool::new(false))?;
+            while let Some((_, end, part)) = parts.next() {
+                if !self.delivery.take(part) {
+                    break;
+                }
+                done = end;
+            }
+            io::Result::Ok(done)
+        })?;
+        self.range(file, done..size, &AtomicBool::new(false)).map(drop)
+    }
+
+    /// Reads chunk by chunk, until somebody says to stop; gives where it ends.
+    fn range(&mut self, file: &File, range: Range<u64>, stop: &AtomicBool) -> io::Result<u64> {
+        let mut buffer = Vec::new();
+        let mut at = next_data(file, range.start, range.end);
+        while at < range.end && !stop.load(Ordering::Relaxed) {
+            let length = usize::try_from(range.end.saturating_sub(at)).unwrap_or(CHUNK).min(CHUNK);
+            buffer.resize(length, 0);
+            let length = read_full_at(file, &mut buffer, at)?;
             if length == 0 {
                 break;
             }
             self.chunk(at, buffer.get(..length).unwrap_or_default());
-            at = next_data(file, at.saturating_add(CHUNK as u64), size);
+            at = next_data(file, at.saturating_add(CHUNK as u64), range.end);
         }
-        Ok(())
+        Ok(range.end)
     }
 
     /// Looks at the file where it is mapped, past its holes.

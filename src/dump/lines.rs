@@ -30,6 +30,11 @@ impl<R: Read> Window<R> {
         Self { input, buffer: vec![0; SIZE], start: 0, end: 0, finished: false, open_line: None }
     }
 
+    /// What it is filled from.
+    pub(super) fn input(&self) -> &R {
+        &self.input
+    }
+
     /// What is in the window, without reading more.
     pub(super) fn ahead(&self) -> &[u8] {
         self.buffer.get(self.start..self.end).unwrap_or_default()

@@ -34,6 +34,7 @@ mod lines;
 mod map;
 mod name;
 mod on_demand;
+mod parts;
 #[cfg(feature = "archive")]
 mod rdma_topo;
 mod sysfs;
@@ -510,6 +511,14 @@ impl<'a, K: Sink> Delivery<'a, K> {
         } else {
             self.problems_left_out = self.problems_left_out.saturating_add(1);
         }
+    }
+
+    /// Keeps problems that another had, in their order.
+    fn keep(&mut self, problems: Vec<Problem>, left_out: usize) {
+        let (all, room) = (problems.len(), MAX_PROBLEMS.saturating_sub(self.problems.len()));
+        self.problems.extend(problems.into_iter().take(room));
+        let beyond = all.saturating_sub(room).saturating_add(left_out);
+        self.problems_left_out = self.problems_left_out.saturating_add(beyond);
     }
 
     /// A file that could not be used: says which, and why.

@@ -4,8 +4,12 @@
 //! after decoded text; everything else is passed over. Two things are taken from decoded text: the
 //! driver and the IOMMU group.
 
+mod in_parts;
+
+pub(super) use in_parts::read_file;
+
 use std::format;
-use std::io::Read;
+use std::io::{self, Read};
 use std::path::Path;
 use std::string::String;
 use std::vec::Vec;
@@ -32,34 +36,8 @@ pub(super) fn read<R: Read, K: Sink>(
     let failed = |error| Error::io(path, error);
     window.skip_mark().map_err(failed)?;
     let mut reader = Reader::new();
-    loop {
-        if reader.may_go_on_as_usual(delivery) {
-            while let Some(length) = reader.usual(window.look_ahead(USUAL).map_err(failed)?, delivery) {
-                window.consume(length);
-            }
-        }
-        if reader.awaits_hex() && window.ahead().starts_with(b"00: ") {
-            window.look_ahead(uniform::MAX).map_err(failed)?;
-            let length = reader.whole_record(window.ahead(), window.is_last(), delivery);
-            window.consume(length);
-        }
-        match window.line().map_err(failed)? {
-            Some(line) => reader.line(line, delivery),
-            None => break,
-        }
-    }
-    reader.finish(window.open_line(), delivery);
-    if reader.hex_records > 0 {
-        return Ok(Format::LspciHex);
-    }
-    if reader.texts > 0 {
-        reader.deliver_waiting(delivery);
-        return Ok(Format::LspciText);
-    }
-    if reader.listed > 0 {
-        return Err(Error::unsupported(path, Unsupported::LspciText));
-    }
-    Err(Error::NoRecord { path: path.to_path_buf() })
+    while reader.step(&mut window, delivery).map_err(failed)? {}
+    reader.end(&window, path, delivery)
 }
 
 /// Longest line with an address that [`Reader::usual`] looks at.
@@ -115,6 +93,49 @@ impl Reader {
             texts: 0,
             listed: 0,
         }
+    }
+
+    /// Goes on by some functions, or by a line; whether there may be more.
+    fn step<R: Read, K: Sink>(
+        &mut self,
+        window: &mut Window<R>,
+        delivery: &mut Delivery<'_, K>,
+    ) -> io::Result<bool> {
+        if self.may_go_on_as_usual(delivery) {
+            while let Some(length) = self.usual(window.look_ahead(USUAL)?, delivery) {
+                window.consume(length);
+            }
+        }
+        if self.awaits_hex() && window.ahead().starts_with(b"00: ") {
+            window.look_ahead(uniform::MAX)?;
+            let length = self.whole_record(window.ahead(), window.is_last(), delivery);
+            window.consume(length);
+        }
+        let line = window.line()?;
+        let more = line.is_some();
+        line.into_iter().for_each(|line| self.line(line, delivery));
+        Ok(more)
+    }
+
+    /// Ends the text, and says what it was.
+    fn end<R: Read, K: Sink>(
+        &mut self,
+        window: &Window<R>,
+        path: &Path,
+        delivery: &mut Delivery<'_, K>,
+    ) -> Result<Format, Error> {
+        self.finish(window.open_line(), delivery);
+        if self.hex_records > 0 {
+            return Ok(Format::LspciHex);
+        }
+        if self.texts > 0 {
+            self.deliver_waiting(delivery);
+            return Ok(Format::LspciText);
+        }
+        if self.listed > 0 {
+            return Err(Error::unsupported(path, Unsupported::LspciText));
+        }
+        Err(Error::NoRecord { path: path.to_path_buf() })
     }
 
     /// Whether the record has begun and has no hex yet.

@@ -179,6 +179,18 @@ pub trait Sink {
 
     /// Takes a reserved region of an IOMMU group. Left out by default.
     fn reserved_region(&mut self, _group: u32, _region: ReservedRegion) {}
+
+    /// Where a part of a large input may be gathered, by another thread, to be given to
+    /// [`take`](Self::take). `None`, as by default, where everything has to come one by one.
+    fn part(&self) -> Option<Inventory> {
+        None
+    }
+
+    /// Takes what a part has, as if it came now, one by one; `false` if that would not be the same: then it
+    /// has taken nothing.
+    fn take(&mut self, _part: Inventory) -> bool {
+        false
+    }
 }
 
 /// An address that the dump holds more than once.
@@ -239,6 +251,27 @@ impl Inventory {
     #[must_use]
     pub fn with_detail() -> Self {
         Self { keep_detail: true, ..Self::default() }
+    }
+
+    /// Takes the functions of another, if they are in order and all behind its own; whether they were.
+    fn append(&mut self, other: Self) -> bool {
+        let (last, first) = (self.functions.last(), other.functions.first());
+        let behind = last.zip(first).is_none_or(|(last, first)| last.address < first.address);
+        if !behind || self.places.is_some() || other.places.is_some() {
+            return false;
+        }
+        let before = self.functions.len();
+        let moved = |index: usize| index.checked_add(before);
+        self.functions.extend(other.functions);
+        self.extras.append(&mut rekeyed(other.extras, moved));
+        self.attributes.append(&mut rekeyed(other.attributes, moved));
+        self.details.append(&mut rekeyed(other.details, moved));
+        self.host_bridges.extend(other.host_bridges);
+        self.repeats.extend(other.repeats);
+        for (group, regions) in other.reserved {
+            self.reserved.entry(group).or_default().extend(regions);
+        }
+        true
     }
 
     /// Sorts the functions. To be called when the reader is done.
@@ -515,65 +548,15 @@ impl Sink for Inventory {
     fn reserved_region(&mut self, group: u32, region: ReservedRegion) {
         self.reserved.entry(group).or_default().push(region);
     }
+
+    fn part(&self) -> Option<Inventory> {
+        Some(Self { keep_detail: self.keep_detail, ..Self::default() })
+    }
+
+    fn take(&mut self, part: Inventory) -> bool {
+        self.append(part)
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use alloc::vec;
-
-    fn record(inventory: &mut Inventory, at: &str, bytes: &[u8], driver: Option<&str>) {
-        let address = at.parse().expect("valid");
-        let attributes = Attributes { driver: driver.map(String::from), ..Attributes::default() };
-        inventory.record(Record { address, config: &ConfigSpace::new(bytes), attributes });
-    }
-
-    #[test]
-    fn order_and_repetition_of_the_input_do_not_matter() {
-        let (short, mut long, mut other) = (vec![0; 64], vec![0; 256], vec![0; 256]);
-        long[0] = 1;
-        other[0] = 2;
-        let mut forward = Inventory::new();
-        record(&mut forward, "00:02.0", &short, Some("vfio-pci"));
-        record(&mut forward, "00:01.0", &long, None);
-        record(&mut forward, "00:02.0", &long, None);
-        record(&mut forward, "00:02.0", &other, None);
-        let mut backward = Inventory::new();
-        record(&mut backward, "00:02.0", &other, None);
-        record(&mut backward, "00:02.0", &long, None);
-        record(&mut backward, "00:01.0", &long, None);
-        record(&mut backward, "00:02.0", &short, Some("vfio-pci"));
-        let (forward, backward) = (forward.finish(), backward.finish());
-        assert_eq!(forward.functions(), backward.functions());
-        assert_eq!(forward.functions().len(), 2);
-        let address = "00:02.0".parse().expect("valid");
-        assert!(forward.repeats().eq(&[Repeat { address, records: 3, differ: true }]));
-        let index = forward.index_of(address).expect("there");
-        assert_eq!(forward.functions()[index].captured, 256);
-        let driver = forward.attributes(index).and_then(|known| known.driver.as_deref());
-        assert_eq!(driver, Some("vfio-pci"));
-    }
-
-    #[test]
-    fn a_search_from_a_place_finds_what_a_search_of_all_finds() {
-        let mut inventory = Inventory::new();
-        let addresses = ["00:00.0", "00:00.1", "00:03.0", "02:00.0", "02:00.1", "02:00.7", "80:00.0"];
-        addresses.iter().for_each(|at| record(&mut inventory, at, &[0; 64], None));
-        let inventory = inventory.finish();
-        for bits in 0..=u16::MAX {
-            let address = Sbdf { segment: Segment(0), bdf: crate::addr::Bdf::from_bits(bits) };
-            let all = inventory.functions().partition_point(|function| function.address < address);
-            assert!((0..=all).all(|from| inventory.first_at(from, address) == all), "{address}");
-        }
-    }
-
-    #[test]
-    fn extras_follow_their_function_through_the_sorting() {
-        let mut inventory = Inventory::new();
-        record(&mut inventory, "00:03.0", &[0xff; 64], None);
-        record(&mut inventory, "00:02.0", &[0; 64], None);
-        let inventory = inventory.finish();
-        assert!(inventory.extras(0).is_none());
-        assert_eq!(inventory.extras(1).expect("all ones").anomalies().count(), 1);
-    }
-}
+mod tests;

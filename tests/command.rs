@@ -404,3 +404,32 @@ fn findings_of_a_question_are_about_its_functions_alone() {
         assert!(some.iter().all(|function| !function.starts_with("0000:00:1f.")), "{arguments:?}: {some:?}");
     }
 }
+
+#[test]
+fn a_domains_xml_is_judged_as_the_functions_that_it_assigns() {
+    let dump = "corpus/qemu-small/dump.txt";
+    let scratch = tempfile::tempdir().expect("a directory");
+    let file = scratch.path().join("guest.xml");
+    let path = file.to_str().expect("UTF-8");
+    let hostdev = "<hostdev mode='subsystem' type='pci'><source>\
+                   <address domain='0x0000' bus='0x02' slot='0x00' function='0x0'/></source></hostdev>";
+    let write = |devices: &str| {
+        std::fs::write(&file, format!("<domain type='kvm'><devices>{devices}</devices></domain>"))
+            .expect("written");
+    };
+    write(hostdev);
+    let typed = acsscan(&["check", "02:00.0", "--dump", dump]);
+    let named = acsscan(&["check", "--domain", path, "--dump", dump]);
+    assert_eq!((named.status.code(), &named.stdout), (typed.status.code(), &typed.stdout));
+    assert!(String::from_utf8_lossy(&named.stdout).contains("0000:02:00.0"));
+    let both = acsscan(&["check", "02:00.7", "--domain", path, "--dump", dump]);
+    let typed = acsscan(&["check", "02:00.7", "02:00.0", "--dump", dump]);
+    assert_eq!((both.status.code(), both.stdout), (typed.status.code(), typed.stdout));
+    write("");
+    let question = ["check", "--domain", path, "--dump", dump];
+    assert_refused(&question, 4, &["guest.xml: the domain is given no PCI function"]);
+    write("<hostdev type='pci'/>");
+    assert_refused(&question, 4, &["guest.xml: a <hostdev> assigns a PCI function without a source address"]);
+    assert_refused(&["check", "--domain", "nowhere.xml", "--dump", dump], 4, &["nowhere.xml: "]);
+    assert_refused(&["check", "--domain", "-", "--dump", "-"], 2, &["both take standard input"]);
+}

@@ -96,6 +96,7 @@ Examples:
   acsscan check 03:00.0 --dump host.txt              the same question about a dump
   acsscan check 03:00.0 --policy libvirt             as libvirt's own check answers
   acsscan check -d 10de: --unknown warn              all functions of a vendor; what is not known is told only
+  virsh dumpxml guest | acsscan check --domain -     what a guest of libvirt is given
 
 Exit codes:
   0 assignable, or accepted   1 not assignable   3 inconclusive: not everything is known (--unknown fail)")]
@@ -223,7 +224,7 @@ pub(super) struct Common {
 }
 
 /// Which functions; none given are all.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub(super) struct Selection {
     /// Functions, as in the scan
     #[arg(value_name = "ADDR")]
@@ -370,6 +371,9 @@ pub(super) struct Accept {
 pub(super) struct Check {
     #[command(flatten)]
     pub(super) selection: Selection,
+    /// Also the functions that a libvirt domain is given: its XML (virsh dumpxml), - for standard input
+    #[arg(long, value_name = "FILE")]
+    pub(super) domain: Option<PathBuf>,
     /// Whose rules decide
     #[arg(long, value_name = "POLICY", default_value = "spec")]
     pub(super) policy: PolicyArg,

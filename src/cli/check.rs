@@ -1,12 +1,14 @@
 //! `check`: may these functions be assigned together?
 
 use std::cell::LazyCell;
+use std::fs::File;
+use std::path::Path;
 
 use super::args::{Check, Common, PolicyArg, UnknownArg};
 use super::output::Answers;
 use super::reach::assumptions;
 use super::selector::Wanted;
-use super::{Exit, Stop, input};
+use super::{Exit, Stop, hook, input};
 use crate::finding::{Question, in_use_findings};
 use crate::report::json::{Body, CheckDocument, PolicyDocument};
 use crate::report::text;
@@ -35,11 +37,34 @@ impl From<UnknownArg> for Unknown {
     }
 }
 
+/// The functions that a domain is given, as they would be typed.
+fn of_domain(common: &Common, path: &Path) -> Result<Vec<String>, Stop> {
+    let is_stdin = path == Path::new("-");
+    if is_stdin && common.dump.as_ref().and_then(Option::as_deref) == Some(path) {
+        return Err(Stop::Usage(String::from("--dump - and --domain - both take standard input")));
+    }
+    let told = |error: String| Stop::Input(format!("{}: {error}", path.display()));
+    let limits = input::limits(common);
+    let functions = match is_stdin {
+        true => hook::assigned(std::io::stdin().lock(), &limits),
+        false => hook::assigned(File::open(path).map_err(|error| told(error.to_string()))?, &limits),
+    };
+    let functions = functions.map_err(told)?;
+    if functions.is_empty() {
+        return Err(told(String::from("the domain is given no PCI function: nothing to check")));
+    }
+    Ok(functions.iter().map(ToString::to_string).collect())
+}
+
 pub(super) fn run(common: &Common, check: &Check) -> Result<Exit, Stop> {
-    let wanted = Wanted::parse(&check.selection)?;
+    let mut selection = check.selection.clone();
+    if let Some(path) = &check.domain {
+        selection.addresses.extend(of_domain(common, path)?);
+    }
+    let wanted = Wanted::parse(&selection)?;
     if wanted.is_all() {
         let text = "check what? Name the functions that one guest is to have: acsscan check 01:00.0 01:00.1, \
-                    or select them with -s or -d";
+                    select them with -s or -d, or name its XML with --domain";
         return Err(Stop::Usage(String::from(text)));
     }
     let scanned = input::read(common, false)?;

@@ -80,7 +80,7 @@ pub(super) fn run(common: &Common, hook: &LibvirtHook) -> Result<Exit, Stop> {
     let refuse = |why: String| Stop::Input(format!("guest {guest} may not start: {why}"));
     // The guest's XML and its functions' registers are a stranger's, too.
     input::give_up_the_rest(common, &[common.dump.clone().flatten()]);
-    let functions = assigned(&input::limits(common)).map_err(&refuse)?;
+    let functions = assigned(std::io::stdin().lock(), &input::limits(common)).map_err(&refuse)?;
     if functions.is_empty() {
         return Ok(Exit::Done);
     }
@@ -108,15 +108,13 @@ pub(super) fn run(common: &Common, hook: &LibvirtHook) -> Result<Exit, Stop> {
     Ok(exit)
 }
 
-/// The functions that the domain on standard input is given.
-fn assigned(limits: &Limits) -> Result<Vec<Sbdf>, String> {
-    let mut xml = Vec::new();
-    std::io::stdin()
-        .lock()
-        .take(limits.xml.saturating_add(1))
-        .read_to_end(&mut xml)
-        .map_err(|error| format!("its XML cannot be read: {error}"))?;
-    guest::assigned_functions_within(limits, &xml).map_err(|error| error.to_string())
+/// The functions that a domain is given.
+pub(super) fn assigned(xml: impl Read, limits: &Limits) -> Result<Vec<Sbdf>, String> {
+    let mut bytes = Vec::new();
+    xml.take(limits.xml.saturating_add(1))
+        .read_to_end(&mut bytes)
+        .map_err(|error| format!("the domain's XML cannot be read: {error}"))?;
+    guest::assigned_functions_within(limits, &bytes).map_err(|error| error.to_string())
 }
 
 struct Answer {

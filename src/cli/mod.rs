@@ -33,7 +33,7 @@ use std::process::ExitCode;
 
 use clap::CommandFactory;
 
-use args::{Cli, Db, Hook, OutputFormat, Verb};
+use args::{Check, Cli, Db, Hook, OutputFormat, Verb};
 
 use crate::db::Places;
 
@@ -144,6 +144,9 @@ fn run(cli: &Cli) -> Result<Exit, Stop> {
             let places = Places { root: None, named: files.clone(), ..Places::default() };
             let files: Vec<_> = places.paths().into_iter().map(Some).collect();
             input::give_up_the_rest(&cli.common, &files);
+        }
+        Some(Verb::Check(Check { domain: Some(domain), .. })) => {
+            input::give_up_the_rest(&cli.common, &[cli.common.dump.clone().flatten(), Some(domain.clone())]);
         }
         _ => input::give_up_the_rest(&cli.common, &[cli.common.dump.clone().flatten()]),
     }

@@ -68,6 +68,15 @@ fn parse(part: &str) -> Result<Edit, String> {
 }
 
 fn assignment(name: &str, value: &str) -> Result<Edit, String> {
+    if is_setpci(name) {
+        let (value, mask) = value.split_once(':').unwrap_or((value, "ffff"));
+        let word = |digits: &str| u16::from_str_radix(digits, 16).ok().filter(|_| !digits.starts_with('+'));
+        let words = word(value).zip(word(mask));
+        let (value, mask) =
+            words.ok_or_else(|| format!("{name}={value}: expected hexadecimal, VALUE or VALUE:MASK"))?;
+        let [value, mask] = [value & mask, mask].map(AcsControl::from_bits_retain);
+        return Ok(Edit::Control { mask, value });
+    }
     if name.eq_ignore_ascii_case("ACSCtl") {
         let word = number(value).and_then(|word| u16::try_from(word).ok());
         let value = word.ok_or_else(|| format!("ACSCtl={value}: expected a word such as 0x001d"))?;
@@ -90,6 +99,17 @@ fn assignment(name: &str, value: &str) -> Result<Edit, String> {
     }
 }
 
+/// Whether this is how setpci names the ACS Control register: extended capability 0dh, +06h, a word.
+fn is_setpci(name: &str) -> bool {
+    let name = name.to_ascii_uppercase();
+    let place = name.strip_suffix(".W").and_then(|name| name.split_once('+'));
+    place.is_some_and(|(capability, offset)| {
+        let hex = |digits: &str| u16::from_str_radix(digits, 16).ok();
+        let is_acs = capability == "ECAP_ACS" || capability.strip_prefix("ECAP").and_then(hex) == Some(0x0d);
+        is_acs && hex(offset.trim_start_matches("0X")) == Some(6)
+    })
+}
+
 fn number(text: &str) -> Option<u32> {
     match text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")) {
         Some(digits) if !digits.starts_with('+') => u32::from_str_radix(digits, 16).ok(),
@@ -102,7 +122,7 @@ fn unknown(part: &str) -> String {
     let tokens: Vec<&str> = AcsControl::TOKENS.iter().map(|(token, _)| *token).collect();
     format!(
         "{part:?}: expected +TOKEN or -TOKEN with one of {}, or ACSCtl=WORD, DspMemTarget=direct|block|redirect, \
-         UspMemTarget=…, EgressVector0=DWORD",
+         UspMemTarget=…, EgressVector0=DWORD, or setpci's ECAP_ACS+6.w=HEX[:MASK]",
         tokens.join(", ")
     )
 }
@@ -241,6 +261,15 @@ mod tests {
         assert_eq!(after(0x0011, 0x001f, "+ReqRedir,-UpstreamFwd").map(|r| r.control.bits()), Ok(0x0005));
         assert_eq!(after(0x0011, 0x001f, "ReqRedir+, srcvalid-").map(|r| r.control.bits()), Ok(0x0014));
         assert_eq!(after(0x0011, 0x001f, "ACSCtl=0x1d").map(|r| r.control.bits()), Ok(0x001d));
+        for text in ["ECAP_ACS+6.w=1d", "ecap_acs+06.W=1D", "ECAP000d+6.w=5d:1f"] {
+            assert_eq!(after(0x0011, 0x001f, text).map(|r| r.control.bits()), Ok(0x001d), "{text}");
+        }
+        assert_eq!(after(0x0011, 0x001f, "ECAP_ACS+6.w=4:4").map(|r| r.control.bits()), Ok(0x0015));
+        for text in
+            ["ECAP_ACS+6.l=1d", "ECAP_ACS+4.w=1d", "ECAP_SRIOV+6.w=1", "ECAP_ACS+6.w=0x1d", "ECAP_ACS+6.w=1:"]
+        {
+            assert!(after(0x0011, 0x001f, text).is_err(), "{text}");
+        }
         assert_eq!(after(0x0300, 0x009f, "DspMemTarget=block").map(|r| r.control.bits()), Ok(0x0100));
         assert_eq!(after(0, 0x009f, "+UnclaimedRedir").map(|r| r.control.bits()), Ok(0x1000));
         let vector = after(0, 0x203f, "EgressVector0=0x5").expect("offered");

@@ -72,17 +72,19 @@ limits! {
     kept Kept "kept" "bytes of names, links and configuration space to keep of the archive" 512 << 20;
     /// Bytes of one text file in an archive or a directory, or of JSON.
     file File "file" "bytes in one text file" 64 << 20;
-    /// Bytes that a decompressor may need as its window.
+    /// Bytes that a decompressor may need as its window; more than 100 MiB cannot be had for Zstandard.
     window Window "window" "bytes of window that the decompressor would need" 128 << 20;
     /// Functions that are delivered.
     functions Functions "functions" "functions" 1 << 20;
     /// Segments of the functions that are delivered.
     segments Segments "segments" "segments" 1 << 17;
-    /// Functions of a text without hex that are kept until its first hex comes, without which they count for
-    /// nothing. More than twice the functions of a full segment do not occur.
-    waiting Waiting "waiting" "functions before the first hex" 1 << 17;
+    /// Functions without hex that are kept until the text has some, or ends. More than twice the functions of
+    /// a full segment do not occur.
+    waiting Waiting "waiting" "functions without hex" 1 << 17;
     /// Bytes of one of the running kernel's tables: mounts, routes.
     table Table "table" "bytes in a table of the kernel" 16 << 20;
+    /// Devices, links and mounts that are looked at for what the host itself uses.
+    uses Uses "uses" "devices and mounts to look at for what the host uses" 1 << 18;
     /// Bytes of the XML that describes a domain.
     xml Xml "xml" "bytes of XML" 16 << 20;
     /// Elements of that XML that are open at one place; libvirt's descriptions have about ten.
@@ -129,11 +131,12 @@ impl Limits {
         let limit = Limit::ALL.iter().copied().find(|limit| limit.word() == name);
         let limit = limit.ok_or_else(|| format!("no limit has this name; there are {}", known()))?;
         let (digits, shift) = match value.as_bytes().last() {
-            Some(b'K') => (value.trim_end_matches('K'), 10),
-            Some(b'M') => (value.trim_end_matches('M'), 20),
-            Some(b'G') => (value.trim_end_matches('G'), 30),
-            _ => (value, 0_u32),
+            Some(b'K') => (value.strip_suffix('K'), 10),
+            Some(b'M') => (value.strip_suffix('M'), 20),
+            Some(b'G') => (value.strip_suffix('G'), 30),
+            _ => (None, 0_u32),
         };
+        let digits = digits.unwrap_or(value);
         let number = digits.parse::<u64>().ok().filter(|_| digits.bytes().all(|byte| byte.is_ascii_digit()));
         let number = number.and_then(|number| number.checked_mul(1 << shift)).filter(|number| *number > 0);
         let expected = "expected NAME=VALUE with a number above 0, such as unpacked=8G".to_string();
@@ -159,8 +162,16 @@ mod tests {
     #[test]
     fn what_is_no_limit_is_refused_with_what_is() {
         assert!(Limits::parse("size=1").expect_err("unknown").contains("entries, unpacked"));
-        for text in ["ratio", "ratio=", "ratio=0", "ratio=-1", "ratio=+1", "ratio=1GG1", "ratio=99999999999G"]
-        {
+        for text in [
+            "ratio",
+            "ratio=",
+            "ratio=0",
+            "ratio=-1",
+            "ratio=+1",
+            "ratio=1GG",
+            "ratio=1KKK",
+            "ratio=99999999999G",
+        ] {
             assert!(Limits::parse(text).expect_err(text).contains("NAME=VALUE"), "{text}");
         }
     }

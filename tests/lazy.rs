@@ -5,10 +5,11 @@ mod support;
 
 use std::fs;
 use std::io::Write;
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-use acsscan::dump::{self, Input, Options, SourceInfo};
-use acsscan::function::{Function, Inventory};
+use acsscan::dump::{self, Format, Input, Options, SourceInfo};
+use acsscan::function::Inventory;
 use acsscan::testkit::generate::{self, Random, Set, Size};
 use acsscan::testkit::lazy::agrees;
 use support::{files, plain, shared, subdirectories};
@@ -99,10 +100,10 @@ fn damage(text: &mut Vec<u8>, random: &mut Random) {
     }
 }
 
-/// Functions, and what is told of them.
-fn found(info: &SourceInfo, inventory: Inventory) -> (Vec<Function>, Vec<String>) {
-    let problems = info.problems.iter().map(ToString::to_string).collect();
-    (inventory.finish().functions().to_vec(), problems)
+/// All that was found, and what is told of it but where it is from.
+fn found(info: SourceInfo, inventory: Inventory) -> (String, String) {
+    let told = format!("{:#?}", (info.kind, info.records, info.problems, info.problems_left_out, info.host));
+    (format!("{:?}", inventory.finish()), told)
 }
 
 /// Large files are read in parts by several threads, streams by one.
@@ -127,6 +128,19 @@ fn a_large_text_reads_alike_as_a_file_and_as_a_stream() {
     let mut prose = regular.clone();
     let at = prose.len() - 3_000_000;
     prose.splice(at..at, *b"\n\nthis is no hex\n\n");
+    // As lspci -vv -xxxx: what it decodes before the hex, and of every third function the first 256 bytes alone.
+    let mut decoded = Vec::new();
+    let (mut functions, mut lines) = (0, 0);
+    for line in regular.split_inclusive(|byte| *byte == b'\n') {
+        let is_header = line.get(7) == Some(&b':') && line.get(10) == Some(&b'.');
+        (functions, lines) = (functions + u32::from(is_header), if is_header { 0 } else { lines + 1 });
+        if functions % 3 != 0 || lines <= 16 || line == b"\n" {
+            decoded.extend_from_slice(line);
+        }
+        if is_header {
+            decoded.extend_from_slice(b"\tControl: I/O+ Mem+ BusMaster-\n\tKernel driver in use: some\n");
+        }
+    }
     let cases = [
         ("regular", regular.clone()),
         ("damaged", damaged),
@@ -134,28 +148,28 @@ fn a_large_text_reads_alike_as_a_file_and_as_a_stream() {
         ("twice", regular.repeat(2)),
         ("the second half first", [&regular[regular.len() / 2..], &regular[..regular.len() / 2]].concat()),
         ("prose within", prose),
+        ("decoded", decoded),
+        ("lines of Windows", regular.split(|byte| *byte == b'\n').collect::<Vec<_>>().join(&b"\r\n"[..])),
         ("without a line end", regular[..regular.len() - 40].to_vec()),
     ];
     for (name, text) in cases {
-        for functions in [1 << 20, 700] {
+        let mut file = tempfile::NamedTempFile::new().expect("a file");
+        file.write_all(&text).expect("written");
+        let is_strict = matches!(name, "damaged" | "decoded");
+        for (functions, strict) in [(1 << 20, is_strict), (700, false)] {
             let mut options = Options::default();
-            options.limits.functions = functions;
+            (options.limits.functions, options.strict) = (functions, strict);
             let mut inventory = Inventory::new();
             let info = dump::read_stream(text.as_slice(), "x", &options, &mut inventory).expect("a dump");
-            let streamed = found(&info, inventory);
-            let mut file = tempfile::NamedTempFile::new().expect("a file");
-            file.write_all(&text).expect("written");
+            let streamed = found(info, inventory);
+            options.threads = 4;
             let mut inventory = Inventory::new();
             let input = Input::Path(file.path().to_path_buf());
             let info = dump::read(&input, &options, &mut inventory).expect("a dump");
-            let read = found(&info, inventory);
-            assert_eq!((read.0.len(), &read.1), (streamed.0.len(), &streamed.1), "{name}");
+            let read = found(info, inventory);
+            assert_eq!(read.1, streamed.1, "{name}");
             assert!(read.0 == streamed.0, "{name}: functions differ");
-            assert_eq!(
-                functions == 700,
-                read.1.iter().any(|told| told.contains("functions=VALUE")),
-                "{name}"
-            );
+            assert_eq!(functions == 700, read.1.contains("functions=VALUE"), "{name}");
         }
     }
 }
@@ -167,14 +181,26 @@ fn a_large_image_reads_alike_in_parts_and_mapped() {
     generate::ecam(&nodes, 5, 0, true, file.as_file()).expect("written");
     let size = file.as_file().metadata().expect("known").len();
     assert!(size > 8 << 20, "{size}");
-    let read = |mmap: bool| {
+    // Pages of another kind where parts begin, more than problems are kept.
+    for page in (0..size / 4096).filter(|page| page % 1024 < 400 || page % 7 == 0) {
+        let bytes: &[u8] = if page % 2 == 0 { &[0, 0, 0, 0, 5] } else { &[0xff; 64] };
+        file.as_file().write_all_at(bytes, page * 4096).expect("written");
+    }
+    let read = |threads: u8, mmap: bool, functions: u64| {
         let mut options = Options::default();
-        options.mmap = mmap;
+        (options.threads, options.mmap, options.limits.functions) = (threads, mmap, functions);
+        options.format = Some(Format::Ecam);
         let mut inventory = Inventory::new();
         let input = Input::Path(file.path().to_path_buf());
         let info = dump::read(&input, &options, &mut inventory).expect("an image");
-        found(&info, inventory)
+        let records = info.records;
+        (records, found(info, inventory))
     };
-    let (read, mapped) = (read(false), read(true));
-    assert!(read == mapped && read.0.len() > 500, "{} of {}", read.0.len(), mapped.0.len());
+    for functions in [1 << 20, 100] {
+        let alone = read(1, false, functions);
+        assert!(alone.0 >= 100, "{}", alone.0);
+        for (threads, mmap) in [(2, false), (4, false), (1, true)] {
+            assert!(read(threads, mmap, functions) == alone, "{threads} threads, {functions} functions");
+        }
+    }
 }

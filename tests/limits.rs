@@ -12,7 +12,7 @@ use acsscan::limits::{Limit, Limits};
 const DUMP: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/corpus/qemu-small/dump.txt");
 
 /// What is told about this input with `--limit NAME=VALUE`: both streams.
-fn told(directory: &Path, limit: &str, arguments: &[&str], input: &str) -> String {
+fn told(directory: &Path, limit: &str, arguments: &[&str], input: &str) -> (i32, String) {
     let mut child = Command::new(env!("CARGO_BIN_EXE_acsscan"))
         .current_dir(directory)
         .args(["--limit", limit])
@@ -25,8 +25,10 @@ fn told(directory: &Path, limit: &str, arguments: &[&str], input: &str) -> Strin
     // A program that has seen enough goes away.
     let _ = child.stdin.take().expect("piped").write_all(input.as_bytes());
     let output = child.wait_with_output().expect("ends");
-    assert!(output.status.code().is_some(), "{limit}: {output:?}");
-    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+    let code = output.status.code().unwrap_or_else(|| panic!("{limit}: {output:?}"));
+    // Lines are folded at the width of a terminal.
+    let told = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+    (code, told.split_whitespace().collect::<Vec<_>>().join(" "))
 }
 
 /// A tree with the running kernel's tables beside a sysfs.
@@ -96,6 +98,7 @@ fn every_limit_is_named_where_it_is_passed_and_raised_by_its_name() {
             Limit::Segments => (2, 3, &["--dump", "-"], &segments),
             Limit::Waiting => (2, 3, &["--dump", "-"], waiting),
             Limit::Table => (50, 1000, &["--dump", "tree"], ""),
+            Limit::Uses => (1, 1000, &["--dump", "tree"], ""),
             Limit::Xml => (10, 100, &hook, guest),
             Limit::XmlDepth => (1, 2, &hook, guest),
             Limit::Database => (100, 1000, &knowledge, ""),
@@ -108,11 +111,21 @@ fn every_limit_is_named_where_it_is_passed_and_raised_by_its_name() {
             "more than {low} {}; if you trust it, raise the limit with --limit {word}=VALUE",
             limit.what()
         );
-        // Lines are folded at the width of a terminal.
-        let flat = |text: String| text.split_whitespace().collect::<Vec<_>>().join(" ");
-        let below = flat(told(root, &format!("{word}={low}"), arguments, input));
+        let (code, below) = told(root, &format!("{word}={low}"), arguments, input);
         assert!(below.contains(&advice), "{word}: {below}");
-        let above = flat(told(root, &format!("{word}={high}"), arguments, input));
+        // What is not taken as a whole is an error; what is left out makes the answer incomplete.
+        let expected = match limit {
+            Limit::Database | Limit::DbEntries | Limit::DbFiles => 0,
+            Limit::File
+            | Limit::Functions
+            | Limit::Segments
+            | Limit::Waiting
+            | Limit::Table
+            | Limit::Uses => 3,
+            _ => 4,
+        };
+        assert_eq!(code, expected, "{word}: {below}");
+        let (_, above) = told(root, &format!("{word}={high}"), arguments, input);
         assert!(!above.contains("--limit"), "{word}: {above}");
     }
 }
@@ -123,7 +136,7 @@ fn the_help_names_every_limit() {
     let help = String::from_utf8(output.stdout).expect("text");
     let help = help.split_whitespace().collect::<Vec<_>>().join(" ");
     let from = help.find("Take more (or less)").expect("there");
-    let section = help.get(from..from + 400).expect("there");
+    let section = help.get(from..).and_then(|rest| rest.split("The error").next()).expect("there");
     for limit in Limit::ALL {
         let word = limit.word();
         assert!(section.split([' ', ',', '.', ';', ':']).any(|found| found == word), "{word}: {section}");

@@ -321,7 +321,7 @@ fn parameters_are_quoted_so_that_a_boot_loader_does_not_end_the_line() {
     let line = String::from_utf8(output.stdout).expect("text");
     assert_eq!(line, format!("quiet {}", quoted.plain));
     let options = AcsOptions::of_command_line(&line);
-    assert_eq!(options.config_acs.expect("read").entries.len(), 2);
+    assert_eq!(options.config_acs.expect("read").entries().len(), 2);
 }
 
 /// What a kernel was started with, or lines that were typed there, and the ACS Control of each function then.

@@ -170,7 +170,7 @@ pub(super) struct Common {
     #[arg(long, global = true)]
     pub(super) strict: bool,
     /// Take more (or less) from a dump than usual: entries, unpacked, ratio, kept, file, window,
-    /// functions, segments, waiting, table; from other files: xml, xml-depth, database, db-entries, db-files.
+    /// functions, segments, waiting, table, uses; from other files: xml, xml-depth, database, db-entries, db-files.
     /// The error that a limit causes names it. K, M and G stand for powers of 1024
     #[arg(long = "limit", value_name = "NAME=VALUE", global = true, value_parser = Limits::parse)]
     pub(super) limits: Vec<(Limit, u64)>,

@@ -67,6 +67,7 @@ pub(super) fn reading(common: &Common, source: Option<PathBuf>) -> Result<(Input
         mmap: false,
         strict: common.strict,
         limits: limits(common),
+        threads: 0,
         whole: false,
     };
     let meant_for_a_dump =

@@ -41,6 +41,9 @@ pub(super) fn read_path<K: Sink>(
             ecam::read(&file, size, path, options, delivery)?;
             return Ok(Format::Ecam);
         }
+        Some(Format::LspciHex | Format::LspciText) if parts::count(size, delivery.threads) > 1 => {
+            return text::read_file(&file, size, path, delivery);
+        }
         Some(_) => return read_stream(file, path, options, delivery),
         None => {}
     }
@@ -48,7 +51,7 @@ pub(super) fn read_path<K: Sink>(
     let prefix = window.look_ahead(PREFIX).map_err(failed)?;
     let known = Content::of(prefix.get(..PREFIX).unwrap_or(prefix));
     let named = options.at.is_some() || super::name::address_of(path).is_some();
-    if matches!(known, Content::Text) && options.format.is_none() && parts::count(size) > 1 {
+    if matches!(known, Content::Text) && parts::count(size, delivery.threads) > 1 {
         return text::read_file(&file, size, path, delivery);
     }
     let one_function = matches!(size, 64 | 256 | 4096) || (named && size <= u64::from(crate::config::SIZE));

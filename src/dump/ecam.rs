@@ -120,15 +120,16 @@ impl<K: Sink> Pages<'_, '_, K> {
     fn read(&mut self, file: &File, size: u64) -> io::Result<()> {
         let first = self.first;
         let at_chunks = |offset: u64| offset & !(CHUNK as u64).saturating_sub(1);
-        let mut offsets: Vec<u64> = parts::cuts(0..size).map(at_chunks).collect();
+        let mut offsets: Vec<u64> = parts::cuts(0..size, self.delivery.threads).map(at_chunks).collect();
         offsets.push(size);
         let done = scope(|scope| {
             let mut parts = Parts::start(scope, self.delivery, &offsets, move |range, delivery, stop| {
-                Pages { first, delivery }.range(file, range, stop)
+                let end = range.end;
+                Pages { first, delivery }.range(file, range, stop).map(|()| end)
             });
             let mut done = offsets.first().copied().unwrap_or(size);
             self.range(file, 0..done, &AtomicBool::new(false))?;
-            while let Some((_, end, part)) = parts.next() {
+            while let Some((end, part)) = parts.next(done) {
                 if !self.delivery.take(part) {
                     break;
                 }
@@ -136,11 +137,11 @@ impl<K: Sink> Pages<'_, '_, K> {
             }
             io::Result::Ok(done)
         })?;
-        self.range(file, done..size, &AtomicBool::new(false)).map(drop)
+        self.range(file, done..size, &AtomicBool::new(false))
     }
 
-    /// Reads chunk by chunk, until somebody says to stop; gives where it ends.
-    fn range(&mut self, file: &File, range: Range<u64>, stop: &AtomicBool) -> io::Result<u64> {
+    /// Reads chunk by chunk, until somebody says to stop.
+    fn range(&mut self, file: &File, range: Range<u64>, stop: &AtomicBool) -> io::Result<()> {
         let mut buffer = Vec::new();
         let mut at = next_data(file, range.start, range.end);
         while at < range.end && !stop.load(Ordering::Relaxed) {
@@ -153,7 +154,7 @@ impl<K: Sink> Pages<'_, '_, K> {
             self.chunk(at, buffer.get(..length).unwrap_or_default());
             at = next_data(file, at.saturating_add(CHUNK as u64), range.end);
         }
-        Ok(range.end)
+        Ok(())
     }
 
     /// Looks at the file where it is mapped, past its holes.

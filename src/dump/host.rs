@@ -5,17 +5,21 @@
 //! Documentation/filesystems/proc.rst.
 
 use std::collections::BTreeMap;
+use std::format;
 use std::io::Read;
 use std::path::Path;
 use std::string::{String, ToString};
 use std::vec::Vec;
 
-use super::Delivery;
-use super::files::{Files, Sequential};
+use super::error::shown;
+use super::files::Files;
 #[cfg(feature = "archive")]
 use super::host_use::RESERVED_REGIONS;
+use super::on_demand::Sequential;
+use super::{Delivery, ProblemKind};
 use crate::function::Sink;
 use crate::kernel::{Board, Host, IOMMU_TABLES};
+use crate::limits::Limit;
 
 /// Longest text that is looked at.
 pub(super) const MAX: usize = 64 * 1024;
@@ -62,9 +66,11 @@ pub(super) fn read<K: Sink>(files: &Files, machine: &Path, delivery: &mut Delive
 /// Takes what the sysfs of a running kernel does not have for something that there is not: a kernel
 /// without support for IOMMUs has no such directories. Of a copy nobody knows what was copied.
 pub(super) fn settle<K: Sink>(files: &Files, root: &Path, delivery: &mut Delivery<'_, K>) {
-    let most = delivery.limits.entries;
     let Some(host) = &mut delivery.host else { return };
-    let has_all = |name: &str| names(files, &root.join(name), most).is_some();
+    let has_all = |name: &str| {
+        let directory = files.real(&root.join(name));
+        directory.is_ok_and(|directory| files.names(&directory, 0).is_ok())
+    };
     if host.iommus.is_none() && has_all("class") && !has_all(IOMMUS) {
         host.iommus = Some(Vec::new());
     }
@@ -97,12 +103,21 @@ fn board(text: &str) -> Board {
 /// Reads what a sysfs says, where it is not known yet.
 pub(super) fn read_sysfs<K: Sink>(files: &Files, root: &Path, delivery: &mut Delivery<'_, K>) {
     let most = delivery.limits.entries;
+    let mut cut = Vec::new();
+    let mut names = |name: &str| {
+        let (names, more) = names(files, &root.join(name), most)?;
+        if more {
+            cut.push(files.full(&root.join(name)));
+        }
+        // Of a part nobody knows what is in the rest.
+        (!more).then_some(names)
+    };
     let host = delivery.host.get_or_insert_with(Host::default);
     if host.iommus.is_none() {
-        host.iommus = names(files, &root.join(IOMMUS), most);
+        host.iommus = names(IOMMUS);
     }
     if host.tables.is_none() {
-        host.tables = names(files, &root.join(TABLES), most).map(|names| {
+        host.tables = names(TABLES).map(|names| {
             let known = IOMMU_TABLES.iter().filter(|table| names.iter().any(|name| name == *table));
             known.map(ToString::to_string).collect()
         });
@@ -114,11 +129,15 @@ pub(super) fn read_sysfs<K: Sink>(files: &Files, root: &Path, delivery: &mut Del
     }
     if host.group_types.is_none() {
         let directory = root.join(GROUPS);
-        host.group_types = names(files, &directory, most).map(|names| {
+        host.group_types = names(GROUPS).map(|names| {
             let ids = names.into_iter().filter_map(|name| name.parse::<u32>().ok());
             let kind = |id: u32| first_line(files, &directory.join(id.to_string()).join("type"));
             ids.map(|id| (id, kind(id))).collect::<BTreeMap<_, _>>()
         });
+    }
+    for directory in cut {
+        let text = format!("{}: not used: {}", shown(&directory), delivery.limits.passed(Limit::Entries));
+        delivery.problem(ProblemKind::LeftOut, None, text);
     }
 }
 
@@ -141,7 +160,7 @@ pub(super) fn text(files: &Files, path: &Path, limit: usize) -> Option<String> {
 pub(super) fn lines(files: &Files, path: &Path, limit: usize) -> Option<(String, bool)> {
     let opened = files.open(&files.real(path).ok()?).ok()??;
     let mut bytes = Vec::new();
-    let mut text = Sequential::new(opened).take(limit.saturating_add(1) as u64);
+    let mut text = Sequential::from(opened, 0).take(limit.saturating_add(1) as u64);
     text.read_to_end(&mut bytes).ok()?;
     let cut = bytes.len() > limit;
     if cut {
@@ -156,10 +175,10 @@ pub(super) fn first_line(files: &Files, path: &Path) -> Option<String> {
     text.lines().next().map(str::trim).filter(|line| !line.is_empty()).map(ToString::to_string)
 }
 
-/// The names in a directory, sorted, and at most so many; `None` if it cannot be listed.
-fn names(files: &Files, directory: &Path, most: u64) -> Option<Vec<String>> {
-    let (names, _) = files.names(&files.real(directory).ok()?, most).ok()?;
-    Some(names.into_iter().filter_map(|name| name.into_string().ok()).collect())
+/// The names in a directory, at most so many, and whether there are more; `None` if it cannot be listed.
+fn names(files: &Files, directory: &Path, most: u64) -> Option<(Vec<String>, bool)> {
+    let (names, more) = files.names(&files.real(directory).ok()?, most).ok()?;
+    Some((names.into_iter().filter_map(|name| name.into_string().ok()).collect(), more))
 }
 
 /// Whether a name in an archive is one that [`read`] looks for.

@@ -10,6 +10,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Component, Path, PathBuf};
+use std::rc::Rc;
 use std::string::{String, ToString};
 use std::vec::Vec;
 
@@ -20,10 +21,6 @@ use crate::addr::Sbdf;
 use crate::function::{HostUse, RegionKind, ReservedRegion};
 use crate::limits::{Limit, Limits};
 
-/// Devices that one device may be made of, one below the other.
-const DEPTH: u8 = 8;
-/// Devices that are looked at for one use.
-const DEVICES: usize = 256;
 /// Reserved regions that are kept of one group.
 const REGIONS: usize = 256;
 /// Where a group says them.
@@ -67,45 +64,39 @@ pub(super) fn host_uses(files: &Files, sysfs: &Path, machine: &Files, proc: &Pat
         text
     };
     let [mounts, ipv4, ipv6] = ["self/mountinfo", "net/route", "net/ipv6_route"].map(&mut table);
-    // Thousands may be mounted from one device, which is looked for once.
-    let mut mounted: BTreeMap<(&str, Option<&str>), Vec<usize>> = BTreeMap::new();
+    let mut search = Search { files, sysfs, left: Some(limits.count(Limit::Uses)), known: BTreeMap::new() };
+    // Thousands may be mounted from one device.
     let mounts: Vec<Mount<'_>> = mounts.lines().filter_map(Mount::parse).collect();
-    for (position, mount) in mounts.iter().enumerate() {
-        mounted.entry((mount.numbers, mount.source)).or_default().push(position);
-    }
-    let mut found: BTreeMap<Sbdf, BTreeSet<usize>> = BTreeMap::new();
-    let mut left = limits.count(Limit::Entries);
-    let mut search = |devices: [Option<PathBuf>; 2]| {
-        let most = left.min(DEVICES);
-        let mut search = Search { files, sysfs, most, seen: BTreeSet::new(), found: BTreeSet::new() };
-        devices.iter().flatten().for_each(|device| search.device(device, DEPTH));
-        left = left.saturating_sub(search.seen.len());
-        search.found
-    };
-    for ((numbers, source), positions) in mounted {
-        let numbers = sysfs.join("dev/block").join(numbers);
-        let named = source.and_then(|name| below(&sysfs.join("class/block"), name));
-        for function in search([Some(numbers), named]) {
-            found.entry(function).or_default().extend(&positions);
+    let mut devices: BTreeMap<(&str, Option<&str>), Rc<BTreeSet<Sbdf>>> = BTreeMap::new();
+    let mut told: BTreeSet<(Sbdf, &str)> = BTreeSet::new();
+    for mount in &mounts {
+        let functions = devices.entry((mount.numbers, mount.source)).or_insert_with(|| {
+            let numbers = sysfs.join("dev/block").join(mount.numbers);
+            let named = mount.source.and_then(|name| below(&sysfs.join("class/block"), name));
+            search.functions([Some(numbers), named])
+        });
+        for function in functions.iter() {
+            // What is kept of a mount grows with its name.
+            if !search.costs(mount.point.len().div_ceil(64)) {
+                break;
+            }
+            if told.insert((*function, &mount.point)) {
+                uses.of.entry(*function).or_default().push(HostUse::Mounted(mount.point.clone()));
+            }
         }
-    }
-    for (function, positions) in found {
-        let points = positions.into_iter().filter_map(|position| mounts.get(position));
-        let mut once = BTreeSet::new();
-        let points = points.filter(|mount| once.insert(&mount.point));
-        let points = points.map(|mount| HostUse::Mounted(mount.point.clone()));
-        uses.of.insert(function, points.collect());
     }
     let interfaces: BTreeSet<&str> =
         ipv4.lines().filter_map(default_ipv4).chain(ipv6.lines().filter_map(default_ipv6)).collect();
     for interface in interfaces {
-        for function in search([below(&sysfs.join("class/net"), interface), None]) {
-            let of = uses.of.entry(function).or_default();
-            of.push(HostUse::DefaultRoute(interface.to_string()));
+        for function in search.functions([below(&sysfs.join("class/net"), interface), None]).iter() {
+            if search.costs(interface.len().div_ceil(64)) {
+                let of = uses.of.entry(*function).or_default();
+                of.push(HostUse::DefaultRoute(interface.to_string()));
+            }
         }
     }
-    if left == 0 {
-        let passed = limits.passed(Limit::Entries);
+    if search.left.is_none() {
+        let passed = limits.passed(Limit::Uses);
         uses.left_out.push(format!("what the host uses is not looked for any further: {passed}"));
     }
     uses
@@ -165,53 +156,91 @@ fn below(directory: &Path, name: &str) -> Option<PathBuf> {
 struct Search<'s> {
     files: &'s Files,
     sysfs: &'s Path,
-    /// Devices that are looked at.
-    most: usize,
-    seen: BTreeSet<PathBuf>,
-    found: BTreeSet<Sbdf>,
+    /// How much may still be looked at; `None` where more was wanted.
+    left: Option<usize>,
+    /// What was found of devices.
+    known: BTreeMap<PathBuf, Rc<BTreeSet<Sbdf>>>,
 }
 
 impl Search<'_> {
+    /// Whether so much more may be looked at.
+    fn costs(&mut self, cost: usize) -> bool {
+        self.left = self.left.and_then(|left| left.checked_sub(cost.max(1)));
+        self.left.is_some()
+    }
+
+    /// The device that a link leads to.
+    fn device(&mut self, link: &Path) -> Option<PathBuf> {
+        if !self.costs(1) {
+            return None;
+        }
+        self.files.real(link).ok().filter(|path| path.starts_with(self.sysfs))
+    }
+
+    /// The functions that these devices stand on.
+    fn functions(&mut self, links: [Option<PathBuf>; 2]) -> Rc<BTreeSet<Sbdf>> {
+        let devices: BTreeSet<PathBuf> =
+            links.iter().flatten().filter_map(|link| self.device(link)).collect();
+        let mut found: Vec<Rc<BTreeSet<Sbdf>>> =
+            devices.into_iter().map(|device| self.below(device)).collect();
+        match (found.pop(), found.pop()) {
+            (Some(one), None) => one,
+            (one, other) => Rc::new(one.iter().chain(&other).flat_map(|set| set.iter().copied()).collect()),
+        }
+    }
+
     /// The functions that a device stands on, or else those of the devices that it is made of.
-    fn device(&mut self, link: &Path, depth: u8) {
-        let Some(device) = self.files.real(link).ok().filter(|path| path.starts_with(self.sysfs)) else {
-            return;
-        };
-        if depth == 0 || self.seen.len() >= self.most || !self.seen.insert(device.clone()) {
-            return;
+    fn below(&mut self, device: PathBuf) -> Rc<BTreeSet<Sbdf>> {
+        if let Some(known) = self.known.get(&device) {
+            return Rc::clone(known);
         }
-        let inside = device.strip_prefix(self.sysfs).unwrap_or(&device);
-        let function =
-            inside.components().filter_map(|part| part.as_os_str().to_str()?.parse().ok()).next_back();
-        if let Some(function) = function {
-            self.found.insert(function);
-            return;
+        let (mut seen, mut found) = (BTreeSet::from([device.clone()]), BTreeSet::new());
+        let mut next = Vec::from([device.clone()]);
+        while let Some(device) = next.pop() {
+            let inside = device.strip_prefix(self.sysfs).unwrap_or(&device);
+            let function =
+                inside.components().filter_map(|part| part.as_os_str().to_str()?.parse().ok()).next_back();
+            match function {
+                Some(function) => _ = found.insert(function),
+                None => {
+                    next.extend(self.made_of(&device).into_iter().filter(|part| seen.insert(part.clone())))
+                }
+            }
         }
-        let depth = depth.saturating_sub(1);
+        let found = Rc::new(found);
+        self.known.insert(device, Rc::clone(&found));
+        found
+    }
+
+    fn made_of(&mut self, device: &Path) -> Vec<PathBuf> {
         // What RAID and device mapper are made of; a partition has it one directory up.
-        for owner in [Some(device.as_path()), device.parent()].into_iter().flatten() {
-            self.entries(&owner.join("slaves"), "", depth);
-        }
+        let slaves = [Some(device), device.parent()].into_iter().flatten().map(|owner| owner.join("slaves"));
+        let slaves: Vec<_> = slaves.flat_map(|directory| self.entries(&directory, "")).collect();
         // What bonds, bridges and virtual LANs are made of.
-        self.entries(&device, "lower_", depth);
+        let lower = self.entries(device, "lower_");
         // NVMe with several paths: the subsystem names its controllers.
         let subsystem = device
             .ancestors()
             .find(|path| path.parent().is_some_and(|parent| parent.ends_with("virtual/nvme-subsystem")));
-        if let Some(subsystem) = subsystem {
-            self.entries(subsystem, "nvme", depth);
-        }
+        let controllers = subsystem.map(|subsystem| self.entries(subsystem, "nvme")).unwrap_or_default();
+        [slaves, lower, controllers].concat()
     }
 
     /// The devices that the links in a directory lead to.
-    fn entries(&mut self, directory: &Path, prefix: &str, depth: u8) {
-        let Ok((names, _)) = self.files.names(directory, DEVICES as u64) else { return };
-        for name in names.iter().filter(|name| name.to_str().is_some_and(|name| name.starts_with(prefix))) {
-            let link = directory.join(name);
-            if self.files.kind(&link).is_ok_and(|kind| kind == Kind::Link) {
-                self.device(&link, depth);
-            }
+    fn entries(&mut self, directory: &Path, prefix: &str) -> Vec<PathBuf> {
+        let Some(left) = self.left else { return Vec::new() };
+        let Ok((names, more)) = self.files.names(directory, left as u64) else { return Vec::new() };
+        if more {
+            self.left = None;
         }
+        let links = names.iter().filter(|name| name.to_str().is_some_and(|name| name.starts_with(prefix)));
+        let links = links.map(|name| directory.join(name));
+        links
+            .filter_map(|link| {
+                let is_link = self.costs(1) && self.files.kind(&link).is_ok_and(|kind| kind == Kind::Link);
+                is_link.then(|| self.device(&link)).flatten()
+            })
+            .collect()
     }
 }
 
@@ -283,13 +312,22 @@ mod tests {
             assert_eq!(of(port), Some(Vec::from(["default route through br0".into()])));
         }
         assert_eq!((uses.of.len(), uses.left_out.len()), (4, 0));
+        let uses_of_all = uses;
         // What is cut is said: here after the first line of the mounts, and behind the third device.
-        let limits = Limits { table: 60, entries: 3, ..Limits::default() };
+        let limits = Limits { table: 60, uses: 3, ..Limits::default() };
         let cut = host_uses(&whole, Path::new("sys"), &whole, Path::new("proc"), &limits);
         assert!(cut.of.len() < 4, "{cut:?}");
         let told = cut.left_out.join("\n");
         assert!(told.contains("/proc/self/mountinfo: not read to its end"), "{told}");
-        assert!(told.contains("--limit table=VALUE") && told.contains("--limit entries=VALUE"), "{told}");
+        assert!(told.contains("--limit table=VALUE") && told.contains("--limit uses=VALUE"), "{told}");
+        let enough = (1..200).find(|uses| {
+            let limits = Limits { uses: *uses, ..Limits::default() };
+            let found = host_uses(&whole, Path::new("sys"), &whole, Path::new("proc"), &limits);
+            let told = found.left_out.is_empty();
+            assert_eq!(told, found == uses_of_all, "told if and only if something is left out");
+            told
+        });
+        assert!(enough.is_some_and(|enough| enough > 10), "{enough:?}");
         for uses in cut.of.values() {
             assert!(!uses.iter().any(|used| used.to_string().contains("data")), "{uses:?}");
         }

@@ -2,7 +2,8 @@
 //!
 //! Layer 7. [`read`] finds out what it was given (from the content, never from the extension) and
 //! delivers each function to a [`Sink`] as soon as it is read: memory is one read buffer and one
-//! function, whatever the size of the input. What concerns one function or one file degrades that
+//! function, whatever the size of the input, and where several threads read a large one, what those
+//! have found ([`Sink::part`]). What concerns one function or one file degrades that
 //! function and becomes a [`Problem`]; what concerns the whole input is an [`Error`].
 //!
 //! Nothing here writes, follows a link out of the directory it was given, or trusts a byte.
@@ -100,6 +101,9 @@ pub struct Options {
     pub strict: bool,
     /// How much is taken from one input.
     pub limits: Limits,
+    /// How many threads may read a large text or image, the calling one among them: 0 for as many as there
+    /// are processors, 1 for that one alone, four at most. What is found is the same.
+    pub threads: u8,
     /// Read each function of a sysfs whole, in one go, instead of what decoding asks for: what is meant
     /// to be kept.
     pub whole: bool,
@@ -361,6 +365,7 @@ struct Delivery<'a, K> {
     problems: Vec<Problem>,
     problems_left_out: usize,
     limits: Limits,
+    threads: u8,
     whole: bool,
     /// What the input says about the machine.
     host: Option<Host>,
@@ -387,6 +392,7 @@ impl<'a, K: Sink> Delivery<'a, K> {
             problems: Vec::new(),
             problems_left_out: 0,
             limits: Limits::default(),
+            threads: 0,
             whole: false,
             host: None,
             part: None,
@@ -430,9 +436,15 @@ impl<'a, K: Sink> Delivery<'a, K> {
         beyond
     }
 
+    /// Whether more came than is taken.
+    fn is_beyond_limits(&self) -> bool {
+        self.full || self.beyond
+    }
+
+    /// Says that a limit was passed, however much there is to say.
     fn left_out(&mut self, limit: Limit) {
         let text = format!("the other functions are left out: {}", self.limits.passed(limit));
-        self.problem(ProblemKind::LeftOut, None, text);
+        self.problems.push(Problem { kind: ProblemKind::LeftOut, address: None, text });
     }
 
     fn record<S: Source>(&mut self, address: Sbdf, source: S, attributes: Attributes) {
@@ -466,7 +478,13 @@ impl<'a, K: Sink> Delivery<'a, K> {
 
     fn reading(self, options: &Options) -> Self {
         let unchecked = self.unchecked && !options.strict;
-        Self { unchecked, whole: options.whole, limits: options.limits.clone(), ..self }
+        Self {
+            unchecked,
+            whole: options.whole,
+            limits: options.limits.clone(),
+            threads: options.threads,
+            ..self
+        }
     }
 
     fn info(self, kind: Format, path: String) -> SourceInfo {

@@ -6,7 +6,7 @@
 use core::cell::Cell;
 use core::fmt;
 use std::fs::File;
-use std::io;
+use std::io::{self, Read};
 use std::os::unix::fs::FileExt;
 use std::vec;
 use std::vec::Vec;
@@ -29,6 +29,41 @@ impl ReadAt for File {
 
     fn size(&self) -> io::Result<u64> {
         Ok(self.metadata()?.len())
+    }
+}
+
+impl<F: ReadAt> ReadAt for &F {
+    fn read_once_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        (**self).read_once_at(buffer, offset)
+    }
+
+    fn size(&self) -> io::Result<u64> {
+        (**self).size()
+    }
+}
+
+/// Bytes from an offset to the end.
+pub(super) struct Sequential<F> {
+    file: F,
+    at: u64,
+}
+
+impl<F: ReadAt> Sequential<F> {
+    pub(super) fn from(file: F, at: u64) -> Self {
+        Self { file, at }
+    }
+
+    /// Where the first byte is that was not read yet.
+    pub(super) fn at(&self) -> u64 {
+        self.at
+    }
+}
+
+impl<F: ReadAt> Read for Sequential<F> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.file.read_once_at(buffer, self.at)?;
+        self.at = self.at.saturating_add(count as u64);
+        Ok(count)
     }
 }
 

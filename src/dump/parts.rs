@@ -3,14 +3,13 @@
 //! alone wherever they do not fit.
 
 use std::collections::{BTreeSet, VecDeque};
-use std::io::{self, Read};
+use std::io;
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{Builder, Scope, ScopedJoinHandle, available_parallelism};
 use std::vec::Vec;
 
-use super::on_demand::ReadAt;
 use super::{Delivery, Problem};
 use crate::addr::Segment;
 use crate::function::{Inventory, Sink};
@@ -21,15 +20,20 @@ const WORTH: u64 = 4 << 20;
 const MOST: u64 = 4;
 
 /// How many parts so many bytes are worth: 1 is none.
-pub(super) fn count(bytes: u64) -> u64 {
-    let processors = available_parallelism().map_or(1, |processors| processors.get() as u64);
-    processors.min(bytes / WORTH).clamp(1, MOST)
+/// `threads` are as many as there may be; 0 as many as there are processors.
+pub(super) fn count(bytes: u64, threads: u8) -> u64 {
+    let worth = (bytes / WORTH).clamp(1, MOST);
+    match (worth, threads) {
+        (1, _) | (_, 1) => 1,
+        (_, 0) => available_parallelism().map_or(1, |processors| worth.min(processors.get() as u64)),
+        (_, threads) => worth.min(u64::from(threads)),
+    }
 }
 
 /// Where the second and later parts of these bytes might begin, so that they are alike in size.
-pub(super) fn cuts(bytes: Range<u64>) -> impl Iterator<Item = u64> {
+pub(super) fn cuts(bytes: Range<u64>, threads: u8) -> impl Iterator<Item = u64> {
     let size = bytes.end.saturating_sub(bytes.start);
-    let count = count(size);
+    let count = count(size, threads);
     let each = size.checked_div(count).unwrap_or(size);
     (1..count).map(move |number| bytes.start.saturating_add(each.saturating_mul(number)))
 }
@@ -73,9 +77,9 @@ impl<'scope, T: Send + 'scope> Parts<'scope, T> {
             let thread = move || {
                 let mut delivery = Delivery { limits, unchecked, ..Delivery::new(&mut inventory) };
                 let known = read(range, &mut delivery, &stop);
-                let Delivery { segments, records, problems, problems_left_out, full, beyond, .. } = delivery;
                 // What one part alone has too much of, and what cannot be read, is told in its place.
-                let whole = known.ok().filter(|_| !full && !beyond);
+                let whole = known.ok().filter(|_| !delivery.is_beyond_limits());
+                let Delivery { segments, records, problems, problems_left_out, .. } = delivery;
                 whole.map(|known| (known, Part { inventory, segments, records, problems, problems_left_out }))
             };
             let Ok(thread) = Builder::new().spawn_scoped(scope, thread) else { break };
@@ -84,11 +88,10 @@ impl<'scope, T: Send + 'scope> Parts<'scope, T> {
         Self { running, stop }
     }
 
-    /// The next part, where it begins, and what is known of it.
-    pub(super) fn next(&mut self) -> Option<(u64, T, Part)> {
-        let (start, thread) = self.running.pop_front()?;
-        let (known, part) = thread.join().ok()??;
-        Some((start, known, part))
+    /// The next part, if it begins here, and what is known of it.
+    pub(super) fn next(&mut self, here: u64) -> Option<(T, Part)> {
+        let (_, thread) = self.running.pop_front().filter(|(start, _)| *start == here)?;
+        thread.join().ok()?
     }
 }
 
@@ -117,30 +120,5 @@ impl<K: Sink> Delivery<'_, K> {
         self.segment = None;
         self.keep(problems, problems_left_out);
         true
-    }
-}
-
-/// A regular file from some byte on.
-pub(super) struct From<'f, F> {
-    file: &'f F,
-    at: u64,
-}
-
-impl<'f, F: ReadAt> From<'f, F> {
-    pub(super) fn new(file: &'f F, at: u64) -> Self {
-        Self { file, at }
-    }
-
-    /// Where the next byte is that was not read yet.
-    pub(super) fn at(&self) -> u64 {
-        self.at
-    }
-}
-
-impl<F: ReadAt> Read for From<'_, F> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let count = self.file.read_once_at(buffer, self.at)?;
-        self.at = self.at.saturating_add(count as u64);
-        Ok(count)
     }
 }

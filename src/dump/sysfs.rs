@@ -158,7 +158,6 @@ fn no_pci(devices: &Path, error: io::Error) -> Error {
     }
 }
 
-/// What the host uses functions for.
 struct Reader<'a, 'b, K> {
     files: &'a Files,
     delivery: &'a mut Delivery<'b, K>,

@@ -36,7 +36,7 @@ pub(super) fn read<R: Read, K: Sink>(
     let failed = |error| Error::io(path, error);
     window.skip_mark().map_err(failed)?;
     let mut reader = Reader::new();
-    while reader.step(&mut window, delivery).map_err(failed)? {}
+    while reader.step(&mut window, delivery, |_| true).map_err(failed)? {}
     reader.end(&window, path, delivery)
 }
 
@@ -95,14 +95,17 @@ impl Reader {
         }
     }
 
-    /// Goes on by some functions, or by a line; whether there may be more.
+    /// Goes on by functions, as long as they are usual and `may` begin here, or by a line; whether there may
+    /// be more.
     fn step<R: Read, K: Sink>(
         &mut self,
         window: &mut Window<R>,
         delivery: &mut Delivery<'_, K>,
+        may: impl Fn(&Window<R>) -> bool,
     ) -> io::Result<bool> {
         if self.may_go_on_as_usual(delivery) {
-            while let Some(length) = self.usual(window.look_ahead(USUAL)?, delivery) {
+            while may(window) {
+                let Some(length) = self.usual(window.look_ahead(USUAL)?, delivery) else { break };
                 window.consume(length);
             }
         }

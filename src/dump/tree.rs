@@ -13,10 +13,10 @@ use super::config_file::BUFFER;
 use super::decoded::Texts;
 use super::detect::is_text;
 use super::error::{Error, shown};
-use super::files::{Files, Kind, Lost, Sequential};
+use super::files::{Files, Kind, Lost};
 use super::lines::Window;
 use super::name::address_of;
-use super::on_demand::ReadAt;
+use super::on_demand::{ReadAt, Sequential};
 use super::{Delivery, Format, NOTHING, ProblemKind, host, sysfs, text};
 use crate::addr::Sbdf;
 use crate::function::{Attributes, Sink};
@@ -54,7 +54,7 @@ fn read_text<K: Sink>(files: &Files, path: &Path, delivery: &mut Delivery<'_, K>
     if opened.size().is_ok_and(|size| size > limit) {
         return Err(Error::Limit { path: full, limit: Limit::File, value: limit });
     }
-    text::read(Window::new(Sequential::new(opened)), &full, delivery)
+    text::read(Window::new(Sequential::from(opened, 0)), &full, delivery)
 }
 
 struct Walk<'a> {

@@ -17,7 +17,7 @@ use crate::route::fabric::Fabric;
 use crate::route::linux::{Grouping, Linux};
 use crate::topology::{FunctionIndex, Topology};
 
-/// Functions that one line names at most.
+/// Functions, or uses of one, that one line names at most.
 const SHOWN: usize = 8;
 
 /// What the answers rest on: everything that was worked out about one machine.
@@ -238,8 +238,8 @@ pub fn in_use_findings<'t>(
 ) -> impl Iterator<Item = Finding> + 't {
     functions.iter().filter_map(|index| {
         let uses = &topology.inventory().attributes(*index)?.host_uses;
-        let uses: Vec<String> = uses.iter().map(ToString::to_string).collect();
-        let first = uses.get(..SHOWN.min(uses.len())).unwrap_or_default().join(", ");
+        let first: Vec<String> = uses.iter().take(SHOWN).map(ToString::to_string).collect();
+        let first = first.join(", ");
         let text = match uses.len().saturating_sub(SHOWN) {
             0 => first,
             more => format!("{first} and {more} more"),

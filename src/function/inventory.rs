@@ -181,7 +181,8 @@ pub trait Sink {
     fn reserved_region(&mut self, _group: u32, _region: ReservedRegion) {}
 
     /// Where a part of a large input may be gathered, by another thread, to be given to
-    /// [`take`](Self::take). `None`, as by default, where everything has to come one by one.
+    /// [`take`](Self::take): [`record`](Self::record) is not asked for what is in it. `None`, as by default,
+    /// where everything has to come one by one.
     fn part(&self) -> Option<Inventory> {
         None
     }

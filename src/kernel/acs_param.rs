@@ -80,7 +80,7 @@ impl AcsOptions {
     /// # use acsscan::kernel::acs_param::AcsOptions;
     /// let options = AcsOptions::of_command_line("ro pci=noats,config_acs=1x@0000:00:1c.0/0.0");
     /// let config_acs = options.config_acs.unwrap();
-    /// assert_eq!(config_acs.entries[0].mask.bits(), 0b10);
+    /// assert_eq!(config_acs.entries()[0].mask.bits(), 0b10);
     /// assert!(config_acs.problems.is_empty());
     /// ```
     #[must_use]
@@ -137,8 +137,7 @@ pub struct AcsOption {
     pub name: AcsOptionName,
     /// Byte offset of the value in the command line.
     pub at: usize,
-    /// The entries that the kernel gets to, in order.
-    pub entries: Vec<Entry>,
+    entries: Vec<Entry>,
     /// What is wrong with it, by position.
     pub problems: Vec<Problem>,
     /// The entries by what they match.
@@ -280,6 +279,12 @@ impl AcsOption {
         }
         option.index = Index::of(&option.entries);
         option
+    }
+
+    /// The entries that the kernel gets to, in order.
+    #[must_use]
+    pub fn entries(&self) -> &[Entry] {
+        &self.entries
     }
 
     /// The entry that the kernel applies to a function.

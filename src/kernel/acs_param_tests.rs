@@ -120,7 +120,7 @@ fn disable_acs_redir_also_takes_back_what_the_kernel_had_added() {
 fn a_repeated_option_overwrites_the_earlier_one() {
     let options = AcsOptions::of_command_line("pci=config_acs=1@00:01.0 pci=noats,config_acs=0@00:02.0");
     assert_eq!(options.overwritten, [(15, AcsOptionName::ConfigAcs)]);
-    assert_eq!(options.config_acs.expect("there").entries[0].text, "0@00:02.0");
+    assert_eq!(options.config_acs.expect("there").entries()[0].text, "0@00:02.0");
 }
 
 #[test]

@@ -192,7 +192,7 @@ impl Lints {
             let message = format!("Linux {version} does not have it: it came with {}", since(name));
             self.add(Kind::NotInThisKernel, option.at, option.text, message);
         } else if name == AcsOptionName::ConfigAcs && misreads_config_acs(version) {
-            let entries = AcsOption::parse(name, value).entries.len();
+            let entries = AcsOption::parse(name, value).entries().len();
             let more = if entries > 1 { ", and reads no entry after the first" } else { "" };
             let message = format!(
                 "Linux {version} takes 0 and x for each other's meaning in part (bits that are to be cleared keep \
@@ -228,7 +228,7 @@ impl Lints {
         let has_acs = |index: &FunctionIndex| topology.function(*index).is_some_and(|f| !f.acs.is_absent());
         // Until `config_acs` came, this option only cleared what it names.
         let falls_back = version.is_none_or(|version| version >= since(AcsOptionName::ConfigAcs));
-        for (entry, functions) in option.entries.iter().zip(matched) {
+        for (entry, functions) in option.entries().iter().zip(matched) {
             let about = addresses(topology, functions);
             if functions.is_empty() {
                 let message = "matches no function, or an earlier entry matches first; bus numbers may have \

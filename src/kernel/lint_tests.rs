@@ -122,7 +122,7 @@ fn what_no_kernel_could_hold_is_looked_at_and_told_in_part() {
     let line = format!("pci=disable_acs_redir={}00:01.0", "pci:1:1;".repeat(8_100));
     let options = AcsOptions::of_command_line(&line);
     let option = options.disable_acs_redir.as_ref().expect("there");
-    assert_eq!((option.entries.len(), option.problems.len()), (8_101, 0));
+    assert_eq!((option.entries().len(), option.problems.len()), (8_101, 0));
     let found = lint(&line, None, Some(&machine()));
     assert_eq!(found.len(), MOST + 1);
     assert!(found[MOST].message.starts_with("7901 more findings"), "{:?}", found[MOST]);

@@ -100,7 +100,9 @@ pub(super) fn run(common: &Common, fleet: &Fleet) -> Result<Exit, Stop> {
         return Err(Stop::Usage(String::from(text)));
     }
     say_where_the_report_goes(common, fleet)?;
-    let (_, options) = input::reading(common, Some(PathBuf::new()))?;
+    let (_, mut options) = input::reading(common, Some(PathBuf::new()))?;
+    // The hosts are read side by side.
+    options.threads = 1;
     let knowledge = Knowledge::load(common)?;
     let wanted = Wanted {
         run: question(common, fleet, &options, &knowledge),

@@ -12,7 +12,7 @@ pub(super) use packed::Refused;
 use std::collections::VecDeque;
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read};
+use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Component, Path, PathBuf};
 use std::vec::Vec;
@@ -244,26 +244,6 @@ impl ReadAt for Opened<'_> {
             Self::File(file) => file.size(),
             Self::Bytes(bytes) => Ok(bytes.len() as u64),
         }
-    }
-}
-
-/// A file of a tree, read from its start to its end.
-pub(super) struct Sequential<'a> {
-    opened: Opened<'a>,
-    at: u64,
-}
-
-impl<'a> Sequential<'a> {
-    pub(super) fn new(opened: Opened<'a>) -> Self {
-        Self { opened, at: 0 }
-    }
-}
-
-impl Read for Sequential<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let length = self.opened.read_at(buffer, self.at)?;
-        self.at = self.at.saturating_add(length as u64);
-        Ok(length)
     }
 }
 

@@ -29,13 +29,13 @@ pub(super) fn run(bytes: &[u8]) {
     let topology = machine().topology();
     let options = AcsOptions::of_command_line(&text);
     for option in [&options.disable_acs_redir, &options.config_acs].into_iter().flatten() {
-        for entry in &option.entries {
+        for entry in option.entries() {
             assert!(text.get(entry.at..).is_some(), "{entry:?}");
         }
         for index in 0..topology.functions().len() {
             // One after the other, as the kernel does.
             let mut matches =
-                option.entries.iter().map(|entry| (entry, entry.device.matches(&topology, index)));
+                option.entries().iter().map(|entry| (entry, entry.device.matches(&topology, index)));
             let first = matches.find(|(_, found)| *found != Match::No);
             let first = first.filter(|(_, found)| *found == Match::Yes).map(|(entry, _)| entry);
             assert_eq!(option.entry_for(&topology, index), first, "{index}");

@@ -150,16 +150,21 @@ impl Walk {
         }
         let name = start.name().as_ref().to_vec();
         let depth = self.path.len();
-        let path: Vec<&[u8]> = self.path.iter().map(Vec::as_slice).collect();
-        match *path.as_slice() {
-            [] => {
+        // The elements around: the outermost three, and the innermost.
+        let mut outer = [&[][..]; 3];
+        outer.iter_mut().zip(&self.path).for_each(|(place, name)| *place = name);
+        let inner = self.path.last().map(Vec::as_slice).unwrap_or_default();
+        match outer {
+            [b"", ..] if depth == 0 => {
                 if name != b"domain" || self.is_domain {
                     return Err(DomainError::NotADomain);
                 }
                 self.is_domain = true;
             }
-            [b"domain", b"devices", .., b"source"]
+            [b"domain", b"devices", _]
                 if name == b"address"
+                    && depth > 2
+                    && inner == b"source"
                     && self.giving.last().is_some_and(|last| last.depth.checked_add(2) == Some(depth)) =>
             {
                 let Some(giving) = self.giving.last_mut() else { return Ok(()) };
@@ -167,9 +172,10 @@ impl Walk {
                 giving.found = true;
                 self.found.push(address(start, at)?.ok_or(DomainError::NoAddress { element, at })?);
             }
-            [b"domain", b"devices", ref within @ ..] => {
+            [b"domain", b"devices", device] => {
                 let kind = attribute(start, b"type", at)?;
-                if let Some(element) = kind.and_then(|kind| giving(within, &name, &kind)) {
+                let device = (depth > 2).then_some(device);
+                if let Some(element) = kind.and_then(|kind| giving(device, &name, &kind)) {
                     self.giving.push(Giving { element, depth, found: false });
                 }
             }
@@ -190,10 +196,10 @@ impl Walk {
     }
 }
 
-/// The element's name, if an element of this name and type assigns a function here: `within` are the
-/// elements from the device on that are open around it.
-fn giving(within: &[&[u8]], name: &[u8], kind: &str) -> Option<&'static str> {
-    match (within.first().copied(), name, kind) {
+/// The element's name, if an element of this name and type assigns a function here, within a `device` or
+/// as one.
+fn giving(device: Option<&[u8]>, name: &[u8], kind: &str) -> Option<&'static str> {
+    match (device, name, kind) {
         (None, b"hostdev", "pci") => Some("hostdev"),
         (None, b"interface", "hostdev") => Some("interface"),
         (None, b"disk", "nvme") => Some("disk"),
@@ -340,6 +346,10 @@ mod tests {
         let bomb =
             b"<!DOCTYPE d [<!ENTITY a 'aaaa'><!ENTITY b '&a;&a;&a;'>]><domain><name>&b;</name></domain>";
         assert!(matches!(assigned_functions(bomb), Err(DomainError::DocumentType { .. })));
+        // Time grows with the text, however deep it is.
+        let limits = Limits { xml_depth: 1 << 20, ..Limits::default() };
+        let deepest = "<domain>".to_string() + &"<a>".repeat(100_000) + &"</a>".repeat(100_000) + "</domain>";
+        assert_eq!(assigned_functions_within(&limits, deepest.as_bytes()), Ok(Vec::new()));
         let deep = "<domain>".to_string() + &"<a>".repeat(1_000_000);
         let passed = |found: Result<Vec<Sbdf>, DomainError>| match found {
             Err(DomainError::Limit { at, limit, value }) => (at, limit, value),

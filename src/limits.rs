@@ -139,7 +139,7 @@ impl Limits {
         let digits = digits.unwrap_or(value);
         let number = digits.parse::<u64>().ok().filter(|_| digits.bytes().all(|byte| byte.is_ascii_digit()));
         let number = number.and_then(|number| number.checked_mul(1 << shift)).filter(|number| *number > 0);
-        let expected = "expected NAME=VALUE with a number above 0, such as unpacked=8G".to_string();
+        let expected = "expected NAME=VALUE with a whole number above 0, and K, M or G behind it for powers of 1024: unpacked=8G".to_string();
         Ok((limit, number.ok_or(expected)?))
     }
 }

@@ -427,9 +427,57 @@ fn a_domains_xml_is_judged_as_the_functions_that_it_assigns() {
     assert_eq!((both.status.code(), both.stdout), (typed.status.code(), typed.stdout));
     write("");
     let question = ["check", "--domain", path, "--dump", dump];
-    assert_refused(&question, 4, &["guest.xml: the domain is given no PCI function"]);
+    assert_refused(
+        &question,
+        4,
+        &["guest.xml: its <hostdev>, <interface> and <disk> elements assign no PCI function"],
+    );
     write("<hostdev type='pci'/>");
     assert_refused(&question, 4, &["guest.xml: a <hostdev> assigns a PCI function without a source address"]);
     assert_refused(&["check", "--domain", "nowhere.xml", "--dump", dump], 4, &["nowhere.xml: "]);
     assert_refused(&["check", "--domain", "-", "--dump", "-"], 2, &["both take standard input"]);
+}
+
+#[test]
+fn a_reader_that_goes_away_changes_nothing_of_the_exit_code() {
+    let dump = "corpus/qemu-small/dump.txt";
+    for (arguments, code) in [
+        (&["check", "02:00.0"][..], 3),
+        (&["check", "02:00.0", "--format", "json"], 3),
+        (&["check", "00:1f.0", "--policy", "linux"], 1),
+        (&["--fail-on", "note", "--format", "jsonl"], 1),
+        (&["--summary"], 0),
+    ] {
+        let whole = acsscan(&[arguments, &["--dump", dump]].concat());
+        assert_eq!(whole.status.code(), Some(code), "{arguments:?}");
+        let mut child = Command::new(env!("CARGO_BIN_EXE_acsscan"))
+            .args(arguments)
+            .args(["--dump", "-"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("runs");
+        // Gone before anything is read, and so before anything is written.
+        drop(child.stdout.take());
+        std::io::Write::write_all(
+            &mut child.stdin.take().expect("piped"),
+            &std::fs::read(dump).expect("there"),
+        )
+        .expect("read");
+        assert_eq!(child.wait().expect("ends").code(), Some(code), "{arguments:?}");
+    }
+}
+
+#[test]
+fn functions_with_two_contents_make_an_answer_incomplete() {
+    let scratch = tempfile::tempdir().expect("a directory");
+    let file = scratch.path().join("two.txt");
+    let line =
+        |ids: &str| format!("00:00.0 Host bridge: x\n00: {ids} 00 00 00 00 00 00 00 06 00 00 00 00\n\n");
+    std::fs::write(&file, line("86 80 c0 29") + &line("22 10 c0 29")).expect("written");
+    let output = acsscan(&["--dump", file.to_str().expect("UTF-8")]);
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(3), "{text}");
+    assert!(text.contains("0000:00:00.0: several times in the dump, with different content"), "{text}");
 }

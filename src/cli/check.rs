@@ -51,7 +51,10 @@ fn of_domain(common: &Common, path: &Path) -> Result<Vec<String>, Stop> {
     };
     let functions = functions.map_err(told)?;
     if functions.is_empty() {
-        return Err(told(String::from("the domain is given no PCI function: nothing to check")));
+        return Err(told(String::from(
+            "its <hostdev>, <interface> and <disk> elements assign no PCI function: nothing to check \
+                     (<qemu:commandline> and networks that hand out functions are not looked at)",
+        )));
     }
     Ok(functions.iter().map(ToString::to_string).collect())
 }

@@ -136,7 +136,7 @@ fn judge(common: &Common, hook: &LibvirtHook, scanned: &Scanned, functions: &[Sb
     for function in functions {
         match scanned.topology.index_of(*function) {
             Some(index) => indices.push(index),
-            None => return refusal(format!("{function}: no such function on this host")),
+            None => return refusal(format!("{function}: no such function")),
         }
     }
     let linux = Linux::new(&scanned.topology, &scanned.database);

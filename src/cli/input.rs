@@ -174,8 +174,25 @@ pub(super) fn one_of_many(
     Ok(scanned(info, inventory.finish(), knowledge))
 }
 
+/// That functions come with different bytes, of one machine at two times or of two: nobody knows which count.
+fn contradicting(inventory: &Inventory) -> Option<Problem> {
+    let mut differing = inventory.repeats().filter(|repeat| repeat.differ);
+    let first = differing.next()?;
+    let others = match differing.count() {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    let text = format!(
+        "{}{others}: several times in the dump, with different content; one of those with the most bytes is used: \
+         if these are two machines or two states of one, read them one by one",
+        first.address
+    );
+    Some(Problem { text, loses: true })
+}
+
 fn scanned(info: SourceInfo, inventory: Inventory, knowledge: &Knowledge) -> Scanned {
-    let problems = info.lines().map(|(text, loses)| Problem { text, loses }).collect();
+    let mut problems: Vec<Problem> = info.lines().map(|(text, loses)| Problem { text, loses }).collect();
+    problems.extend(contradicting(&inventory));
     let source = Source {
         kind: info.kind.word().to_owned(),
         path: info.path,

@@ -52,6 +52,9 @@ enum Exit {
     Failed,
 }
 
+/// What a shell says of a program that a pipe nobody reads has ended: 128 and SIGPIPE.
+const BROKEN_PIPE: u8 = 141;
+
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
         Self::from(match exit {
@@ -106,7 +109,7 @@ pub fn main() -> ExitCode {
     };
     match run(&cli) {
         Ok(exit) => exit.into(),
-        Err(Stop::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => Exit::Done.into(),
+        Err(Stop::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => BROKEN_PIPE.into(),
         Err(stop) => {
             let exit = if matches!(stop, Stop::Usage(_)) { Exit::Usage } else { Exit::Failed };
             eprintln!("acsscan: {}", crate::report::clean(&stop.text()));

@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::args::{Color, Common, OutputFormat};
 use super::input::Scanned;
-use super::{Exit, Stop};
+use super::{Exit, Stop, input};
 use crate::finding::{self, Facts, Finding, refused_finding};
 use crate::kernel::Iommu;
 use crate::report::json::{self, Body, Document, FindingDocument, HeadLine, Line, SourceDocument};
@@ -22,6 +22,33 @@ use crate::route::domains::{Domains, Unsettled};
 use crate::route::fabric::Fabric;
 use crate::route::linux::{Grouping, Linux};
 use crate::topology::FunctionIndex;
+
+/// Standard output. A reader that has seen enough and goes away changes nothing of the exit code: what it
+/// would have been given is dropped.
+pub(super) struct Stdout<W = io::StdoutLock<'static>>(W);
+
+impl Stdout {
+    pub(super) fn lock() -> Self {
+        Self(io::stdout().lock())
+    }
+}
+
+fn unless_nobody_reads<T>(result: io::Result<T>, otherwise: T) -> io::Result<T> {
+    match result {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(otherwise),
+        result => result,
+    }
+}
+
+impl<W: Write> Write for Stdout<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        unless_nobody_reads(self.0.write(bytes), bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        unless_nobody_reads(self.0.flush(), ())
+    }
+}
 
 /// What is worked out when it is first asked for.
 type Lazily<'a, T> = LazyCell<T, Box<dyn FnOnce() -> T + 'a>>;
@@ -143,7 +170,7 @@ impl<'a> Answers<'a> {
         let source = SourceDocument::new(&self.scanned.source, &self.scanned.topology);
         let head = HeadLine::new(source, self.assumptions(self.domains.assumptions()));
         let findings = self.findings.iter().map(|finding| Line::Finding(finding.into()));
-        let mut out = BufWriter::new(io::stdout().lock());
+        let mut out = BufWriter::new(Stdout::lock());
         json::write_lines(&mut out, std::iter::once(Line::Source(head)).chain(records).chain(findings))?;
         Ok(out.flush()?)
     }
@@ -213,7 +240,7 @@ pub(super) fn write_json(
 ) -> Result<(), Stop> {
     let findings = findings.iter().map(FindingDocument::from).collect();
     let document = Document { schema: json::SCHEMA, source, body, findings };
-    let mut out = BufWriter::new(io::stdout().lock());
+    let mut out = BufWriter::new(Stdout::lock());
     json::write(&mut out, &document)?;
     Ok(out.flush()?)
 }
@@ -228,7 +255,7 @@ pub(super) fn write_text(
         Color::Always => ColorChoice::Always,
         Color::Never => ColorChoice::Never,
     };
-    let mut out = BufWriter::new(AutoStream::new(io::stdout().lock(), choice));
+    let mut out = BufWriter::new(Stdout(AutoStream::new(io::stdout().lock(), choice)));
     text(&mut out)?;
     Ok(out.flush()?)
 }
@@ -263,7 +290,7 @@ pub(super) fn names(common: &Common) -> Result<Names, Stop> {
     match &common.ids {
         // -nn asks lspci for names and numbers, which is what is shown anyway.
         _ if common.numeric == 1 => Ok(Names::numeric()),
-        Some(path) => Names::from_file(path).map_err(Stop::Input),
+        Some(path) => Names::from_file(path, &input::limits(common)).map_err(Stop::Input),
         None => Ok(Names::of_system()),
     }
 }
@@ -279,7 +306,7 @@ pub(super) fn width() -> Option<usize> {
 /// `acsscan schema`.
 pub(super) fn schema(common: &Common) -> Result<Exit, Stop> {
     let schema = if common.format == OutputFormat::Jsonl { json::line_schema() } else { json::schema() };
-    let mut out = io::stdout().lock();
+    let mut out = Stdout::lock();
     out.write_all(schema.as_bytes())?;
     out.write_all(b"\n")?;
     Ok(Exit::Done)

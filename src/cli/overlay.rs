@@ -23,7 +23,7 @@ use crate::topology::{FunctionIndex, Topology};
 #[command(next_help_heading = "What if (nothing is written to the machine)")]
 pub(super) struct Overlays {
     /// As if ACS registers read otherwise: 0000:00:1c.0=+ReqRedir,-UpstreamFwd (lspci's tokens, and
-    /// IoReqBlk, UnclaimedRedir, DspMemTarget=block, UspMemTarget=…, EgressVector0=0x6, ACSCtl=0x1d)
+    /// IoReqBlk, UnclaimedRedir, DspMemTarget=block, UspMemTarget=…, EgressVector0=0x6, ACSCtl=0x1d, or as setpci ECAP_ACS+6.w=1d:1f)
     #[arg(long, value_name = "ADDR=CHANGES", global = true)]
     pub(super) set: Vec<String>,
     /// As if a kernel had turned ACS on, as it does for an IOMMU; VERSION such as 6.12

@@ -1,12 +1,12 @@
 //! No verb: the scan.
 
 use std::collections::BTreeSet;
-use std::io::{self, BufWriter, Write};
+use std::io::{BufWriter, Write};
 
 use serde::Serialize;
 
 use super::args::{Common, OutputFormat};
-use super::output::{Answers, write_text};
+use super::output::{Answers, Stdout, write_text};
 use super::reach::assumptions;
 use super::{Exit, Stop, address, fleet, input};
 use crate::finding;
@@ -98,7 +98,7 @@ fn numbers(common: &Common, answers: &Answers<'_>) -> Result<(), Stop> {
         fingerprint: &fleet::fingerprint(canonical.iter().map(|(_, entry)| entry)),
         findings: &answers.findings,
     };
-    let mut out = BufWriter::new(io::stdout().lock());
+    let mut out = BufWriter::new(Stdout::lock());
     match common.format {
         OutputFormat::Prom => prom::scan(&mut out, &numbers)?,
         _ => text::scan_line(&mut out, &numbers)?,
@@ -123,7 +123,7 @@ fn summary(common: &Common) -> Result<Exit, Stop> {
     if common.format == OutputFormat::Text {
         write_text(common, |mut out| text::summary(&mut out, &source, &document))?;
     } else {
-        let mut out = BufWriter::new(io::stdout().lock());
+        let mut out = BufWriter::new(Stdout::lock());
         let body: Body = Body::Summary(document);
         let document = Document { schema: json::SCHEMA, source, body, findings: Vec::new() };
         json::write(&mut out, &document)?;

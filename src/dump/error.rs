@@ -6,7 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::string::{String, ToString};
 
-use super::Format;
+use super::{Format, Problem};
 use crate::limits::Limit;
 
 /// The input could not be read. Each message is one line: what was found and where, what was
@@ -90,12 +90,15 @@ pub enum Error {
     /// A directory or archive without configuration space.
     #[error(
         "{}: no configuration space in it; expected bus/pci/devices, files named like \
-         0000:00:1f.0/config or 0000:00:1f.0.bin, or one text of lspci",
-        shown(.path)
+         0000:00:1f.0/config or 0000:00:1f.0.bin, or one text of lspci{}",
+        shown(.path),
+        .lost.as_ref().map(|lost| format!("; {lost}")).unwrap_or_default()
     )]
     NoConfigs {
         /// The directory.
         path: PathBuf,
+        /// The first that was in it and was not read, and why.
+        lost: Option<String>,
     },
     /// A directory with the trees of several machines.
     #[error(
@@ -225,6 +228,22 @@ pub enum Error {
 }
 
 impl Error {
+    /// There is no configuration space in it.
+    pub(super) fn no_configs(path: &Path) -> Self {
+        Self::NoConfigs { path: path.to_path_buf(), lost: None }
+    }
+
+    /// The same, and what was in it that was not read.
+    pub(super) fn with_lost(self, problems: &[Problem]) -> Self {
+        match self {
+            Self::NoConfigs { path, lost: None } => {
+                let lost = problems.first().map(|problem| problem.text.clone());
+                Self::NoConfigs { path, lost }
+            }
+            error => error,
+        }
+    }
+
     /// Sorts an error of the operating system.
     pub(super) fn io(path: &Path, source: io::Error) -> Self {
         let path = path.to_path_buf();

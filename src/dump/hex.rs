@@ -2,7 +2,8 @@
 //!
 //! A line is an offset, a colon, and up to 16 pairs of digits with one space before each. lspci
 //! writes two digits of offset below 100h and three from there on. What other programs wrote into a
-//! line ends it: the whole pairs before count, the rest of the line was not captured.
+//! line ends it: the whole pairs before count, the rest of the line was not captured. Of a line that has too
+//! many pairs, or too few where others follow, nobody knows which are right: none was captured.
 
 use std::vec;
 use std::vec::Vec;
@@ -54,6 +55,10 @@ pub(super) fn hex_line(line: &[u8]) -> HexLine<'_> {
     let (Some(kept), Some(rest)) = (text.get(..length), text.get(length..)) else {
         return HexLine::Unusable;
     };
+    // Where there is one pair more than fits, nobody knows which of them is too many.
+    if pairs == 16 && rest.strip_prefix(b" ").is_some_and(|more| leading_pairs(more) > 0) {
+        return HexLine::Unusable;
+    }
     let cut = pairs < 16 && !rest.iter().all(u8::is_ascii_whitespace);
     HexLine::Pairs { offset, text: kept, cut }
 }
@@ -103,6 +108,8 @@ pub(super) struct Body {
     lines: Vec<Line>,
     /// Offset of the last line taken.
     last: Option<u16>,
+    /// Whether it ends before its 16th pair, and nothing stands in place of the rest.
+    short: bool,
     captured: u16,
 }
 
@@ -112,11 +119,13 @@ impl Body {
             text: Vec::with_capacity(LINES.saturating_mul(PAIRS)),
             lines: vec![Line::default(); LINES],
             last: None,
+            short: false,
             captured: 0,
         }
     }
 
     pub(super) fn clear(&mut self) {
+        self.short = false;
         if self.last.is_some() {
             self.text.clear();
             self.lines.fill(Line::default());
@@ -129,23 +138,44 @@ impl Body {
         self.last.is_none()
     }
 
-    /// Takes a line, if its offset is above that of the last one.
-    pub(super) fn push(&mut self, offset: u16, text: &[u8]) -> bool {
+    /// Takes a line, if its offset is above that of the last one; gives how many lines are damaged.
+    ///
+    /// Of a line that is too short although another follows nobody knows which pairs it lacks, and of two
+    /// with one offset and different pairs not which is right: then none of their bytes is captured.
+    pub(super) fn push(&mut self, offset: u16, text: &[u8], cut: bool) -> u32 {
+        let Some(text) = text.get(..text.len().min(PAIRS)) else { return 1 };
         if self.last.is_some_and(|last| offset <= last) {
-            return false;
+            let lines = Lines::Indexed { text: &self.text, lines: &self.lines };
+            if lines.pairs(offset / WIDTH).is_some_and(|known| known != text) {
+                self.forget(offset);
+            }
+            return 1;
         }
-        let Some(text) = text.get(..text.len().min(PAIRS)) else { return false };
+        let mut damaged = u32::from(cut);
+        if let Some(last) = self.last.filter(|_| self.short) {
+            self.forget(last);
+            damaged = damaged.saturating_add(1);
+        }
         let pairs = leading_pairs(text);
         let (Some(line), Ok(at)) =
             (self.lines.get_mut(usize::from(offset / WIDTH)), u16::try_from(self.text.len()))
         else {
-            return false;
+            return 1;
         };
         *line = Line { at, pairs };
         self.text.extend_from_slice(text);
         self.last = Some(offset);
+        self.short = u16::from(pairs) < WIDTH && !cut;
         self.captured = self.captured.saturating_add(u16::from(pairs));
-        true
+        damaged
+    }
+
+    /// Takes the pairs of a line for not captured.
+    fn forget(&mut self, offset: u16) {
+        if let Some(line) = self.lines.get_mut(usize::from(offset / WIDTH)) {
+            self.captured = self.captured.saturating_sub(u16::from(line.pairs));
+            line.pairs = 0;
+        }
     }
 
     pub(super) fn record(&self) -> HexRecord<'_> {
@@ -235,6 +265,7 @@ impl Source for HexRecord<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::format;
 
     #[test]
     fn a_cut_line_keeps_its_whole_pairs_only() {
@@ -260,12 +291,34 @@ mod tests {
     }
 
     #[test]
+    fn of_lines_that_contradict_each_other_nothing_is_captured() {
+        let line = |first: &str| format!("{first}{}", " 00".repeat(15));
+        let hex = |body: &Body, at: u16| body.record().array::<1>(at);
+        let mut body = Body::new();
+        // Fifteen pairs and another line behind them; then the same line twice, alike and not.
+        assert_eq!(body.push(0, line("01").as_bytes(), false), 0);
+        assert_eq!(body.push(0x10, &line("02").as_bytes()[..44], false), 0);
+        assert_eq!(hex(&body, 0x10), Some([2]), "it may be the last");
+        assert_eq!(body.push(0x20, line("03").as_bytes(), false), 1);
+        assert_eq!((hex(&body, 0x10), body.record().captured()), (None, 32));
+        assert_eq!((body.push(0x20, line("03").as_bytes(), false), hex(&body, 0x20)), (1, Some([3])));
+        assert_eq!((body.push(0x20, line("04").as_bytes(), false), hex(&body, 0x20)), (1, None));
+        assert_eq!((body.push(0, line("05").as_bytes(), false), hex(&body, 0)), (1, None));
+        assert_eq!((body.record().captured(), body.record().extent()), (0, 0x20));
+        // More pairs than fit.
+        let long = format!("140: {}", line("1d 00"));
+        assert_eq!(hex_line(long.as_bytes()), HexLine::Unusable);
+        let told = format!("140: {}  |text|", line("1d"));
+        assert!(matches!(hex_line(told.as_bytes()), HexLine::Pairs { cut: false, .. }));
+    }
+
+    #[test]
     fn holes_are_not_captured_and_lines_do_not_go_back() {
         let mut body = Body::new();
-        assert!(body.push(0, b"86 80 1f"));
-        assert!(body.push(0x20, b"01 02 03 04 05 06 07 08 09 0a 0b 0c 0d 0e 0f 10"));
-        assert!(!body.push(0x20, b"ff"));
-        assert!(!body.push(0x10, b"ff"));
+        assert_eq!(body.push(0, b"86 80 1f", true), 1);
+        assert_eq!(body.push(0x20, b"01 02 03 04 05 06 07 08 09 0a 0b 0c 0d 0e 0f 10", false), 0);
+        assert_eq!(body.push(0x20, b"01 02 03 04 05 06 07 08 09 0a 0b 0c 0d 0e 0f 10", false), 1);
+        assert_eq!(body.push(0x10, b"ff", false), 1);
         let record = body.record();
         assert_eq!((record.captured(), record.extent()), (19, 48));
         assert_eq!(record.array(0), Some([0x86, 0x80]));

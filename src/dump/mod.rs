@@ -320,7 +320,8 @@ pub fn read<K: Sink>(input: &Input, options: &Options, sink: &mut K) -> Result<S
         }
         Input::Stdin => return read_stream(std::io::stdin().lock(), "-", options, sink),
         Input::Path(path) => {
-            let kind = detect::read_path(path, options, &mut delivery)?;
+            let kind = detect::read_path(path, options, &mut delivery)
+                .map_err(|error| error.with_lost(&delivery.problems))?;
             (kind, error::clean_path(path))
         }
     };
@@ -349,7 +350,8 @@ pub fn read_stream<R: std::io::Read, K: Sink>(
     sink: &mut K,
 ) -> Result<SourceInfo, Error> {
     let mut delivery = Delivery::new(sink).reading(options);
-    let kind = detect::read_stream(input, Path::new(name), options, &mut delivery)?;
+    let kind = detect::read_stream(input, Path::new(name), options, &mut delivery)
+        .map_err(|error| error.with_lost(&delivery.problems))?;
     Ok(delivery.info(kind, error::clean_path(Path::new(name))))
 }
 

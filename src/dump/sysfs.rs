@@ -60,7 +60,7 @@ pub(super) fn read_copy<K: Sink>(
     }
     delivery.part(root);
     Reader::read(files, root, uses, delivery).map_err(|error| match error {
-        Error::NoPci { .. } => Error::NoConfigs { path: files.full(root) },
+        Error::NoPci { .. } => Error::no_configs(&files.full(root)),
         error => error,
     })
 }

@@ -214,10 +214,8 @@ impl Reader {
                     self.lose(address, delivery);
                     return;
                 }
-                let used = self.body.push(offset, text);
-                if cut || !used {
-                    self.damaged();
-                }
+                let damaged = self.body.push(offset, text, cut);
+                self.attributes.damaged_lines = self.attributes.damaged_lines.saturating_add(damaged);
             }
         }
     }

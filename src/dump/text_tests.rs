@@ -129,11 +129,28 @@ fn bytes_that_noise_overwrote_are_not_captured_and_the_rest_is() {
 }
 
 #[test]
-fn repeated_and_falling_offsets_are_counted_and_change_nothing() {
+fn repeated_offsets_are_counted_and_take_what_they_contradict() {
     let text = format!("00:02.0 VGA: x\n{}20: ff\n30: ff ff\n1008: 00\n40: 11\n", hex(4));
     let (_, inventory, _) = read_text(text);
-    assert_eq!(function(&inventory, "00:02.0").captured, 65);
+    assert_eq!(function(&inventory, "00:02.0").captured, 33);
     assert_eq!(damaged(&inventory, "00:02.0"), 3);
+    let zeros = ["00"; 16].join(" ");
+    let text = format!("00:02.0 VGA: x\n{}20: {zeros}\n40: 11\n", hex(4));
+    let (_, inventory, _) = read_text(text);
+    assert_eq!((function(&inventory, "00:02.0").captured, damaged(&inventory, "00:02.0")), (65, 1));
+}
+
+#[test]
+fn lines_with_a_pair_too_many_or_too_few_between_others_are_not_captured() {
+    let zeros = ["00"; 16].join(" ");
+    let line = format!("140: {zeros}\n");
+    for other in [format!("140: 1d 00 {zeros}\n"), format!("140: {}\n", &zeros[3..])] {
+        let (_, inventory, problems) =
+            read_text(format!("00:02.0 VGA: x\n{}", hex(256).replace(&line, &other)));
+        let found = function(&inventory, "00:02.0");
+        assert_eq!((found.captured, damaged(&inventory, "00:02.0")), (4080, 1), "{other}");
+        assert_eq!(problems.len(), 1);
+    }
 }
 
 #[test]

@@ -5,7 +5,9 @@
 //! it for what it lacks; then files by their names; then the text of lspci; then sysfs's links alone,
 //! which tell the functions and the kernel's groups. What was used is said.
 
+use std::collections::BTreeMap;
 use std::format;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
 use std::vec;
 
@@ -28,7 +30,8 @@ const MAX_DEPTH: usize = 16;
 /// Reads a tree; gives what its useful part is.
 pub(super) fn read<K: Sink>(files: &Files, delivery: &mut Delivery<'_, K>) -> Result<Format, Error> {
     let root = Path::new("");
-    let mut walk = Walk { files, entries: 0, configs: 0, copy: None, looked_for_text: false };
+    let mut walk =
+        Walk { files, entries: 0, configs: 0, read: BTreeMap::new(), copy: None, looked_for_text: false };
     if !walk.machine(root, delivery)? {
         walk.directory(root, 0, delivery)?;
     }
@@ -36,7 +39,7 @@ pub(super) fn read<K: Sink>(files: &Files, delivery: &mut Delivery<'_, K>) -> Re
         Walk { copy: Some((_, kind)), .. } => Ok(kind),
         Walk { configs: 0, .. } => {
             let Some(dump) = text_dump(files, root, &delivery.limits)? else {
-                return Err(Error::NoConfigs { path: files.full(root) });
+                return Err(Error::no_configs(&files.full(root)));
             };
             read_text(files, &dump, delivery)
         }
@@ -48,7 +51,7 @@ pub(super) fn read<K: Sink>(files: &Files, delivery: &mut Delivery<'_, K>) -> Re
 fn read_text<K: Sink>(files: &Files, path: &Path, delivery: &mut Delivery<'_, K>) -> Result<Format, Error> {
     let full = files.full(path);
     let opened = files.open(path).map_err(|error| Error::io(&full, error))?;
-    let opened = opened.ok_or_else(|| Error::NoConfigs { path: full.clone() })?;
+    let opened = opened.ok_or_else(|| Error::no_configs(&full))?;
     delivery.part(path);
     let limit = delivery.limits.file;
     if opened.size().is_ok_and(|size| size > limit) {
@@ -61,6 +64,8 @@ struct Walk<'a> {
     files: &'a Files,
     entries: u64,
     configs: usize,
+    /// The configuration files that were read: the directory of each, and a hash of its bytes.
+    read: BTreeMap<Sbdf, (PathBuf, u64)>,
     /// The copy of sysfs that was read, and what was used of the machine that it is of.
     copy: Option<(PathBuf, Format)>,
     /// Whether a text was looked for that says more than the first bytes of a function.
@@ -126,7 +131,7 @@ impl Walk<'_> {
             if kind == Kind::Directory {
                 self.subdirectory(&path, depth, delivery)?;
             } else if let Some(address) = address_of(&self.files.full(&path)) {
-                self.file(&path, address, delivery);
+                self.file(&path, address, delivery)?;
             }
         }
         Ok(())
@@ -150,16 +155,24 @@ impl Walk<'_> {
         self.directory(path, depth.saturating_add(1), delivery)
     }
 
-    fn file<K: Sink>(&mut self, path: &Path, address: Sbdf, delivery: &mut Delivery<'_, K>) {
+    fn file<K: Sink>(
+        &mut self,
+        path: &Path,
+        address: Sbdf,
+        delivery: &mut Delivery<'_, K>,
+    ) -> Result<(), Error> {
         let full = self.files.full(path);
         let real = match self.files.real(path) {
             Ok(real) => real,
             Err(Lost::Outside) => {
                 let text = format!("{}: a link out of the directory: not followed", shown(&full));
                 delivery.problem(ProblemKind::LeadsOut, Some(address), text);
-                return;
+                return Ok(());
             }
-            Err(Lost::Failed(error)) => return delivery.file_problem(Some(address), &full, &error),
+            Err(Lost::Failed(error)) => {
+                delivery.file_problem(Some(address), &full, &error);
+                return Ok(());
+            }
         };
         let mut buffer = [0; BUFFER];
         let read = self.files.open(&real).and_then(|file| match file {
@@ -169,7 +182,9 @@ impl Walk<'_> {
         match read {
             Ok(None) => {}
             Ok(Some(length)) => {
-                self.bytes(buffer.get(..length).unwrap_or_default(), &full, address, delivery)
+                let bytes = buffer.get(..length).unwrap_or_default();
+                self.of_one_machine(path, address, bytes)?;
+                self.bytes(bytes, &full, address, delivery);
             }
             Err(error) => {
                 delivery.file_problem(Some(address), &full, &error);
@@ -177,6 +192,21 @@ impl Walk<'_> {
                 self.configs = self.configs.saturating_add(1);
             }
         }
+        Ok(())
+    }
+
+    /// One function has one place: where another directory has other bytes of it, it is another machine's.
+    fn of_one_machine(&mut self, path: &Path, address: Sbdf, bytes: &[u8]) -> Result<(), Error> {
+        let mut hasher = DefaultHasher::new();
+        bytes.hash(&mut hasher);
+        let directory = path.parent().unwrap_or(path);
+        let (first, hash) =
+            self.read.entry(address).or_insert_with(|| (directory.to_path_buf(), hasher.finish()));
+        if first == directory || *hash == hasher.finish() {
+            return Ok(());
+        }
+        let full = |path: &Path| self.files.full(path);
+        Err(Error::SeveralTrees { path: full(Path::new("")), first: full(first), second: full(directory) })
     }
 
     fn bytes<K: Sink>(&mut self, bytes: &[u8], path: &Path, address: Sbdf, delivery: &mut Delivery<'_, K>) {
@@ -408,6 +438,32 @@ mod tests {
         let (result, found, _) = read_tree(&root.path().join("one"));
         assert!(matches!(result, Ok(Format::Sysfs)));
         assert_eq!(found, ["0000:00:01.0"]);
+    }
+
+    #[test]
+    fn configuration_files_of_two_machines_are_not_mixed() {
+        let root = tempfile::tempdir().expect("a directory");
+        for (machine, vendor) in [("a", 1_u8), ("b", 2)] {
+            let directory = root.path().join(machine);
+            fs::create_dir(&directory).expect("made");
+            fs::write(directory.join("0000:00:00.0.bin"), [vendor; 256]).expect("written");
+            fs::write(directory.join("0000:00:01.0.bin"), [7; 256]).expect("written");
+        }
+        let read = |path: &Path| {
+            let mut inventory = Inventory::new();
+            let files = Files::directory(path).expect("there");
+            let result = super::read(&files, &mut Delivery::new(&mut inventory));
+            result.map(|_| inventory.finish().functions().len()).map_err(|error| error.to_string())
+        };
+        let told = read(root.path()).expect_err("two machines");
+        assert!(
+            told.contains("more than one machine") && told.contains("/a and ") && told.contains("/b)"),
+            "{told}"
+        );
+        assert_eq!(read(&root.path().join("a")), Ok(2));
+        // A second copy of the same bytes is none.
+        fs::write(root.path().join("b/0000:00:00.0.bin"), [1; 256]).expect("written");
+        assert_eq!(read(root.path()), Ok(2));
     }
 
     #[test]

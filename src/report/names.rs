@@ -7,6 +7,7 @@ use pciid_parser::Database;
 use super::clean;
 use crate::config::ClassCode;
 use crate::function::Function;
+use crate::limits::{Limit, Limits};
 use crate::topology::{FunctionIndex, Topology};
 
 /// The files that names are read from: this one, or those of the system. Some may not exist.
@@ -45,9 +46,18 @@ impl Names {
     ///
     /// # Errors
     ///
-    /// One line: the file, and what is wrong with it.
-    pub fn from_file(path: &Path) -> Result<Self, String> {
+    /// One line: the file, and what is wrong with it; also where it passes [`Limits::file`].
+    pub fn from_file(path: &Path, limits: &Limits) -> Result<Self, String> {
         let shown = clean(&path.to_string_lossy()).into_owned();
+        // What is missing is told below.
+        if let Ok(metadata) = path.metadata() {
+            if !metadata.is_file() {
+                return Err(format!("{shown}: no regular file: --ids takes a file in the form of pci.ids"));
+            }
+            if metadata.len() > limits.file {
+                return Err(format!("{shown}: {}", limits.passed(Limit::File)));
+            }
+        }
         match Database::read_from_file(path) {
             Ok(database) if database.vendors.is_empty() => {
                 Err(format!("{shown}: no vendor in it: --ids takes a file in the form of pci.ids"))

@@ -245,7 +245,7 @@ fn exit(tally: &Tally, asked: bool) -> Exit {
 fn report(common: &Common, fleet: &Fleet, wanted: &Wanted, tally: &Tally, links: usize) -> Result<(), Stop> {
     let asked = !wanted.check.is_empty();
     let document = outliers::document(tally, asked, links, &wanted.options, &wanted.knowledge);
-    let mut out = BufWriter::new(io::stdout().lock());
+    let mut out = BufWriter::new(output::Stdout::lock());
     match common.format {
         // Nothing of many hosts is drawn: refused before anything was read.
         OutputFormat::Jsonl | OutputFormat::Dot => {}

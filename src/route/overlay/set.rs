@@ -70,7 +70,10 @@ fn parse(part: &str) -> Result<Edit, String> {
 fn assignment(name: &str, value: &str) -> Result<Edit, String> {
     if is_setpci(name) {
         let (value, mask) = value.split_once(':').unwrap_or((value, "ffff"));
-        let word = |digits: &str| u16::from_str_radix(digits, 16).ok().filter(|_| !digits.starts_with('+'));
+        let word = |text: &str| {
+            let digits = text.trim_start_matches("0x");
+            u16::from_str_radix(digits, 16).ok().filter(|_| !digits.starts_with('+'))
+        };
         let words = word(value).zip(word(mask));
         let (value, mask) =
             words.ok_or_else(|| format!("{name}={value}: expected hexadecimal, VALUE or VALUE:MASK"))?;
@@ -261,13 +264,11 @@ mod tests {
         assert_eq!(after(0x0011, 0x001f, "+ReqRedir,-UpstreamFwd").map(|r| r.control.bits()), Ok(0x0005));
         assert_eq!(after(0x0011, 0x001f, "ReqRedir+, srcvalid-").map(|r| r.control.bits()), Ok(0x0014));
         assert_eq!(after(0x0011, 0x001f, "ACSCtl=0x1d").map(|r| r.control.bits()), Ok(0x001d));
-        for text in ["ECAP_ACS+6.w=1d", "ecap_acs+06.W=1D", "ECAP000d+6.w=5d:1f"] {
+        for text in ["ECAP_ACS+6.w=1d", "ECAP_ACS+6.w=0x1d", "ecap_acs+06.W=1D", "ECAP000d+6.w=5d:1f"] {
             assert_eq!(after(0x0011, 0x001f, text).map(|r| r.control.bits()), Ok(0x001d), "{text}");
         }
         assert_eq!(after(0x0011, 0x001f, "ECAP_ACS+6.w=4:4").map(|r| r.control.bits()), Ok(0x0015));
-        for text in
-            ["ECAP_ACS+6.l=1d", "ECAP_ACS+4.w=1d", "ECAP_SRIOV+6.w=1", "ECAP_ACS+6.w=0x1d", "ECAP_ACS+6.w=1:"]
-        {
+        for text in ["ECAP_ACS+6.l=1d", "ECAP_ACS+4.w=1d", "ECAP_SRIOV+6.w=1", "ECAP_ACS+6.w=1:"] {
             assert!(after(0x0011, 0x001f, text).is_err(), "{text}");
         }
         assert_eq!(after(0x0300, 0x009f, "DspMemTarget=block").map(|r| r.control.bits()), Ok(0x0100));

@@ -481,3 +481,10 @@ fn functions_with_two_contents_make_an_answer_incomplete() {
     assert_eq!(output.status.code(), Some(3), "{text}");
     assert!(text.contains("0000:00:00.0: several times in the dump, with different content"), "{text}");
 }
+
+#[test]
+fn the_running_host_is_no_dump() {
+    for path in ["/", "/sys", "/../"] {
+        assert_refused(&["--dump", path], 2, &["is the running host: leave out --dump"]);
+    }
+}

@@ -76,6 +76,11 @@ pub(super) fn reading(common: &Common, source: Option<PathBuf>) -> Result<(Input
         let text = "--at, --segment, --start-bus and --mmap say how to read a dump: name it with --dump";
         return Err(Stop::Usage(String::from(text)));
     }
+    let real = source.as_ref().and_then(|path| path.canonicalize().ok());
+    if let Some(real) = real.filter(|real| [Path::new("/"), Path::new("/sys")].contains(&real.as_path())) {
+        let text = format!("{} is the running host: leave out --dump", real.display());
+        return Err(Stop::Usage(text));
+    }
     let input = match source {
         None => Input::Live { sysfs_root: common.sysfs_root.clone() },
         Some(path) => named(path),

@@ -123,3 +123,31 @@ fn what_does_not_answer_leads_to_no_orphan_of_another_segment() {
     let machine = Machine::new().with("0001:e9:14.2", gone).with("0000:04:08.4", Config::conventional());
     assert_eq!(disagreement(&machine.topology(), &Database::default()), None);
 }
+
+/// Found by fuzzing: 06:00.0 stands on a bus of the port's range that no bridge of the dump leads to.
+#[test]
+fn what_a_port_lets_through_if_it_checks_it_lets_through_if_it_does_not() {
+    let root_port = || Config::root_port(5, 0x10);
+    for (what, port) in [
+        ("on", root_port().acs(0x5f, 0x1d, 0)),
+        ("off", root_port().acs(0x5f, 0x1c, 0)),
+        ("absent", root_port()),
+        ("not captured", root_port().captured(256)),
+    ] {
+        let topology = Machine::new()
+            .with("00:00.0", Config::conventional().class(0x0600))
+            .with("00:01.0", port)
+            .with("05:00.0", Config::endpoint())
+            .with("06:00.0", Config::endpoint())
+            .topology();
+        let database = Database::default();
+        let fabric = Fabric::new(&topology, &database);
+        let [from, to] = ["05:00.0", "06:00.0"].map(|at| topology.index_of(at.parse().unwrap()).unwrap());
+        let assumptions = Assumptions::default();
+        assert!(fabric.may_impersonate(from, to, &assumptions), "{what}");
+        assert!(!fabric.may_impersonate(to, from, &assumptions), "{what}");
+        let domains = fabric.domains(&assumptions);
+        assert_eq!(domains.domain_of(from), domains.domain_of(to), "{what}");
+        assert_eq!(disagreement(&topology, &database), None, "{what}");
+    }
+}

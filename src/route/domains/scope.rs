@@ -36,8 +36,8 @@ pub enum Impersonated {
     Nobody,
     /// Functions on the buses of this port, the nearest with Source Validation on.
     BusesOf(FunctionIndex),
-    /// Functions below this port, the topmost; and since nothing checks, any requester ID of the
-    /// segment.
+    /// Functions below this port, the topmost, and those on buses of the numbers of the ports up to it that no
+    /// bridge leads to; and since nothing checks, any requester ID of the segment.
     AnyRequesterId(FunctionIndex),
 }
 
@@ -153,7 +153,12 @@ impl Fabric<'_> {
         let reaches = match scope.impersonated {
             Impersonated::Nobody => return None,
             Impersonated::BusesOf(port) => self.has_bus_of(port, to),
-            Impersonated::AnyRequesterId(port) => self.is_below(to, port),
+            // What a port would let through if it checked, it lets through: also the numbers of buses that no
+            // bridge of the dump leads to.
+            Impersonated::AnyRequesterId(port) => {
+                self.is_below(to, port)
+                    || self.checks_above(from as u32).any(|(port, _)| self.has_bus_of(port as usize, to))
+            }
         };
         let missing = match reaches {
             true if s.is_unseen() || t.is_unseen() => Some(Reason::TypeNotCaptured),
@@ -290,9 +295,16 @@ pub(super) fn impersonate(fabric: &Fabric<'_>, assumptions: &Assumptions, proved
                 let is_below = |(bus, _): &&(usize, u32)| {
                     fabric.places().get(*bus).is_some_and(|place| reach.of(place.bus).1 as usize == port)
                 };
-                let missing = unseen.iter().find(is_below).map(|(_, function)| *function);
-                if let Some(pair) = example(&mut below.of(port, places), missing) {
-                    for place in below.of(port, places) {
+                let astray = of_numbers(fabric, &reach, below.of(port, places), port);
+                let is_astray = |(bus, _): &&(usize, u32)| astray.contains(bus);
+                let missing = unseen.iter().find(|found| is_below(found) || is_astray(found));
+                let missing = missing.map(|(_, function)| *function);
+                let all = || {
+                    let astray = astray.iter().filter_map(|bus| places.get(*bus));
+                    below.of(port, places).chain(astray.filter(|place| place.first != NONE))
+                };
+                if let Some(pair) = example(&mut all(), missing) {
+                    for place in all() {
                         joiner_join(joiner, source, place.first, &why(pair));
                         join_bus(fabric, place, &why(pair), joiner);
                     }
@@ -301,6 +313,31 @@ pub(super) fn impersonate(fabric: &Fabric<'_>, assumptions: &Assumptions, proved
         }
     }
     join_runs(fabric, &runs, joiner);
+}
+
+/// The buses that are not below a port, the topmost of some, and whose numbers are those of a port there with
+/// something below it.
+fn of_numbers<'p>(
+    fabric: &Fabric<'_>,
+    reach: &Reach,
+    below: impl Iterator<Item = &'p Place>,
+    port: FunctionIndex,
+) -> BTreeSet<usize> {
+    let (mut ports, mut found) = (BTreeSet::new(), BTreeSet::new());
+    for place in below {
+        for (check, _) in fabric.checks_above(place.first) {
+            // Those above have been seen with it.
+            if !ports.insert(check) {
+                break;
+            }
+            let (start, end) = buses_of(fabric, check as usize);
+            found.extend((start..end).filter(|bus| {
+                let place = fabric.places().get(*bus);
+                place.is_some_and(|place| reach.of(place.bus).1 as usize != port)
+            }));
+        }
+    }
+    found
 }
 
 /// The functions that do not answer, by bus.

@@ -102,7 +102,7 @@ pub struct Options {
     /// How much is taken from one input.
     pub limits: Limits,
     /// How many threads may read a large text or image, the calling one among them: 0 for as many as there
-    /// are processors, 1 for that one alone, four at most. What is found is the same.
+    /// are processors and are worth it, 1 for that one alone, four at most. What is found is the same.
     pub threads: u8,
     /// Read each function of a sysfs whole, in one go, instead of what decoding asks for: what is meant
     /// to be kept.

@@ -14,15 +14,18 @@ use super::{Delivery, Problem};
 use crate::addr::Segment;
 use crate::function::{Inventory, Sink};
 
-/// Bytes of a part that are worth a thread.
-const WORTH: u64 = 4 << 20;
+/// Bytes of a part that are worth a thread, and its memory.
+const WORTH: u64 = 16 << 20;
+/// Bytes of a part, where somebody asks for parts.
+const LEAST: u64 = 2 << 20;
 /// Most parts: what each has is in memory twice for a moment.
 const MOST: u64 = 4;
 
 /// How many parts so many bytes are worth: 1 is none.
 /// `threads` are as many as there may be; 0 as many as there are processors.
 pub(super) fn count(bytes: u64, threads: u8) -> u64 {
-    let worth = (bytes / WORTH).clamp(1, MOST);
+    let worth = if threads == 0 { bytes / WORTH } else { bytes / LEAST };
+    let worth = worth.clamp(1, MOST);
     match (worth, threads) {
         (1, _) | (_, 1) => 1,
         (_, 0) => available_parallelism().map_or(1, |processors| worth.min(processors.get() as u64)),

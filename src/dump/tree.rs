@@ -80,12 +80,7 @@ impl Walk<'_> {
             return Ok(false);
         }
         if let Some((first, _)) = self.copy.take() {
-            let full = |path: &Path| self.files.full(path);
-            return Err(Error::SeveralTrees {
-                path: full(Path::new("")),
-                first: full(&first),
-                second: full(&copy),
-            });
+            return Err(self.several(&first, &copy));
         }
         let dump = match sysfs::has_bytes(self.files, &copy) {
             true => None,
@@ -205,8 +200,14 @@ impl Walk<'_> {
         if first == directory || *hash == hasher.finish() {
             return Ok(());
         }
+        let first = first.clone();
+        Err(self.several(&first, directory))
+    }
+
+    /// There is a machine in each of two directories.
+    fn several(&self, first: &Path, second: &Path) -> Error {
         let full = |path: &Path| self.files.full(path);
-        Err(Error::SeveralTrees { path: full(Path::new("")), first: full(first), second: full(directory) })
+        Error::SeveralTrees { path: full(Path::new("")), first: full(first), second: full(second) }
     }
 
     fn bytes<K: Sink>(&mut self, bytes: &[u8], path: &Path, address: Sbdf, delivery: &mut Delivery<'_, K>) {
